@@ -1,0 +1,1 @@
+"""Tiebreak: votes in, a judge of answers out."""
