@@ -1,1 +1,47 @@
-"""Tiebreak: votes in, a judge of answers out."""
+"""Tiebreak: votes in, a judge of answers out.
+
+    >>> from tiebreak import load_judge
+    >>> judge = load_judge("runs/demo")                     # doctest: +SKIP
+    >>> judge.compare("1 + 1 = ?", "2", "3").answer         # doctest: +SKIP
+    'model_a'
+
+Nothing here imports torch before it is needed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from tiebreak.comparison import OUTCOMES, Comparison, Outcome, Vote
+from tiebreak.errors import DataError, MemoryBudgetError, ModelError, RecipeError, RunError, TiebreakError
+from tiebreak.judge import Judge, Verdict, load_judge
+from tiebreak.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from tiebreak.training import TrainingResult, train
+
+__all__ = [
+    "OUTCOMES",
+    "Comparison",
+    "DataError",
+    "Judge",
+    "MemoryBudgetError",
+    "ModelError",
+    "Outcome",
+    "Recipe",
+    "RecipeError",
+    "RunError",
+    "TiebreakError",
+    "TrainingResult",
+    "Verdict",
+    "Vote",
+    "load_judge",
+    "load_recipe",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("train", "TrainingResult"):
+        from tiebreak import training
+
+        return getattr(training, name)
+    raise AttributeError(f"module 'tiebreak' has no attribute {name!r}")

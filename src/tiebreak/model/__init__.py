@@ -1,1 +1,31 @@
-""""""
+"""Packs in, logits out: loading, adapting, quantising and running the model, and saving what was trained."""
+
+from tiebreak.model.adapter import add_adapter, continue_adapter, lora_config, save_adapter
+from tiebreak.model.attention import ATTENTION
+from tiebreak.model.base import NANO, load_base, load_tokenizer, reset_head
+from tiebreak.model.checkpoint import JudgeCard, load_trained, read_card, save_trained
+from tiebreak.model.memory import TokenBudget
+from tiebreak.model.network import pack_logits, predict_logits
+from tiebreak.model.precision import default_device, quantization_config, resolve_compute_dtype
+
+__all__ = [
+    "ATTENTION",
+    "NANO",
+    "JudgeCard",
+    "TokenBudget",
+    "add_adapter",
+    "continue_adapter",
+    "default_device",
+    "load_base",
+    "load_tokenizer",
+    "load_trained",
+    "lora_config",
+    "pack_logits",
+    "predict_logits",
+    "quantization_config",
+    "read_card",
+    "reset_head",
+    "resolve_compute_dtype",
+    "save_adapter",
+    "save_trained",
+]

@@ -1,0 +1,5 @@
+"""`python -m tiebreak` is `tiebreak`."""
+
+from tiebreak.cli import main
+
+main()

@@ -1,0 +1,209 @@
+"""A trained judge, loaded from its run folder: comparisons in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tiebreak.comparison import OUTCOMES, Comparison, Outcome
+from tiebreak.errors import ModelError, RunError
+from tiebreak.run import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from numpy.typing import NDArray
+    from peft import PeftModel
+
+    from tiebreak.model import TokenBudget
+    from tiebreak.text import Encoder
+
+Swap = Literal["none", "average"]
+"""`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word."""
+
+Turns = str | Sequence[str]
+"""One turn, or the turns of a conversation in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How likely people are to prefer A, to prefer B, or to call it a tie; the three sum to 1."""
+
+    model_a: float
+    model_b: float
+    tie: float
+    tokens_lost: int = 0
+    """Tokens that were cut because the comparison was longer than the judge reads."""
+
+    @property
+    def answer(self) -> Outcome:
+        """The likeliest outcome; of two that are exactly alike the first in the order A, B, tie."""
+        return OUTCOMES[int(np.argmax((self.model_a, self.model_b, self.tie)))]
+
+
+class Judge:
+    """Compares answers. Made by `load_judge`.
+
+    A verdict depends on nothing but its comparison: not on what else is judged with it, nor on how much at once.
+    """
+
+    def __init__(self, model: PeftModel, encoder: Encoder, compute_dtype: torch.dtype, budget: TokenBudget) -> None:
+        self._model = model
+        self._encoder = encoder
+        self._compute_dtype = compute_dtype
+        self._budget = budget
+
+    def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+        """Judge two answers to a prompt.
+
+        Args:
+            prompt: what was asked; a list holds the user's turns of a conversation.
+            a: the first answer; a list holds the replies to each turn.
+            b: the second answer, likewise.
+            swap: judge as given, or both orders.
+
+        Raises:
+            ValueError: prompt and answers differ in their number of turns.
+        """
+        return self.compare_many([Comparison(_turns(prompt), _turns(a), _turns(b))], swap=swap)[0]
+
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """Judge any number of comparisons; much faster than one by one.
+
+        Args:
+            comparisons: what to judge; their votes, if any, are not looked at.
+            swap: judge as given, or both orders.
+            on_progress: called with the number of token sequences judged since the last call, one a comparison, or
+                two with `swap="average"`.
+
+        Returns:
+            A verdict a comparison, in the same order.
+
+        Raises:
+            MemoryBudgetError: a single comparison does not fit into memory.
+        """
+        from tiebreak.model import predict_logits
+
+        both = swap == "average"
+        orders = [c for comparison in comparisons for c in ((comparison, comparison.swap()) if both else (comparison,))]
+        encoded = self._encoder.encode(orders)
+        logits = predict_logits(
+            self._model,
+            [e.ids for e in encoded],
+            compute_dtype=self._compute_dtype,
+            budget=self._budget,
+            groups=[i // 2 for i in range(len(orders))] if both else None,
+            on_progress=on_progress,
+        )
+        probabilities = _softmax(logits.astype(np.float64))
+        if both:
+            probabilities = (probabilities[0::2] + probabilities[1::2][:, [1, 0, 2]]) / 2
+        lost = [e.tokens_lost for e in encoded[:: 2 if both else 1]]
+        return [Verdict(*map(float, row), tokens_lost=n) for row, n in zip(probabilities, lost, strict=True)]
+
+    def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
+        """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
+
+        Cells hold a text, or a JSON list of turns. Columns beyond these are not looked at.
+
+        Returns:
+            A new frame on the same index: `winner_model_a`, `winner_model_b`, `winner_tie` (probabilities), `answer`.
+
+        Raises:
+            DataError: a column is missing or a row cannot be used; all such rows are named.
+        """
+        import pandas as pd
+
+        from tiebreak.data import from_frame
+
+        verdicts = self.compare_many(from_frame(frame[_text_columns(frame)]), swap=swap)
+        return pd.DataFrame(
+            {
+                "winner_model_a": [v.model_a for v in verdicts],
+                "winner_model_b": [v.model_b for v in verdicts],
+                "winner_tie": [v.tie for v in verdicts],
+                "answer": [v.answer for v in verdicts],
+            },
+            index=frame.index,
+        )
+
+
+def load_judge(
+    run: str | Path,
+    *,
+    base_model: str | None = None,
+    device: str | None = None,
+    tokens_per_pass: int | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Judge:
+    """Load a judge from a run folder.
+
+    Args:
+        run: the folder `tiebreak train` made.
+        base_model: where the base model is now, if not where it was in training.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
+        tokens_per_pass: tokens that go through the model at once; by default what training used.
+        tell: called with a sentence when that is halved because memory ran out.
+
+    Raises:
+        RunError: the folder holds no trained model.
+        ModelError: the base model cannot be had, or the device is not there.
+    """
+    folder = RunFolder(run)
+    if not folder.path.is_dir():
+        raise RunError(f"There is no run folder {folder}. `tiebreak train` and `tiebreak demo` make one.")
+    from tiebreak.model import TokenBudget, load_base, load_tokenizer, load_trained, read_card, resolve_compute_dtype
+    from tiebreak.text import Encoder, Template
+
+    card = read_card(folder.model)
+    place = _device(device)
+    base = load_base(
+        base_model or card.base_model,
+        revision=card.revision,
+        precision=card.precision,
+        compute_dtype=card.compute_dtype,
+        device=place,
+    )
+    model = load_trained(base, folder.model)
+    encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
+    budget = TokenBudget(max(tokens_per_pass or card.tokens_per_pass, card.max_length), tell)
+    return Judge(model, encoder, resolve_compute_dtype(card.compute_dtype, card.precision, place), budget)
+
+
+def _device(name: str | None) -> torch.device:
+    import torch
+
+    from tiebreak.model import default_device
+
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"There is no device {name!r} here ({str(error).partition(chr(10))[0]}). Try cpu.") from error
+    return device
+
+
+def _turns(text: Turns) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def _text_columns(frame: pd.DataFrame) -> list[str]:
+    return [c for c in frame.columns if c in ("id", "prompt", "response_a", "response_b")]
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result

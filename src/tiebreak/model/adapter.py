@@ -1,0 +1,100 @@
+"""The trainable part: LoRA matrices in the base model, and the head beside them, as PEFT keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+
+from tiebreak.errors import ModelError
+from tiebreak.model.precision import HEAD
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+Bias = Literal["none", "all", "lora_only"]
+
+
+def lora_config(
+    *,
+    r: int,
+    lora_alpha: float,
+    lora_dropout: float,
+    target_modules: Sequence[str] | str,
+    bias: Bias = "none",
+    use_rslora: bool = False,
+    layers_to_transform: Sequence[int] | None = None,
+) -> LoraConfig:
+    """LoRA (Hu et al. 2021) for a sequence classifier.
+
+    Both the task type and the head's name are given: either one missing is how the field loses its heads.
+    """
+    from peft import LoraConfig, TaskType
+
+    return LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=r,
+        lora_alpha=lora_alpha,
+        lora_dropout=lora_dropout,
+        target_modules=target_modules if isinstance(target_modules, str) else list(target_modules),
+        bias=bias,
+        use_rslora=use_rslora,
+        layers_to_transform=None if layers_to_transform is None else list(layers_to_transform),
+        modules_to_save=[HEAD],
+    )
+
+
+def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    """The model with fresh LoRA matrices in it; only these and the head are left to train, both in float32.
+
+    Raises:
+        ModelError: none of the model's layers has one of the adapter's target names.
+    """
+    from peft import get_peft_model
+
+    try:
+        return cast("PeftModel", get_peft_model(model, config))
+    except ValueError as error:
+        names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
+        raise ModelError(f"No adapter can be added: {error} The linear layers here are {', '.join(names)}.") from error
+
+
+def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -> PeftModel:
+    """The model with an earlier run's adapter and head in it, ready to be trained further.
+
+    Args:
+        model: the same base model the earlier run had.
+        folder: the earlier run's `model` folder.
+        config: the adapter this run's recipe asks for, which must be the earlier one's.
+
+    Raises:
+        ModelError: the adapter's shape differs from the recipe's.
+    """
+    from peft import LoraConfig, PeftModel
+
+    earlier = LoraConfig.from_pretrained(str(folder))
+    for key in ("r", "lora_alpha", "target_modules", "bias", "use_rslora", "layers_to_transform"):
+        was, asked = getattr(earlier, key), getattr(config, key)
+        if asked == "all-linear":
+            asked = linear_names(model)
+        was, asked = (sorted(v) if isinstance(v, (set, list)) else v for v in (was, asked))
+        if was != asked:
+            raise ModelError(f"The adapter in {folder} has {key} = {was}, the recipe asks for {asked}: set lora.{key}.")
+    return cast("PeftModel", PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config))
+
+
+def linear_names(model: torch.nn.Module) -> list[str]:
+    """The names of a model's linear layers, head left out: what `all-linear` stands for."""
+    linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return sorted(linear - {HEAD})
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Adapter and head as safetensors, in PEFT's own format.
+
+    Embeddings are never saved: PEFT would ask the hub whether their size changed, on every checkpoint.
+    """
+    model.save_pretrained(str(folder), save_embedding_layers=False)

@@ -1,0 +1,172 @@
+"""Loading a base model and its tokenizer, from the hub, a local folder, or the package itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import torch
+
+from tiebreak.errors import ModelError
+from tiebreak.model.attention import ATTENTION
+from tiebreak.model.nano import NANO_PATH
+from tiebreak.model.precision import (
+    HEAD,
+    ComputeDtype,
+    Precision,
+    float32_head,
+    held_dtype,
+    keep_gradients_on_cpu,
+    quantization_config,
+    resolve_compute_dtype,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+NANO: Final = "nano"
+"""The name of the built-in tiny Gemma 2."""
+
+LABELS: Final = 3
+"""Every model ends in three logits, over (A, B, tie)."""
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a hub name, a local folder or `nano`.
+
+    Raises:
+        ModelError: it cannot be had, or has no fast version.
+    """
+    from transformers import AutoTokenizer
+
+    with _clear_load_errors(name):
+        tokenizer = AutoTokenizer.from_pretrained(_location(name), revision=revision)
+    if not tokenizer.is_fast:
+        raise ModelError(f"The tokenizer of {name} has no fast version, which truncation needs for its offsets.")
+    return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def load_base(
+    name: str,
+    *,
+    revision: str | None = None,
+    precision: Precision,
+    compute_dtype: ComputeDtype = "auto",
+    device: torch.device,
+    seed: int = 0,
+) -> PreTrainedModel:
+    """A decoder-only classifier with three labels, its body held in `precision`, its head in float32.
+
+    A base checkpoint gets a fresh head, drawn under `seed`; so does a classifier with another number of labels.
+
+    Args:
+        name: a hub name, a local folder, or `nano`.
+        revision: branch, tag or commit on the hub.
+        precision: how the body is held.
+        compute_dtype: what the body computes in.
+        device: where the model goes.
+        seed: decides a fresh head.
+
+    Raises:
+        ModelError: the checkpoint cannot be had, lacks weights, or is no decoder-only model.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    dtype = resolve_compute_dtype(compute_dtype, precision, device)
+    with _clear_load_errors(name):
+        config = AutoConfig.from_pretrained(_location(name), revision=revision)
+        kept_head = config.num_labels == LABELS and any("Classification" in a for a in config.architectures or ())
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            _location(name),
+            revision=revision,
+            num_labels=LABELS,
+            ignore_mismatched_sizes=True,
+            quantization_config=quantization_config(precision, dtype),
+            dtype=held_dtype(precision, dtype),
+            device_map={"": device},
+            attn_implementation=ATTENTION,
+            output_loading_info=True,
+        )
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith(HEAD))
+    if missing:
+        raise ModelError(
+            f"The checkpoint {name} lacks {len(missing)} of the model's weights, {missing[0]} among them: they would "
+            "be random. Download it again, or name a checkpoint of this model type."
+        )
+    float32_head(model)
+    if not kept_head:
+        reset_head(model, seed)
+    keep_gradients_on_cpu(model)
+    model.config.id2label = {0: "model_a", 1: "model_b", 2: "tie"}
+    model.config.label2id = {"model_a": 0, "model_b": 1, "tie": 2}
+    return cast("PreTrainedModel", model)
+
+
+def reset_head(model: torch.nn.Module, seed: int) -> None:
+    """Draw every copy of the head anew: normal with the model's own `initializer_range`, zero bias."""
+    generator = torch.Generator().manual_seed(seed)
+    deviation = float(getattr(model.config, "initializer_range", None) or 0.02)
+    heads = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and HEAD in name.split(".")]
+    fresh = torch.randn(heads[0].weight.shape, generator=generator) * deviation
+    for head in heads:
+        with torch.no_grad():
+            head.weight.copy_(fresh)
+            if head.bias is not None:
+                head.bias.zero_()
+
+
+def _location(name: str) -> str:
+    return str(NANO_PATH) if name == NANO else name
+
+
+@contextmanager
+def _clear_load_errors(name: str) -> Iterator[None]:
+    """Say what to do where a checkpoint cannot be had."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(f"There is no folder {name}. Name a local folder with a config.json, or a hub name.")
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        causes = list(_causes(error))
+        local = Path(_location(name)).is_dir()
+
+        def caused_by(*kinds: type[BaseException]) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        if caused_by(GatedRepoError):
+            advice = (
+                f"{name} is gated. Accept its licence on its page on the hub, make an access token there, and run "
+                "`hf auth login` (or set HF_TOKEN). On Kaggle: add the model to the notebook and name its folder."
+            )
+        elif caused_by(RepositoryNotFoundError):
+            advice = (
+                f"The hub has no model {name}, or it is private. Check the spelling; for a private one, log in with "
+                "`hf auth login` or set HF_TOKEN."
+            )
+        elif not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
+            advice = (
+                f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
+                "download the model elsewhere (`hf download`) and set model.name to its folder."
+            )
+        elif isinstance(error, (OSError, ValueError, KeyError)):
+            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
+        else:
+            raise
+        raise ModelError(advice) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

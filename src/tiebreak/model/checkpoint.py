@@ -1,0 +1,91 @@
+"""A run's `model` folder: adapter, head, tokenizer, and the card that makes its numbers come out the same again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tiebreak.errors import RunError
+from tiebreak.model.adapter import save_adapter
+from tiebreak.model.precision import ComputeDtype, Precision
+from tiebreak.run import clear_write_errors, write_text
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+class JudgeCard(BaseModel):
+    """`tiebreak.json`: what, beside weights and tokenizer, makes the numbers come out the same again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: Literal[1] = 1
+    base_model: str
+    revision: str | None
+    head: Literal["pairwise"]
+    precision: Precision
+    compute_dtype: ComputeDtype
+    template: str
+    max_length: int
+    tokens_per_pass: int
+
+
+def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
+    """The base model with a run's adapter and head in it, ready to judge.
+
+    Raises:
+        RunError: the folder holds no trained model, or a damaged one.
+    """
+    from peft import PeftModel
+
+    read_card(folder)
+    try:
+        return cast("PeftModel", PeftModel.from_pretrained(base, str(folder)).eval())
+    except Exception as error:
+        raise RunError(f"The adapter in {folder} cannot be loaded: {error}. Train the run anew.") from error
+
+
+def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: JudgeCard) -> None:
+    """Write a run's `model` folder, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written.
+    """
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        with clear_write_errors(folder):
+            save_adapter(model, draft)
+            tokenizer.save_pretrained(str(draft))
+            write_text(draft / "tiebreak.json", card.model_dump_json(indent=2) + "\n")
+            if folder.exists():
+                shutil.rmtree(folder)
+            draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def read_card(folder: Path) -> JudgeCard:
+    """What a run's `model` folder says of itself.
+
+    Raises:
+        RunError: there is no trained model in it, or one this version cannot read.
+    """
+    path = folder / "tiebreak.json"
+    if not path.is_file():
+        run = folder.parent
+        checkpoints = any((run / "checkpoints").glob("checkpoint-*"))
+        remedy = (
+            f"Its training did not come to an end: tiebreak train {run / 'recipe.yaml'} --resume goes on with it."
+            if checkpoints
+            else "Name the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
+        )
+        raise RunError(f"{run} holds no trained model ({path} is missing). {remedy}")
+    try:
+        return JudgeCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{path} cannot be read by this version of Tiebreak: {error}") from error

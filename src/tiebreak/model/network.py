@@ -1,0 +1,113 @@
+"""Packs in, logits out: the one path that training and judging share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tiebreak.model.attention import PackLayout
+from tiebreak.model.memory import TokenBudget
+from tiebreak.model.precision import HEAD
+from tiebreak.text import Pack, pack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Tensor:
+    """Logits of every sequence in a pack, in the pack's order.
+
+    Args:
+        model: a decoder-only `...ForSequenceClassification` loaded with `tiebreak.model.ATTENTION`, with or without
+            a PEFT adapter.
+        item: the pack.
+        compute_dtype: the type of matrix products in the body; the head computes in float32 always.
+
+    Returns:
+        float32 [sequences, labels], with gradients where they are enabled.
+    """
+    classifier = _classifier(model)
+    body = getattr(classifier, classifier.base_model_prefix)
+    device = next(model.parameters()).device
+    layout = PackLayout.of(item, device)
+    with _autocast(device, compute_dtype):
+        hidden = body(
+            input_ids=torch.as_tensor(item.input_ids)[None].to(device, non_blocking=True),
+            position_ids=torch.as_tensor(item.positions)[None].to(device, non_blocking=True),
+            use_cache=False,
+            pack_layout=layout,
+        ).last_hidden_state[0]
+    pooled = hidden[torch.as_tensor(item.pooled).to(device, non_blocking=True)]
+    return cast(Tensor, _head(model)(pooled.float()))
+
+
+def _classifier(model: nn.Module) -> Any:
+    """The transformers classifier itself, below PEFT's wrapping."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _head(model: nn.Module) -> nn.Linear:
+    """The head in use: PEFT keeps the one it trains beside the one it found."""
+    head = getattr(_classifier(model), HEAD)
+    return cast(nn.Linear, head.modules_to_save[head.active_adapters[0]] if hasattr(head, "modules_to_save") else head)
+
+
+def _autocast(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[Any]:
+    if compute_dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=compute_dtype)
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module,
+    sequences: Sequence[NDArray[np.int32]],
+    *,
+    compute_dtype: torch.dtype,
+    budget: TokenBudget,
+    groups: Sequence[int] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Logits of many sequences, each independent of what shares its pass.
+
+    Args:
+        model: as in `pack_logits`; its training mode is kept.
+        sequences: token ids, any number of any length.
+        compute_dtype: the type of matrix products.
+        budget: tokens a pass; it halves when memory runs out.
+        groups: which sequences may share the computation of a common prefix.
+        on_progress: called after each pass with the number of sequences it judged.
+
+    Returns:
+        float32 [sequences, labels], in the order they were given.
+
+    Raises:
+        MemoryBudgetError: the longest sequence alone does not fit into memory.
+    """
+    longest = max((len(s) for s in sequences), default=0)
+    logits = np.empty((len(sequences), _head(model).out_features), np.float32)
+    waiting = set(range(len(sequences)))
+
+    def judge_waiting(tokens: int) -> None:
+        # After running out of memory, only what was not judged before is packed anew.
+        order = sorted(waiting)
+        shared = None if groups is None else [groups[i] for i in order]
+        for item in pack([sequences[i] for i in order], tokens_per_pass=max(tokens, longest), groups=shared):
+            indices = [order[i] for i in item.sequences]
+            logits[indices] = pack_logits(model, item, compute_dtype).cpu().numpy()
+            waiting.difference_update(indices)
+            if on_progress is not None:
+                on_progress(len(indices))
+
+    was_training = model.training
+    model.eval()
+    try:
+        budget.run(judge_waiting, longest=longest)
+    finally:
+        model.train(was_training)
+    return logits

@@ -1,0 +1,290 @@
+"""The recipe: every setting of a run in one typed file, the one source of reference and validation.
+
+Keys carry the names of Hugging Face's TrainingArguments, LoraConfig and BitsAndBytesConfig wherever they mean the
+same. Unknown keys are refused with the nearest right name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tiebreak.errors import RecipeError
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Steps = Annotated[float, Field(gt=0)]
+"""A number of optimiser steps, or below 1 a share of all steps, as in TrainingArguments."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class ModelSection(_Section):
+    """Which model becomes the judge, and in what numbers it is held."""
+
+    name: str = "nano"
+    """A hub name (`google/gemma-2-9b`), a local folder, or `nano` for the built-in tiny Gemma 2."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    head: Literal["pairwise"] = "pairwise"
+    """`pairwise`: one sequence holds prompt, A and B, and the head reads three logits off its last token."""
+    precision: Literal["nf4", "int8", "bf16", "fp16", "fp32"] = "nf4"
+    """How the frozen base weights are held: `nf4` is 4-bit with double quantisation (QLoRA), `int8` LLM.int8()."""
+    compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """The type of matrix products. `auto`: the weights' own, or for quantised weights bfloat16 from Ampere on,
+    float16 on older cards, float32 on the CPU."""
+    start_from: Path | None = None
+    """An earlier run's folder whose adapter and head this run goes on from."""
+    reset_head: bool = False
+    """With `start_from`: keep the adapter, but start with a fresh head."""
+
+
+class LoraSection(_Section):
+    """The adapter, by the names of peft's LoraConfig."""
+
+    r: Positive = 16
+    lora_alpha: Annotated[float, Field(gt=0)] = 16
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    bias: Literal["none", "all", "lora_only"] = "none"
+    use_rslora: bool = False
+    layers_to_transform: list[int] | None = None
+
+
+class TextSection(_Section):
+    """How a comparison becomes a text, and how long it may be."""
+
+    template: str | None = None
+    """A text with the slots {prompt}, {response_a} and {response_b}; by default the one Tiebreak began with."""
+    max_length: Annotated[int, Field(ge=32)] = 2048
+    """Tokens a comparison may have; longer ones are cut by turn, oldest first, and the cut is marked and counted."""
+
+
+class DataSection(_Section):
+    """Which votes to learn from and which to validate on."""
+
+    train: Path | None = None
+    """CSV, JSONL or Parquet with votes."""
+    validation: Path | None = None
+    """A file of its own. Without one, rows are split off `train`, by prompt, so that none stands on both sides."""
+    train_rows: Positive | None = None
+    """Use this many rows for training (a random choice under `seed`) instead of all."""
+    validation_rows: Positive | None = None
+    """Validate on this many rows."""
+    validation_share: Share | None = None
+    """Validate on this share of `train`. Without either, one row in ten, at most 1,000."""
+    problem_rows: Literal["refuse", "skip", "keep"] = "refuse"
+    """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` those
+    whose only trouble is an empty answer."""
+    seed: int = 42
+    """Decides the split."""
+
+    @model_validator(mode="after")
+    def _one_way_to_validate(self) -> DataSection:
+        given = [k for k in ("validation", "validation_share") if getattr(self, k) is not None]
+        if len(given) == 2 or (self.validation_share is not None and self.validation_rows is not None):
+            raise ValueError("validation_share splits rows off data.train: give it alone, or leave it out")
+        return self
+
+
+class TrainingSection(_Section):
+    """How it learns, by the names of transformers' TrainingArguments."""
+
+    batch_size: Positive = 8
+    """Comparisons an optimiser step learns from, over all GPUs: decides what is learned."""
+    tokens_per_pass: Annotated[int, Field(ge=32)] = 8192
+    """Tokens that go through the model at once: decides memory and speed, never what is learned. Halved by itself
+    when memory runs out."""
+    both_orders: bool = False
+    """Learn each comparison in both orders, A first and B first, in one step (each with half the weight)."""
+    num_train_epochs: Annotated[float, Field(gt=0)] = 1
+    max_steps: int = -1
+    """A number of optimiser steps instead of epochs; -1 for epochs."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    lr_scheduler_type: str = "linear"
+    warmup_steps: Annotated[float, Field(ge=0)] = 0
+    """Optimiser steps, or below 1 a share of all steps."""
+    optim: str = "adamw_torch"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients longer than this are shortened to it; 0 turns clipping off."""
+    gradient_checkpointing: bool = True
+    """Compute activations anew in the backward pass instead of keeping them: a third more time, far less memory."""
+    logging_steps: Steps = 20
+    eval_steps: Steps | None = None
+    """Validate every so many steps; by default whenever a checkpoint is saved."""
+    save_steps: Steps = 0.1
+    save_total_limit: Positive | None = 2
+    load_best_model_at_end: bool = True
+    metric_for_best_model: str = "loss"
+    """`loss` (log loss) or `accuracy`, on the validation rows."""
+    early_stopping_patience: Positive | None = None
+    """Stop after so many validations without a better `metric_for_best_model`."""
+    report_to: list[str] = ["tensorboard"]
+    """Loggers of transformers: tensorboard, wandb, mlflow, comet_ml, ..."""
+    seed: int = 42
+    """Decides the fresh weights, the order of the rows and the dropout."""
+    trainer_arguments: dict[str, Any] = {}
+    """Any other TrainingArguments, by name."""
+
+
+class Recipe(_Section):
+    """Every setting of a run."""
+
+    model: ModelSection = ModelSection()
+    lora: LoraSection = LoraSection()
+    text: TextSection = TextSection()
+    data: DataSection = DataSection()
+    training: TrainingSection = TrainingSection()
+    output: Path | None = None
+    """The run's folder; by default runs/ and the recipe's name."""
+
+    @model_validator(mode="after")
+    def _a_comparison_fits_a_pass(self) -> Recipe:
+        if self.text.max_length > self.training.tokens_per_pass:
+            raise ValueError(
+                f"text.max_length ({self.text.max_length}) is more than training.tokens_per_pass "
+                f"({self.training.tokens_per_pass}): a whole comparison has to fit into one pass. "
+                "Lower the one or raise the other"
+            )
+        return self
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes that come with Tiebreak."""
+    here = Path(__file__).parent / "recipes"  # in an installed package
+    folder = here if here.is_dir() else Path(__file__).parents[2] / "recipes"  # in a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, put `key.key=value` overrides on top, and check every key and value.
+
+    `path` may also be the bare name of a shipped recipe. Values of overrides are read as YAML.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key, an impossible value; all of them at once.
+    """
+    file = Path(path)
+    if not file.is_file():
+        shipped = shipped_recipes()
+        # `recipes/seed.yaml` is found from any folder, as is plain `seed`.
+        if file.stem not in shipped or str(file.parent) not in (".", "recipes"):
+            raise RecipeError(f"There is no recipe {file}.{_nearest(file.stem, shipped, 'Tiebreak comes with')}")
+        file = shipped[file.stem]
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{file} cannot be read as YAML: {error}") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise RecipeError(f"{file} holds a {type(values).__name__} where a recipe is a mapping of sections.")
+    for override in overrides:
+        _apply(values, override)
+    values.setdefault("output", f"runs/{file.stem}")
+    return _checked(values, source=str(file))
+
+
+def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
+    """Check a mapping of sections, as `load_recipe` does.
+
+    Raises:
+        RecipeError: an unknown key or an impossible value; all of them at once.
+    """
+    return _checked(dict(values), source)
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with every value written out; `load_recipe` reads it back to an equal recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def recipe_keys() -> dict[str, str]:
+    """Every dotted key with its description, in order."""
+    keys: dict[str, str] = {}
+    for name, field in Recipe.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            for key, inner in section.model_fields.items():
+                keys[f"{name}.{key}"] = " ".join((inner.description or "").split())
+        else:
+            keys[name] = " ".join((field.description or "").split())
+    return keys
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not re.fullmatch(r"[a-z_]+(\.[a-zA-Z_]\w*)*", key):
+        raise RecipeError(f"{override!r} is no override: write key=value, for instance training.learning_rate=1e-4.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"The value of {override!r} is not YAML: {error}") from error
+    *sections, last = key.split(".")
+    target = values
+    for depth, section in enumerate(sections):
+        inner = target.setdefault(section, {})
+        if inner is None:
+            inner = target[section] = {}
+        if not isinstance(inner, dict):
+            raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is no section but {inner!r}.")
+        target = inner
+    target[last] = value
+
+
+def _checked(values: dict[str, Any], source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(_numbers(values))
+    except ValidationError as error:
+        lines = [_explained(dict(detail)) for detail in error.errors()]
+        raise RecipeError(
+            "\n".join([f"{source}: {len(lines)} thing(s) to mend.", *(f"  {x}" for x in lines)])
+        ) from None
+
+
+def _numbers(value: Any) -> Any:
+    """YAML 1.1 takes 1e-4 (without a dot) for a text; people mean the number."""
+    if isinstance(value, dict):
+        return {k: _numbers(v) for k, v in value.items()}
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def _explained(detail: Mapping[str, Any]) -> str:
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: there is no such key.{_nearest(key, recipe_keys(), 'The keys are')}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    value = detail.get("input")
+    shown = "" if isinstance(value, (dict, BaseModel)) else f" (it is {value!r})"
+    return f"{key}: {message}{shown}." if key else f"{message}."
+
+
+def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """` Did you mean x?`, or the list of what there is.
+
+    A key may be misspelt, or stand in the wrong section: whole names are compared first, then last parts.
+    """
+    names = list(known)
+    by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(names)}
+    sections = {candidate.partition(".")[0]: candidate for candidate in names}
+    last = name.rpartition(".")[2]
+    close = difflib.get_close_matches(name, [*names, *(sections if "." not in name else ())], n=1, cutoff=0.75)
+    if last in by_last:
+        close = [by_last[last]]
+    close = close or [by_last[x] for x in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.6)]
+    if close:
+        return f" Did you mean {close[0]}?"
+    siblings = [n for n in names if n.rpartition(".")[0] == name.rpartition(".")[0]] or names
+    return f" {otherwise}: {', '.join(siblings)}."

@@ -1,0 +1,150 @@
+"""The run folder: the names of its files, and reading and writing them whole or not at all.
+
+runs/NAME/
+  recipe.yaml          the recipe, every value written out
+  environment.json     versions, hardware, git state
+  history.jsonl        a line a log or validation
+  checkpoints/         resumable, the Trainer's
+  model/               adapter and head, tokenizer, tiebreak.json
+  predictions.parquet  the validation rows' probabilities
+  metrics.json         how good they are
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tiebreak.errors import RunError
+
+
+@contextmanager
+def clear_write_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing `path` into a RunError that says what to do.
+
+    Libraries underneath report a full disk as OSError, as RuntimeError (torch) or as an error of their own
+    (safetensors), so for those that are not an OSError the disk itself is asked.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full or (not isinstance(error, OSError) and _free_bytes(path) < 2**20):
+            raise RunError(
+                f"The disk is full: {path} could not be written ({_free_bytes(path) / 2**20:.0f} MiB are free). "
+                "What was complete before is untouched. Free some space, then go on (train: with --resume)."
+            ) from error
+        if isinstance(error, OSError):
+            raise RunError(f"{path} could not be written: {error.strerror or error}.") from error
+        raise
+
+
+def _free_bytes(path: Path) -> int:
+    existing = next(p for p in [path, *path.absolute().parents] if p.exists())
+    return shutil.disk_usage(existing).free
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a new file, then put it in the place of `path` in one step.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written to; `path` is as it was.
+    """
+    if path.exists() and not path.is_file():  # a device or a pipe: there is nothing to replace
+        with clear_write_errors(path):
+            write(path)
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with clear_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(draft)
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises RunError as `write_whole` does."""
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8") and None)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Raises RunError as `write_whole` does."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+class RunFolder:
+    """One run's folder. Making the object touches nothing on the disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.yaml"
+        self.environment = self.path / "environment.json"
+        self.history = self.path / "history.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model"
+        self.predictions = self.path / "predictions.parquet"
+        self.metrics = self.path / "metrics.json"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.recipe.exists()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a run came to its end here: the metrics are what a run writes last."""
+        return self.metrics.exists()
+
+    def begin(self, recipe: str, *, resume: bool) -> None:
+        """Take the folder for a run of this recipe (as YAML), or take up again the run that is in it.
+
+        Raises:
+            RunError: the folder holds a run and `resume` is off, or holds something else, or cannot be written.
+        """
+        if self.holds_a_run and not resume:
+            raise RunError(
+                f"{self} already holds a run. Go on with it: --resume. Keep it and start another: output=runs/NAME. "
+                f"Start over: delete {self} first."
+            )
+        if not self.holds_a_run and self.path.is_dir() and any(self.path.iterdir()):
+            raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
+        write_text(self.recipe, recipe)
+
+    def write_history(self, lines: list[Mapping[str, Any]]) -> None:
+        """Write the history, one JSON object a line."""
+        write_text(self.history, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """The history's lines; none where nothing was logged yet."""
+        if not self.history.exists():
+            return []
+        return [json.loads(line) for line in self.history.read_text(encoding="utf-8").splitlines()]
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end; those that were not are removed.
+
+        The Trainer writes a checkpoint's `trainer_state.json` last, so that file says whether the others are whole.
+        """
+        whole: dict[int, Path] = {}
+        for folder in self.checkpoints.glob("checkpoint-*"):
+            try:
+                step = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+                whole[int(step)] = folder
+            except (OSError, ValueError, KeyError, TypeError):
+                shutil.rmtree(folder, ignore_errors=True)
+        return whole[max(whole)] if whole else None

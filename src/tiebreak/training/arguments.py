@@ -1,0 +1,87 @@
+"""The recipe's training section as transformers' TrainingArguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from tiebreak.errors import RecipeError
+from tiebreak.recipe import TrainingSection
+
+
+def training_arguments(
+    settings: TrainingSection, *, checkpoints: Path, compute_dtype: torch.dtype, world_size: int = 1
+) -> TrainingArguments:
+    """TrainingArguments that say what the recipe says.
+
+    Args:
+        settings: the recipe's `training` section.
+        checkpoints: where the Trainer keeps its checkpoints.
+        compute_dtype: float16 on a GPU brings the Trainer's gradient scaler; autocast is the network's own affair.
+        world_size: processes that share a step.
+
+    Raises:
+        RecipeError: `trainer_arguments` holds an unknown or impossible argument, or one the recipe has a key for.
+    """
+    eval_steps = settings.save_steps if settings.eval_steps is None else settings.eval_steps
+    given: dict[str, Any] = {
+        "output_dir": str(checkpoints),
+        "per_device_train_batch_size": -(-settings.batch_size // world_size),
+        "num_train_epochs": settings.num_train_epochs,
+        "max_steps": settings.max_steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.lr_scheduler_type,
+        "warmup_steps": settings.warmup_steps,
+        "optim": settings.optim,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if settings.gradient_checkpointing else None,
+        "fp16": compute_dtype == torch.float16 and torch.cuda.is_available(),
+        "logging_strategy": "steps",
+        "logging_steps": _steps(settings.logging_steps),
+        "eval_strategy": "steps",
+        "eval_steps": _steps(eval_steps),
+        "save_strategy": "steps",
+        "save_steps": _steps(settings.save_steps),
+        "save_total_limit": settings.save_total_limit,
+        "load_best_model_at_end": settings.load_best_model_at_end,
+        "metric_for_best_model": settings.metric_for_best_model,
+        "restore_callback_states_from_checkpoint": settings.early_stopping_patience is not None,
+        "report_to": settings.report_to,
+        "seed": settings.seed,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    _check(settings.trainer_arguments, given)
+    try:
+        arguments = TrainingArguments(**(given | settings.trainer_arguments))
+    except (ValueError, TypeError, ImportError) as error:
+        raise RecipeError(f"The training section is refused by transformers: {error}") from error
+    # One process drives one GPU: without this the Trainer would wrap the model in DataParallel on a multi-GPU host.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def _steps(value: float) -> float:
+    """TrainingArguments wants whole numbers of steps as int, and a share of all steps as a float below 1."""
+    return value if value < 1 else int(value)
+
+
+def _check(extra: dict[str, Any], given: dict[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(TrainingArguments)]
+    for name in extra:
+        if name in given or name in {"per_device_eval_batch_size", "gradient_accumulation_steps"}:
+            own = {"per_device_train_batch_size": "training.batch_size", "output_dir": "output"}
+            hint = own.get(name, f"training.{name}" if name in TrainingSection.model_fields else "the training section")
+            raise RecipeError(f"training.trainer_arguments.{name}: this is decided by {hint}.")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise RecipeError(f"training.trainer_arguments.{name}: TrainingArguments has no such argument.{hint}")

@@ -1,0 +1,75 @@
+"""Which comparisons a step learns from: examples, and the order in which they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiebreak.comparison import Comparison, Vote
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tiebreak.text import Encoded, Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A comparison ready to learn from: one token sequence an order, and the vote as that order sees it."""
+
+    sequences: tuple[NDArray[np.int32], ...]
+    votes: tuple[Vote, ...]
+
+
+def make_examples(
+    comparisons: Sequence[Comparison], encoder: Encoder, *, both_orders: bool
+) -> tuple[list[Example], list[Encoded]]:
+    """Encode comparisons that carry votes.
+
+    Args:
+        comparisons: each with a vote.
+        encoder: turns a comparison into token ids.
+        both_orders: add the swapped comparison, with the swapped vote, to each example.
+
+    Returns:
+        The examples, and the encoded comparisons in their given order (for what was cut).
+
+    Raises:
+        ValueError: a comparison has no vote.
+    """
+    encoded = encoder.encode(comparisons)
+    swapped = encoder.encode([c.swap() for c in comparisons]) if both_orders else []
+    examples = []
+    for i, comparison in enumerate(comparisons):
+        if comparison.vote is None:
+            raise ValueError(f"comparison {comparison.id or i} has no vote to learn from")
+        a, b, tie = comparison.vote
+        if both_orders:
+            examples.append(Example((encoded[i].ids, swapped[i].ids), (comparison.vote, (b, a, tie))))
+        else:
+            examples.append(Example((encoded[i].ids,), (comparison.vote,)))
+    return examples, encoded
+
+
+class StepSampler:
+    """Batches of indices, one an optimiser step, in an order that the seed and the epoch alone decide.
+
+    Every GPU draws the same batch and takes its own share of it, so the order does not depend on their number.
+    The last batch of an epoch holds what is left.
+    """
+
+    def __init__(self, rows: int, *, batch_size: int, seed: int) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return (self.rows + self.batch_size - 1) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows).tolist()
+        return (order[i : i + self.batch_size] for i in range(0, self.rows, self.batch_size))

@@ -1,0 +1,57 @@
+"""Where a run happens: this process among its siblings, and what it runs on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import torch
+
+_PACKAGES: Final = ("tiebreak", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "numpy")
+
+
+def process_index() -> int:
+    """This process's number among those torchrun started; 0 for a lone one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def process_count() -> int:
+    """How many processes torchrun started; 1 for a lone one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def describe_environment(seed: int) -> dict[str, Any]:
+    """Versions, hardware, seed and git state, to be kept beside a run's numbers."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu_cores": os.cpu_count(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "processes": process_count(),
+        "seed": seed,
+        "git": _git_state(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the folder the run was started in, and whether anything in it was changed; None outside a checkout."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}

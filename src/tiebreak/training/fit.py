@@ -1,0 +1,245 @@
+"""A recipe in, a run folder out: the one place where the recipe is taken apart for training."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
+
+from tiebreak.comparison import Comparison, Vote
+from tiebreak.data import load_comparisons, split_by_prompt
+from tiebreak.errors import ModelError, RecipeError
+from tiebreak.judging import preference_metrics, write_predictions
+from tiebreak.model import (
+    JudgeCard,
+    TokenBudget,
+    add_adapter,
+    continue_adapter,
+    default_device,
+    load_base,
+    load_tokenizer,
+    lora_config,
+    read_card,
+    reset_head,
+    resolve_compute_dtype,
+    save_trained,
+)
+from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, dump_recipe, load_recipe
+from tiebreak.run import RunFolder, write_json
+from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
+from tiebreak.training.arguments import training_arguments
+from tiebreak.training.batches import make_examples
+from tiebreak.training.environment import describe_environment, process_count, process_index
+from tiebreak.training.trainer import JudgeTrainer
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run came to: its folder, the validation metrics of the model it keeps, and what the text cost."""
+
+    folder: RunFolder
+    metrics: dict[str, float]
+
+
+def train(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
+    tell: Callable[[str], None] = logger.info,
+) -> TrainingResult:
+    """Fine-tune a model into a judge and keep everything in the recipe's `output` folder.
+
+    Args:
+        recipe: every setting; `data.train` and `output` must be given.
+        resume: go on from the last whole checkpoint of the run in that folder, with the same result as if it had
+            never stopped. A finished run is left as it is. Where there is no run yet, one is begun.
+        callbacks: more callbacks for the transformers Trainer underneath.
+        tell: called with one sentence at a time about what goes on.
+
+    Returns:
+        The folder, and the metrics on the validation rows (`tiebreak.judging.preference_metrics`).
+
+    Raises:
+        RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
+        DataError: the votes cannot be used.
+        ModelError: the base model cannot be had.
+        RunError: the folder is taken, or the disk is full.
+        MemoryBudgetError: a single comparison does not fit into memory.
+    """
+    if recipe.data.train is None:
+        raise RecipeError("There are no votes to learn from: give data.train=FILE (CSV, JSONL or Parquet).")
+    if recipe.output is None:
+        raise RecipeError("There is nowhere to keep the run: give output=runs/NAME.")
+    folder = RunFolder(recipe.output)
+    if resume and folder.holds_a_run:
+        _refuse_another_recipe(recipe, folder)
+        if folder.is_finished:
+            tell(f"{folder} is finished already: nothing to do.")
+            return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
+    training, validation = _read(recipe.data, tell)
+    if process_index() == 0:
+        folder.begin(dump_recipe(recipe), resume=resume)
+        write_json(folder.environment, describe_environment(recipe.training.seed))
+
+    set_seed(recipe.training.seed)
+    device = default_device()
+    compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, device)
+    tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
+    template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
+    encoder = Encoder(tokenizer, template, recipe.text.max_length)
+    examples, encoded = make_examples(training, encoder, both_orders=recipe.training.both_orders)
+    held_out, encoded_validation = make_examples(validation, encoder, both_orders=False)
+    tell(f"Training rows: {len(training):,}. {CutReport.of(encoded)}")
+    tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
+
+    model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    budget = TokenBudget(recipe.training.tokens_per_pass, tell)
+    trainer = JudgeTrainer(
+        model,
+        training_arguments(
+            recipe.training, checkpoints=folder.checkpoints, compute_dtype=compute_dtype, world_size=process_count()
+        ),
+        train=examples,
+        validation=held_out,
+        batch_size=recipe.training.batch_size,
+        compute_dtype=compute_dtype,
+        budget=budget,
+        folder=folder,
+        callbacks=[*_early_stopping(recipe.training.early_stopping_patience), *callbacks],
+    )
+    trainer.remove_callback(PrinterCallback)
+    _run(trainer, folder.latest_checkpoint() if resume else None, tell)
+
+    probabilities = trainer.judge(held_out)
+    metrics = preference_metrics(probabilities, [_vote(c) for c in validation])
+    if process_index() == 0:
+        card = JudgeCard(
+            base_model=recipe.model.name,
+            revision=recipe.model.revision,
+            head=recipe.model.head,
+            precision=recipe.model.precision,
+            compute_dtype=recipe.model.compute_dtype,
+            template=template.text,
+            max_length=recipe.text.max_length,
+            tokens_per_pass=budget.tokens,
+        )
+        save_trained(folder.model, model, tokenizer, card)
+        write_predictions(folder.predictions, validation, probabilities)
+        write_json(folder.metrics, metrics)
+    return TrainingResult(folder, metrics)
+
+
+def _refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
+    """A run is resumed only with the recipe it was begun with: anything else would be neither of the two."""
+    begun = load_recipe(folder.recipe).model_dump(mode="json")
+    asked = recipe.model_dump(mode="json")
+    changed = [
+        f"{section}.{key} was {begun[section][key]!r}, now {value!r}"
+        for section, values in asked.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        # How much goes through at once and who is told are no part of what is learned.
+        if value != begun[section][key]
+        and (section, key) not in {("training", "tokens_per_pass"), ("training", "report_to")}
+    ]
+    if changed:
+        raise RecipeError(
+            f"{folder} was begun with another recipe: {'; '.join(changed)}. Resume with the same one "
+            f"(tiebreak train {folder.recipe} --resume), or start a new run with output=runs/NAME."
+        )
+
+
+def _read(settings: DataSection, tell: Callable[[str], None]) -> tuple[list[Comparison], list[Comparison]]:
+    """Comparisons to learn from and to validate on."""
+    assert settings.train is not None
+    votes = list(load_comparisons(settings.train, votes="required", problem_rows=settings.problem_rows, on_note=tell))
+    if settings.validation is not None:
+        validation = list(
+            load_comparisons(settings.validation, votes="required", problem_rows=settings.problem_rows, on_note=tell)
+        )
+        validation = _sample(validation, settings.validation_rows, settings.seed, "data.validation_rows")
+    else:
+        rows, share = settings.validation_rows, settings.validation_share
+        if rows is None and share is None:
+            rows = max(1, min(1000, len(votes) // 10))
+        votes, validation = split_by_prompt(votes, validation_rows=rows, validation_share=share, seed=settings.seed)
+    return _sample(votes, settings.train_rows, settings.seed, "data.train_rows"), validation
+
+
+def _sample(rows: list[Comparison], wanted: int | None, seed: int, key: str) -> list[Comparison]:
+    """A random choice of so many rows, in their order; all of them where no number is asked for."""
+    if wanted is None:
+        return rows
+    if wanted > len(rows):
+        raise RecipeError(f"{key} asks for {wanted:,} rows where there are {len(rows):,}. Lower it or leave it out.")
+    return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), wanted))]
+
+
+def _build_model(
+    settings: ModelSection, lora: LoraSection, *, seed: int, device: torch.device, tell: Callable[[str], None]
+) -> PeftModel:
+    """The base model with a fresh adapter, or with an earlier run's."""
+    start = None if settings.start_from is None else RunFolder(settings.start_from)
+    if start is not None:
+        card = read_card(start.model)
+        if card.base_model != settings.name:
+            raise ModelError(
+                f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
+            )
+    tell(f"Loading {settings.name} in {settings.precision}.")
+    base = load_base(
+        settings.name,
+        revision=settings.revision,
+        precision=settings.precision,
+        compute_dtype=settings.compute_dtype,
+        device=device,
+        seed=seed,
+    )
+    config = _lora_config(lora)
+    if start is None:
+        return add_adapter(base, config)
+    model = continue_adapter(base, start.model, config)
+    if settings.reset_head:
+        reset_head(model, seed)
+    tell(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
+    return model
+
+
+def _lora_config(settings: LoraSection) -> LoraConfig:
+    return lora_config(**settings.model_dump())
+
+
+def _early_stopping(patience: int | None) -> list[TrainerCallback]:
+    return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
+
+
+def _run(trainer: JudgeTrainer, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
+    """Train from the start or from a checkpoint; a checkpoint of the last step only has its best model loaded."""
+    if checkpoint is None:
+        trainer.train()
+        return
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    tell(f"Going on from step {state['global_step']:,} of {state['max_steps']:,}.")
+    if state["global_step"] < state["max_steps"]:
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+        return
+    best = state["best_model_checkpoint"] if trainer.args.load_best_model_at_end else None
+    trainer.restore(Path(best) if best and Path(best).is_dir() else checkpoint)
+
+
+def _vote(comparison: Comparison) -> Vote:
+    assert comparison.vote is not None
+    return comparison.vote

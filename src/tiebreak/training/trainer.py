@@ -1,0 +1,232 @@
+"""A transformers Trainer whose step learns from exactly `batch_size` comparisons, in as many passes as memory needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor, distributed, nn
+from torch.nn.functional import log_softmax, softmax
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tiebreak.judging import preference_metrics
+from tiebreak.model import TokenBudget, pack_logits, predict_logits, save_adapter
+from tiebreak.run import RunFolder, clear_write_errors
+from tiebreak.text import pack
+from tiebreak.training.batches import Example, StepSampler
+
+
+class JudgeTrainer(Trainer):
+    """Learns from votes by cross-entropy, with the exact mean gradient over a step's comparisons.
+
+    The gradient depends neither on `budget` (how many tokens go through at once), nor on how the step's sequences are
+    packed, nor on the number of GPUs. A step that runs out of memory is repeated with half the budget.
+
+    Args:
+        model: the adapted classifier.
+        args: with `per_device_train_batch_size` = this process's comparisons a step, and no accumulation.
+        train: examples to learn from.
+        validation: examples to validate on; the first order of each is judged.
+        batch_size: comparisons a step, over all processes.
+        compute_dtype: the type of matrix products.
+        budget: tokens a pass.
+        folder: where the history is kept.
+        callbacks: more transformers callbacks.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel,
+        args: TrainingArguments,
+        *,
+        train: Sequence[Example],
+        validation: Sequence[Example],
+        batch_size: int,
+        compute_dtype: torch.dtype,
+        budget: TokenBudget,
+        folder: RunFolder,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self._sampler = StepSampler(len(train), batch_size=batch_size, seed=args.seed)
+        self._compute_dtype = compute_dtype
+        self._budget = budget
+        self._pace = Pace()
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=list(train),  # type: ignore[arg-type]  # any sequence is a map-style dataset
+            eval_dataset=list(validation),  # type: ignore[arg-type]
+            callbacks=[EpochOrder(self._sampler), HistoryWriter(folder), *callbacks],
+        )
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Whole steps, the same on every process; `training_step` takes this process's share."""
+        return DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_sampler=self._sampler,  # type: ignore[arg-type]  # any iterable of index lists
+            collate_fn=lambda examples: {"examples": examples},
+        )
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Accumulate one step's gradient; returns the step's mean loss as the Trainer logs it (mean over processes)."""
+        examples: list[Example] = inputs["examples"]
+        share = examples[self.args.process_index :: self.args.world_size]
+        sequences = [ids for example in share for ids in example.sequences]
+        self.model.train()
+        loss = self._budget.run(
+            lambda tokens: self._accumulate(share, comparisons=len(examples), tokens_per_pass=tokens),
+            longest=max((len(ids) for ids in sequences), default=0),
+            undo=lambda: self.model.zero_grad(set_to_none=True),
+        )
+        self._pace.add(tokens=sum(len(ids) for ids in sequences))
+        if self.args.world_size > 1:
+            self._sum_gradients()
+        return loss * self.args.world_size
+
+    def _accumulate(self, share: list[Example], *, comparisons: int, tokens_per_pass: int) -> Tensor:
+        """Add the gradient of this share's part of the mean over so many comparisons; returns that part of the loss."""
+        sequences = [ids for example in share for ids in example.sequences]
+        groups = [i for i, example in enumerate(share) for _ in example.sequences]
+        votes = torch.tensor([vote for example in share for vote in example.votes], device=self.args.device)
+        weights = torch.tensor(
+            [1 / (comparisons * len(example.sequences)) for example in share for _ in example.sequences],
+            device=self.args.device,
+        )
+        total = torch.zeros((), device=self.args.device)
+        for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups):
+            logits = pack_logits(self.model, item, self._compute_dtype)
+            rows = torch.as_tensor(item.sequences, device=logits.device)
+            cross_entropy = -(votes[rows] * log_softmax(logits, dim=-1)).sum(dim=-1)
+            loss = (weights[rows] * cross_entropy).sum()
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _sum_gradients(self) -> None:
+        """Sum gradients over processes: each holds its share's part of one mean.
+
+        Done here and not by DistributedDataParallel, whose buckets start while a pass can still run out of memory.
+        """
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in trained])
+        distributed.all_reduce(flat)
+        for parameter, gradient in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+            parameter.grad = gradient.view_as(parameter).to(parameter.dtype)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Judge the validation examples in their first order and log how good that was."""
+        examples: Sequence[Example] = self.eval_dataset if eval_dataset is None else eval_dataset
+        started = time.monotonic()
+        probabilities = self.judge(examples)
+        measured = preference_metrics(probabilities, [example.votes[0] for example in examples])
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
+        metrics[f"{metric_key_prefix}_runtime"] = time.monotonic() - started
+        self._pace.pause(metrics[f"{metric_key_prefix}_runtime"])
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def judge(self, examples: Sequence[Example]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """Probabilities [examples, 3] of each example's first order, computed by all processes together."""
+        share = examples[self.args.process_index :: self.args.world_size]
+        logits = predict_logits(
+            self.model,
+            [example.sequences[0] for example in share],
+            compute_dtype=self._compute_dtype,
+            budget=self._budget,
+        )
+        everything = np.empty((len(examples), logits.shape[1]))
+        if self.args.world_size == 1:
+            everything[:] = logits
+        else:
+            parts: list[Any] = [None] * self.args.world_size
+            distributed.all_gather_object(parts, logits)
+            for process, part in enumerate(parts):
+                everything[process :: self.args.world_size] = part
+        return softmax(torch.from_numpy(everything), dim=-1).numpy()
+
+    def restore(self, checkpoint: Path) -> None:
+        """Load adapter and head of a checkpoint, and nothing else of it."""
+        self._load_from_checkpoint(str(checkpoint))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add how fast training goes to what is logged of it."""
+        if "loss" in logs:
+            logs.update(self._pace.measure(self.args.world_size))
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Forward and backward through the frozen body, attention aside: 4 FLOP a body weight and token."""
+        body = sum(p.numel() for n, p in self.model.named_parameters() if "embed_tokens" not in n)
+        return 4 * body * sum(len(ids) for example in inputs["examples"] for ids in example.sequences)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with clear_write_errors(Path(self.args.output_dir or ".")):
+            super()._save_checkpoint(model, trial)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        if self.args.should_save:
+            target = Path(output_dir or self.args.output_dir or ".")
+            target.mkdir(parents=True, exist_ok=True)
+            save_adapter(self.model, target)
+
+
+class EpochOrder(TrainerCallback):
+    """Tells the sampler which epoch begins, also when a run is taken up in the middle of one."""
+
+    def __init__(self, sampler: StepSampler) -> None:
+        self._sampler = sampler
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Counts steps, since a resumed Trainer's `state.epoch` is a rounded fraction."""
+        self._sampler.epoch = state.global_step // len(self._sampler)
+
+
+class HistoryWriter(TrainerCallback):
+    """Keeps the run's history.jsonl equal to the Trainer's own log, which checkpoints carry."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Written anew each time, so that a resumed run has each line once."""
+        if state.is_world_process_zero:
+            self._folder.write_history(state.log_history)
+
+
+class Pace:
+    """Tokens a second between two logs, validations left out."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._since = time.monotonic()
+        self._paused = 0.0
+
+    def add(self, *, tokens: int) -> None:
+        """Count a step's tokens."""
+        self._tokens += tokens
+
+    def pause(self, seconds: float) -> None:
+        """Leave so many seconds out."""
+        self._paused += seconds
+
+    def measure(self, processes: int) -> dict[str, float]:
+        """What was measured since the last call, over so many processes with like shares, and peak memory so far."""
+        seconds = max(time.monotonic() - self._since - self._paused, 1e-9)
+        measured = {"tokens_per_second": round(self._tokens * processes / seconds, 1)}
+        if torch.cuda.is_available():
+            measured["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        self._tokens, self._since, self._paused = 0, time.monotonic(), 0.0
+        return measured
