@@ -63,9 +63,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             write(path)
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with clear_write_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             write(draft)
             with draft.open("rb+") as file:
                 os.fsync(file.fileno())

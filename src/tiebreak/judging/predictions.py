@@ -46,16 +46,26 @@ def write_submission(path: Path, comparisons: Sequence[Comparison], probabilitie
         DataError: the file's ending is none of these.
         RunError: the disk is full, or the folder cannot be written to.
     """
+    check_submission_path(path)
     frame = submission_frame(comparisons, probabilities)
-    ending = path.suffix.lower()
-    if ending == ".parquet":
+    if path.suffix == ".parquet":
         write_whole(path, lambda draft: frame.to_parquet(draft, index=False))
-    elif ending == ".jsonl":
-        write_whole(path, lambda draft: frame.to_json(draft, orient="records", lines=True))
-    elif ending in (".csv", ""):
-        write_whole(path, lambda draft: frame.to_csv(draft, index=False))
+    elif path.suffix == ".jsonl":
+        write_whole(path, lambda draft: frame.to_json(draft, orient="records", lines=True, double_precision=15))
     else:
-        raise DataError(f"{path}: predictions are written as .csv, .parquet or .jsonl, not {ending}.")
+        write_whole(path, lambda draft: frame.to_csv(draft, index=False))
+
+
+def check_submission_path(path: Path) -> None:
+    """Say early, before hours of judging, that predictions cannot be written there.
+
+    Raises:
+        DataError: the file's ending is not .csv, .parquet or .jsonl (or none, as /dev/stdout has), or it is a folder.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name a file in it, as {path / 'submission.csv'}.")
+    if path.suffix not in ("", ".csv", ".parquet", ".jsonl"):
+        raise DataError(f"{path}: predictions are written as .csv, .parquet or .jsonl, not as {path.suffix}.")
 
 
 def write_predictions(path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike) -> None:

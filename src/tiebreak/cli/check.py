@@ -1,0 +1,92 @@
+"""`tiebreak check`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from tiebreak.cli.console import print_json, results
+
+if TYPE_CHECKING:
+    from tiebreak.data import Summary, VoteFile
+
+
+def command(
+    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Look at a file of votes: what is in it, and every row that cannot be used, with its line number.
+
+    Understands the columns of LMSYS and WSDM (prompt, response_a, response_b, and winner_model_a, winner_model_b,
+    winner_tie as 0/1 or as probabilities, or winner), and prompt/chosen/rejected. Cells hold a text, or a JSON list
+    of turns. Ends with status 1 if some row cannot be used.
+
+    [bold]Example[/]
+
+      tiebreak check train.csv
+    """
+    from tiebreak.data import read_votes, summarise
+
+    file = read_votes(data, votes="optional")
+    summary = summarise(file)
+    if as_json:
+        print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
+    else:
+        _print_summary(summary)
+        _print_oddities(summary)
+        _print_problems(file, summary)
+    if summary.usable_rows < summary.rows:
+        raise typer.Exit(1)
+
+
+def _print_summary(summary: Summary) -> None:
+    results.print(f"[bold]{escape(summary.path)}[/]: {summary.rows:,} rows ({summary.format}, {summary.layout})")
+    if summary.shares is not None:
+        a, b, tie = summary.shares.values()
+        results.print(f"Votes: A {a:.1%}, B {b:.1%}, tie {tie:.1%}")
+    if summary.multi_turn_share is not None:
+        results.print(f"Of more than one turn: {summary.multi_turn_share:.1%}")
+    table = Table("words", "median", "90 %", "99 %", "longest", box=None, header_style="bold")
+    for name, lengths in (("prompt", summary.prompt), ("answer", summary.answers), ("whole", summary.whole)):
+        if lengths is not None:
+            words = lengths.words
+            table.add_row(name, *(f"{n:,}" for n in (words.median, words.p90, words.p99, words.max)))
+    if table.row_count:
+        results.print(table)
+
+
+def _print_oddities(summary: Summary) -> None:
+    if summary.duplicate_rows:
+        results.print(
+            f"Duplicates: {summary.duplicate_rows:,} rows in {summary.duplicate_groups:,} groups have the same prompt "
+            "and answers."
+        )
+    if summary.contradictions:
+        results.print(f"Contradicting votes: {len(summary.contradictions):,} of these groups. Lines:")
+        for lines in summary.contradictions:
+            results.print(f"  {', '.join(map(str, lines))}")
+    if summary.identical_answers_with_winner:
+        lines = ", ".join(map(str, summary.identical_answers_with_winner))
+        results.print(f"Identical answers with a winner: lines {lines}")
+
+
+def _print_problems(file: VoteFile, summary: Summary) -> None:
+    for title, notes in (("Rows that cannot be used as they are", False), ("Notes on rows that can be used", True)):
+        problems = [p for p in file.problems if (p.severity == "note") == notes]
+        if problems:
+            results.print(f"\n[bold]{title}[/] ({len({p.line for p in problems}):,}):")
+            for problem in problems:
+                results.print(f"  {escape(str(problem))}", soft_wrap=True)
+    unusable = summary.rows - summary.usable_rows
+    if unusable:
+        results.print(
+            f"\n{unusable:,} of {summary.rows:,} rows cannot be used as they are. Mend them, or train with "
+            "data.problem_rows=skip to leave them out, or =keep to take empty answers as empty texts."
+        )
+    else:
+        results.print(f"\nAll {summary.rows:,} rows can be used.")

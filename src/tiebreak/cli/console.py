@@ -1,0 +1,35 @@
+"""Where the command line writes: results on standard output, everything about them on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from typing import Any
+
+from rich.console import Console
+
+results = Console(highlight=False)
+problems = Console(stderr=True, highlight=False)
+
+
+def tell(sentence: str) -> None:
+    """Say one sentence about what goes on."""
+    problems.print(sentence, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Write a value for a script to read."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries underneath from writing between our lines; their errors still show."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"(torch|peft|bitsandbytes|accelerate)\b")

@@ -1,0 +1,43 @@
+"""`tiebreak evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiebreak.cli.console import print_json, results
+from tiebreak.cli.judging import ProblemRows, RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+
+
+def command(
+    run: RunArgument,
+    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    swap: SwapOption = "none",
+    problem_rows: ProblemRows = "refuse",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+) -> None:
+    """Judge votes and say how good that was: log loss and accuracy, in all and by outcome.
+
+    [bold]Example[/]
+
+      tiebreak evaluate runs/demo votes.csv --swap average
+    """
+    comparisons = read_aloud(data, votes="required", problem_rows=problem_rows)
+    judge = load_judge_aloud(run)
+    verdicts = verdicts_aloud(judge, comparisons, swap=swap)
+
+    from tiebreak.judging import preference_metrics
+
+    votes = [c.vote for c in comparisons if c.vote is not None]
+    metrics = preference_metrics([(v.model_a, v.model_b, v.tie) for v in verdicts], votes)
+    if as_json:
+        print_json({"run": str(run), "data": str(data), "rows": len(votes), "swap": swap, **metrics})
+        return
+    results.print(f"[bold]{'':24}{'log loss':>10}{'accuracy':>10}[/]")
+    results.print(f"{f'all {len(votes):,} rows':24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
+    for outcome, name in (("model_a", "A was preferred"), ("model_b", "B was preferred"), ("tie", "a tie")):
+        if f"loss_{outcome}" in metrics:
+            results.print(f"{name:24}{metrics[f'loss_{outcome}']:>10.4f}{metrics[f'recall_{outcome}']:>10.3f}")
+    results.print("A uniform guess has a log loss of 1.0986.")

@@ -1,0 +1,67 @@
+"""What the judging verbs share: their arguments, and loading, reading and judging with progress shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tiebreak.cli.console import problems, quiet_libraries, tell
+from tiebreak.comparison import Comparison
+
+if TYPE_CHECKING:
+    from tiebreak.judge import Judge, Swap, Verdict
+
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder, as runs/demo.")]
+SwapOption = Annotated[
+    Literal["none", "average"],
+    typer.Option(help="Judge as given, or in both orders and take the mean: twice the time, no favour for a side."),
+]
+ProblemRows = Annotated[
+    Literal["refuse", "skip", "keep"],
+    typer.Option(help="Rows that cannot be used: refuse the file, skip them, or keep those with an empty answer."),
+]
+
+
+def load_judge_aloud(run: Path) -> Judge:
+    """Load a run's judge, with a sign of life in a terminal."""
+    with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext():
+        from tiebreak.judge import load_judge
+
+        quiet_libraries()
+        return load_judge(run, tell=tell)
+
+
+def read_aloud(
+    data: Path, *, votes: Literal["required", "optional"], problem_rows: ProblemRows
+) -> Sequence[Comparison]:
+    """Read comparisons; what is dropped or repaired is told."""
+    from tiebreak.data import load_comparisons
+
+    return load_comparisons(data, votes=votes, problem_rows=problem_rows, on_note=tell)
+
+
+def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swap) -> list[Verdict]:
+    """Judge with a progress bar; what was cut is told."""
+    progress = Progress(
+        TextColumn("Judging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=problems,
+        transient=True,
+        disable=not problems.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("", total=len(comparisons) * (2 if swap == "average" else 1))
+        verdicts = judge.compare_many(comparisons, swap=swap, on_progress=lambda n: progress.advance(task, n))
+    cut = [v.tokens_lost for v in verdicts if v.tokens_lost]
+    if cut:
+        tell(f"{len(cut):,} of {len(verdicts):,} comparisons were cut to fit: {sum(cut):,} tokens were not read.")
+    return verdicts

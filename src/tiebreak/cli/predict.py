@@ -1,0 +1,41 @@
+"""`tiebreak predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiebreak.cli.console import results
+from tiebreak.cli.judging import RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+from tiebreak.errors import DataError
+
+
+def command(
+    run: RunArgument,
+    data: Annotated[Path, typer.Argument(help="Comparisons with or without votes: CSV, JSONL or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: .csv, .parquet or .jsonl.")] = Path(
+        "submission.csv"
+    ),
+    swap: SwapOption = "none",
+) -> None:
+    """Judge a file and write Kaggle's submission columns.
+
+    The output has the columns id, winner_model_a, winner_model_b, winner_tie; a row for every row of the input, in its
+    order; three probabilities that sum to 1. An empty answer is judged as an empty text.
+
+    [bold]Example[/]
+
+      tiebreak predict runs/demo test.csv -o submission.csv --swap average
+    """
+    from tiebreak.judging import check_submission_path, write_submission
+
+    check_submission_path(output)
+    comparisons = read_aloud(data, votes="optional", problem_rows="keep")
+    if not comparisons:
+        raise DataError(f"{data} holds no comparisons to judge.")
+    judge = load_judge_aloud(run)
+    verdicts = verdicts_aloud(judge, comparisons, swap=swap)
+    write_submission(output, comparisons, [(v.model_a, v.model_b, v.tie) for v in verdicts])
+    results.print(f"{output}: {len(comparisons):,} rows.")

@@ -1,0 +1,84 @@
+"""`tiebreak train`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
+from tiebreak.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from tiebreak.training import TrainingResult
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with Tiebreak.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the recipe's, as lora.r=32.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of the run in the output folder.")
+    ] = False,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs to train on, one process each. By default all there are.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the folder and its metrics as JSON.")] = False,
+) -> None:
+    """Fine-tune a model into a judge of answers.
+
+    Everything is kept in the output folder (runs/ and the recipe's name, or output=FOLDER): checkpoints to resume
+    from, the history of losses, the trained adapter and head, and the validation rows' probabilities.
+
+    [bold]Examples[/]
+
+      tiebreak train recipes/gemma2-9b-qlora.yaml data.train=train.csv
+
+      tiebreak train recipes/gemma2-9b-qlora.yaml data.train=train.csv lora.r=32 training.learning_rate=1e-4 --resume
+
+      tiebreak train recipes/gemma2-9b-qlora.yaml data.train=new.csv model.start_from=runs/earlier output=runs/later
+    """
+    settings = load_recipe(recipe, overrides or [])
+    if settings.data.train is None:
+        from tiebreak.errors import RecipeError
+
+        raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
+
+    from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
+
+    processes = gpus or max(1, gpu_count())
+    if processes > 1 and not is_child():
+        sys.exit(launch(processes))
+    result = run_training(settings, resume=resume)
+    if is_child() and not is_first_child():
+        return
+    if as_json:
+        print_json({"run": str(result.folder), "metrics": result.metrics})
+        return
+    results.print(
+        f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
+        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
+        f"  tiebreak judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
+        f"  tiebreak evaluate {result.folder} VOTES\n"
+        f"  tiebreak predict {result.folder} test.csv -o submission.csv"
+    )
+
+
+def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
+    """Train with a table of losses and a progress bar in the terminal."""
+    with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
+        from tiebreak.training import train
+    from tiebreak.cli.launch import is_child, is_first_child
+    from tiebreak.cli.training_display import TrainingDisplay
+
+    quiet_libraries()
+    if is_child() and not is_first_child():
+        return train(settings, resume=resume, tell=lambda _: None)
+    display = TrainingDisplay(problems)
+    try:
+        return train(settings, resume=resume, callbacks=[display], tell=tell)
+    finally:
+        display.close()

@@ -1,0 +1,92 @@
+"""What a person sees of a training run: a table that grows by a row a log, and a progress bar below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+COLUMNS = (("step", 7), ("training loss", 15), ("validation loss", 17), ("accuracy", 10), ("tokens/s", 11))
+
+
+class TrainingDisplay(TrainerCallback):
+    """Prints a row whenever something is logged; the bar is drawn only where there is a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("Training")
+        self._row: dict[str, str] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Draw the head of the table."""
+        self._console.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
+        self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
+        self._progress.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move the bar."""
+        doing = "Validating" if control.should_evaluate else "Training"
+        self._progress.update(self._task, completed=state.global_step, description=doing)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep a training loss for the row; a validation of the same step may still come."""
+        if logs is None or "loss" not in logs:
+            return
+        self._row = {"training loss": f"{logs['loss']:.4f}", "tokens/s": f"{logs['tokens_per_second']:,.0f}"}
+        if not control.should_evaluate:
+            self._print_row(state.global_step)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Complete the row with a validation."""
+        if metrics is not None:
+            self._row |= {
+                "validation loss": f"{metrics['eval_loss']:.4f}",
+                "accuracy": f"{metrics['eval_accuracy']:.3f}",
+            }
+            self._print_row(state.global_step)
+        self._progress.update(self._task, description="Training")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def close(self) -> None:
+        """Take the bar away also when training ended in an error."""
+        self._progress.stop()
+
+    def _print_row(self, step: int) -> None:
+        cells = {"step": str(step)} | self._row
+        self._progress.console.print("".join(f"{cells.get(name, ''):>{width}}" for name, width in COLUMNS))
+        self._row = {}
