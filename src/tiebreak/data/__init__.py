@@ -1,1 +1,34 @@
-""""""
+"""Files of votes -> comparisons.
+
+A file is CSV, JSON lines, a JSON list or Parquet; its columns say which `Layout` it has. The cells of prompt and
+answers are plain text or lists of turns (`parse` says how they are told apart). `chosen` and `rejected` are put on
+sides A and B by a hash of the row, half of the rows each way, so that the position gives nothing away. Every problem
+in a file is found, with the line it is on, and no row is left out in silence.
+"""
+
+from tiebreak.data.layout import Layout, Votes
+from tiebreak.data.load import ProblemRows, from_frame, load_comparisons
+from tiebreak.data.problem import Kind, Problem, Severity
+from tiebreak.data.read import Format
+from tiebreak.data.split import split_by_prompt
+from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
+from tiebreak.data.votefile import VoteFile, read_votes
+
+__all__ = [
+    "Format",
+    "Kind",
+    "Layout",
+    "Lengths",
+    "Problem",
+    "ProblemRows",
+    "Severity",
+    "Summary",
+    "TextLengths",
+    "VoteFile",
+    "Votes",
+    "from_frame",
+    "load_comparisons",
+    "read_votes",
+    "split_by_prompt",
+    "summarise",
+]
