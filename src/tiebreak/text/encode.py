@@ -1,0 +1,136 @@
+"""Comparisons -> token ids: clean what people wrote, render it, cut it, tokenise it whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tiebreak.comparison import Comparison
+from tiebreak.errors import RecipeError
+from tiebreak.text.template import Template
+from tiebreak.text.truncate import Ids, Truncator, token_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+_SEAM_TOKENS: Final = 64
+"""The two orders of a comparison differ in tokens only where texts meet the template, by far fewer than this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """What the model reads for one comparison, and what was left out to make it fit."""
+
+    ids: Ids
+    """[tokens], at most the encoder's `max_length`, BOS included where the tokenizer has the convention."""
+    tokens_lost: int
+    """Tokens of the uncut text minus those of `ids`."""
+    turns_dropped: int
+
+
+class Encoder:
+    """Renders comparisons with a template and tokenises the whole text, cut to `max_length` tokens.
+
+    - One BOS leads the ids if the tokenizer itself leads plain texts with one (Gemma, Llama), else none (Qwen).
+    - What people wrote never becomes a special token: a spelled-out one (`<bos>`) gets a space after its first
+      character, in the text, so every runtime fed `text(comparison)` sees the same harmless tokens. Special are
+      the added tokens flagged so; Gemma's newline runs and HTML tags, added but plain, stay as they are.
+    - Lone surrogates, which no tokenizer accepts, become U+FFFD.
+
+    Raises:
+        RecipeError: `max_length` is too small for the template, or the template spells the BOS that is added.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: Template, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._max_length = max_length
+        self._special = _special_token_pattern(tokenizer)
+        self._bos = np.array(_bos_ids(tokenizer), dtype=np.int32)
+        if self._bos.size and str(tokenizer.bos_token) in template.text:
+            raise RecipeError(
+                f"template: it spells {tokenizer.bos_token}, which is added in front of every text already; remove it"
+            )
+        self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=self._bos.size)
+
+    def encode(self, comparisons: Sequence[Comparison]) -> list[Encoded]:
+        """One `Encoded` a comparison, in their order."""
+        clean = [self._clean(comparison) for comparison in comparisons]
+        whole = token_ids(self._tokenizer, [self._template.render(comparison) for comparison in clean])
+        encoded = [Encoded(self._lead(ids), tokens_lost=0, turns_dropped=0) for ids in whole]
+        near = [row for row, ids in enumerate(whole) if ids.size > self._max_length - _SEAM_TOKENS]
+        cuts = self._truncate([clean[row] for row in near], [whole[row] for row in near])
+        for row, cut in zip(near, cuts, strict=True):
+            encoded[row] = Encoded(self._lead(cut.ids), whole[row].size - cut.ids.size, cut.turns_dropped)
+        return encoded
+
+    def text(self, comparison: Comparison) -> str:
+        """The final text, cleaned and cut, whose tokens `encode` gives (BOS aside, which is not text)."""
+        clean = self._clean(comparison)
+        [cut] = self._truncate([clean], token_ids(self._tokenizer, [self._template.render(clean)]))
+        return self._template.render(cut.comparison, turns_dropped=cut.turns_dropped)
+
+    def _lead(self, ids: Ids) -> Ids:
+        return np.concatenate((self._bos, ids)) if self._bos.size else ids
+
+    def _clean(self, comparison: Comparison) -> Comparison:
+        prompt, a, b = (
+            tuple(self._clean_text(text) for text in texts)
+            for texts in (comparison.prompt, comparison.answer_a, comparison.answer_b)
+        )
+        return replace(comparison, prompt=prompt, answer_a=a, answer_b=b)
+
+    def _clean_text(self, text: str) -> str:
+        if not text.isascii():
+            text = _SURROGATE.sub("\ufffd", text)
+        return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class CutReport:
+    """What `max_length` cost a set of comparisons; `str()` says it in one line."""
+
+    rows: int
+    rows_cut: int
+    tokens_lost: int
+    tokens_kept: int
+    turns_dropped: int
+
+    @classmethod
+    def of(cls, encoded: Iterable[Encoded]) -> CutReport:
+        """The sum over encoded comparisons."""
+        rows = list(encoded)
+        return cls(
+            rows=len(rows),
+            rows_cut=sum(bool(row.tokens_lost or row.turns_dropped) for row in rows),
+            tokens_lost=sum(row.tokens_lost for row in rows),
+            tokens_kept=sum(row.ids.size for row in rows),
+            turns_dropped=sum(row.turns_dropped for row in rows),
+        )
+
+    def __str__(self) -> str:
+        share_cut = self.rows_cut / max(self.rows, 1)
+        share_lost = self.tokens_lost / max(self.tokens_lost + self.tokens_kept, 1)
+        return (
+            f"{self.rows_cut:,} of {self.rows:,} comparisons cut ({share_cut:.1%}): {self.tokens_lost:,} tokens lost "
+            f"({share_lost:.1%}), {self.tokens_kept:,} kept; turns dropped: {self.turns_dropped:,}"
+        )
+
+
+def _bos_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The BOS alone, or nothing: a tokenizer may have one and yet never put it in front of a text (Qwen2, GPT-2)."""
+    bos = tokenizer.bos_token_id
+    return [bos] if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else []
+
+
+def _special_token_pattern(tokenizer: PreTrainedTokenizerFast) -> re.Pattern[str]:
+    """Matches every spelled-out special token of two or more characters, the longest first; maybe nothing ever."""
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    spelled = sorted((token for token in special if len(token) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, spelled)) or r"(?!)")

@@ -1,0 +1,219 @@
+"""Cutting a comparison to a budget of tokens, so that what decides the vote is what survives.
+
+    1. Whole turns go first, the oldest before the younger, until the rest fits or only the closing turn is left.
+    2. Then the closing turn's texts give: the longer answer first, down to a common cap, and the prompt only
+       where it alone would take more than half of the room and the answers need it. A text that gives keeps
+       head and tail in equal parts: how an answer opens and how it ends say more than its middle.
+
+What is counted is always the whole rendered text, in both orders of the answers: the cut of the swapped
+comparison is the swapped cut, and any other runtime fed the same text sees the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tiebreak.comparison import Comparison
+from tiebreak.errors import RecipeError
+from tiebreak.text.template import Template
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from transformers import PreTrainedTokenizerFast
+
+    _T = TypeVar("_T")
+    _Steps = Generator[list[str], Sequence[Encoding], _T]
+    """A computation that hands out texts and is given their tokens, so that many of them share each batch."""
+
+CUT_MARK: Final = " [...] "
+"""Stands between the head and the tail of a shortened text."""
+
+_LEAST_TOKENS: Final = 8
+"""A budget that leaves each text fewer tokens than this is refused before any row is read."""
+
+_ROWS_AT_ONCE: Final = 512
+"""Enough rows for the tokenizer's threads, few enough that its own objects never fill the memory."""
+
+Ids = npt.NDArray[np.int32]
+Offsets = Sequence[tuple[int, int]]
+"""For each token of a text the characters it covers, as [first, end)."""
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Ids]:
+    """Ids of each whole text, with nothing added to it: one int32 array [tokens] a text."""
+    starts = range(0, len(texts), _ROWS_AT_ONCE)
+    chunks = (_tokenise(tokenizer, texts[start : start + _ROWS_AT_ONCE]) for start in starts)
+    return [np.array(row.ids, dtype=np.int32) for chunk in chunks for row in chunk]
+
+
+def _tokenise(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Sequence[Encoding]:
+    if not texts:
+        return []
+    # Not verbose: no warning about texts beyond the model's context, those are cut next.
+    batch = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)
+    encodings: Sequence[Encoding] = batch.encodings
+    return encodings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A comparison that fits: its closing texts as they are said, and how many of its oldest turns are not."""
+
+    comparison: Comparison
+    turns_dropped: int
+    ids: Ids
+    """[tokens] of the rendered text, the BOS aside."""
+
+
+class Truncator:
+    """Cuts comparisons to `max_length` tokens of rendered text, `added_tokens` (a BOS) counted in.
+
+    Raises:
+        RecipeError: `max_length` does not hold the template and 8 tokens of each text.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, template: Template, *, max_length: int, added_tokens: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._max_length = max_length
+        self._budget = max_length - added_tokens
+        bare = template.render(Comparison(("",), ("",), ("",)))
+        template_tokens, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [bare, CUT_MARK]))
+        least = added_tokens + template_tokens + 3 * max(_LEAST_TOKENS, self._mark_tokens + 2)
+        if max_length < least:
+            raise RecipeError(
+                f"max_length is {max_length} tokens, but the template alone takes {template_tokens + added_tokens}, "
+                f"and some of the prompt and of each answer must fit too: set max_length to {least} or more, "
+                "or shorten the template"
+            )
+
+    def __call__(self, comparisons: Sequence[Comparison], whole: Sequence[Ids]) -> list[Cut]:
+        """What the rules above leave of each comparison: all of it, where it fits in either order of the answers.
+
+        Args:
+            comparisons: to cut.
+            whole: token ids of their rendered texts, uncut, the BOS aside.
+
+        Raises:
+            RecipeError: not even the closing turn, cut to nothing, fits: the marks of a long conversation, or a
+                tokenizer with odd seams, at the very least `max_length`.
+        """
+        cuts: list[Cut] = []
+        for start in range(0, len(comparisons), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            steps = [self._cut(*row) for row in zip(comparisons[rows], whole[rows], strict=True)]
+            cuts += _run_together(steps, self._tokenizer)
+        return cuts
+
+    def _cut(self, comparison: Comparison, whole: Ids) -> _Steps[Cut]:
+        turns = len(comparison.prompt)
+        known_too_long = whole.size > self._budget
+        for dropped in range(1 if known_too_long else 0, turns):
+            cut, excess = yield from self._read(comparison, dropped)
+            if excess <= 0:
+                return cut
+        return (yield from self._shorten_closing_turn(comparison, turns - 1))
+
+    def _read(self, comparison: Comparison, dropped: int) -> _Steps[tuple[Cut, int]]:
+        """The comparison as it would be said, and by how many tokens it is too long in the longer of both orders."""
+        orders = comparison, comparison.swap()
+        ids, swapped = yield [self._template.render(order, turns_dropped=dropped) for order in orders]
+        cut = Cut(comparison, dropped, np.array(ids.ids, dtype=np.int32))
+        return cut, max(len(ids), len(swapped)) - self._budget
+
+    def _shorten_closing_turn(self, comparison: Comparison, dropped: int) -> _Steps[Cut]:
+        """The comparison with its closing texts cut so that, without the earlier turns, it fits.
+
+        Texts are cut by their own tokens, which may merge or split where they meet the template. So the real
+        text is counted, and what it takes too much is taken off the room. The room is a whole number that
+        shrinks in every round, and below one token there is nothing left to give: the loop ends.
+        """
+        texts = comparison.prompt[-1], comparison.answer_a[-1], comparison.answer_b[-1]
+        bare = self._template.render(_close_with(comparison, "", "", ""), turns_dropped=dropped)
+        *tokens, around = yield [*texts, bare]
+        offsets = [text.offsets for text in tokens]
+        lengths = [len(text) for text in offsets]
+        room = self._budget - len(around)
+        while room > 0:
+            caps = _share_out(room, *lengths)
+            cut, excess = yield from self._read(
+                _close_with(comparison, *map(_head_and_tail, texts, offsets, caps, [self._mark_tokens] * 3)), dropped
+            )
+            if excess <= 0:
+                return cut
+            room = min(room, sum(map(min, lengths, caps))) - excess
+        raise RecipeError(
+            f"max_length of {self._max_length} tokens leaves no room for the closing turn of comparison "
+            f"{comparison.id!r}: raise max_length"
+        )
+
+
+def _run_together(rows: Sequence[_Steps[_T]], tokenizer: PreTrainedTokenizerFast) -> list[_T]:
+    """Runs all rows to their ends, step by step, tokenising what they hand out in one batch a step."""
+    ends: dict[int, _T] = {}
+    texts: dict[int, list[str]] = {}
+    tokens: dict[int, list[Encoding]] = {}
+    running = set(range(len(rows)))
+    while running:
+        for index in sorted(running):
+            try:
+                texts[index] = rows[index].send(tokens[index]) if index in tokens else next(rows[index])
+            except StopIteration as end:
+                ends[index] = end.value
+                running.remove(index)
+        batch = iter(_tokenise(tokenizer, [text for index in sorted(running) for text in texts[index]]))
+        tokens = {index: list(islice(batch, len(texts[index]))) for index in sorted(running)}
+    return [ends[index] for index in range(len(rows))]
+
+
+def _close_with(comparison: Comparison, prompt: str, a: str, b: str) -> Comparison:
+    return replace(
+        comparison,
+        prompt=(*comparison.prompt[:-1], prompt),
+        answer_a=(*comparison.answer_a[:-1], a),
+        answer_b=(*comparison.answer_b[:-1], b),
+    )
+
+
+def _share_out(room: int, prompt: int, a: int, b: int) -> tuple[int, int, int]:
+    """Caps, in tokens, on the closing prompt, answer A and answer B, which have `prompt`, `a` and `b` tokens.
+
+    The answers' cap is one number for both (water-filling), so it cannot prefer a side: an odd token is left over.
+
+    >>> _share_out(100, prompt=20, a=70, b=30)  # the longer answer gives, the prompt and the shorter one do not
+    (50, 50, 50)
+    >>> _share_out(100, prompt=20, a=70, b=60)  # both give down to the same length
+    (50, 40, 40)
+    >>> _share_out(100, prompt=90, a=70, b=10)  # a prompt that needs more than half gives down to half
+    (50, 40, 40)
+    >>> _share_out(100, prompt=90, a=10, b=5)  # but never below what the answers leave over
+    (85, 10, 10)
+    """
+    prompt_cap = max(room // 2, room - a - b)
+    left = room - min(prompt, prompt_cap)
+    answer_cap = max(left // 2, left - min(a, b))
+    return prompt_cap, answer_cap, answer_cap
+
+
+def _head_and_tail(text: str, offsets: Offsets, cap: int, mark_tokens: int) -> str:
+    """The text itself if it has at most `cap` tokens, else its first and last ones with the mark between.
+
+    A character made of several tokens (bytes) is never split: it goes where one of its tokens must go.
+    """
+    if len(offsets) <= cap:
+        return text
+    kept = max(cap - mark_tokens, 0)
+    tail = kept // 2
+    head = kept - tail
+    head_end = offsets[head][0]
+    tail_start = offsets[len(offsets) - tail - 1][1]
+    # The mark brings its own spaces: doubled ones would be other tokens than those the model knows.
+    return text[:head_end].rstrip() + CUT_MARK + text[tail_start:].lstrip()
