@@ -1,0 +1,266 @@
+"""Token ids -> packs: rows of tokens without padding, in which a shared prefix is computed once.
+
+A pack holds a forest of segments. A segment attends to itself, causally, and to its ancestors; its positions
+continue from its parent's end. Walking from a root to a leaf gives back one sequence, as if it stood alone.
+Three sequences, of which two share `a b`:
+
+    sequences   a b c d      a b e      f g
+
+    segment     0    1    2    3          a b
+    tokens      a b  c d  e    f g       /    \\
+    positions   0 1  2 3  2    0 1      c d    e        f g
+    parents     -1   0    0    -1
+    pooled           d    e    g        (the last token of each sequence)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pack:
+    """One pass through the model: the tokens of some sequences, their shared prefixes said once."""
+
+    input_ids: npt.NDArray[np.int64]
+    """[tokens]"""
+    positions: npt.NDArray[np.int64]
+    """[tokens], from 0 at a root; a segment continues from its parent's end"""
+    starts: npt.NDArray[np.int64]
+    """[segments + 1]: segment s holds the tokens starts[s]:starts[s + 1], at least one"""
+    parents: npt.NDArray[np.int64]
+    """[segments], -1 for a root; a parent always comes before its children"""
+    pooled: npt.NDArray[np.int64]
+    """[sequences]: index in the pack of each sequence's last token, no two alike"""
+    sequences: npt.NDArray[np.int64]
+    """[sequences]: which sequence of the request it is"""
+
+    def mask(self, window: int | None = None) -> npt.NDArray[np.bool_]:
+        """Which token (row) attends to which (column), as a dense bool matrix [tokens, tokens].
+
+        Token i attends to j if j's segment is i's own or an ancestor of it, and positions[j] <= positions[i];
+        with a sliding window also positions[i] - positions[j] < window. The reference for faster attention.
+
+        >>> [both] = pack([np.array([5, 6, 7, 8]), np.array([5, 6, 9])], tokens_per_pass=8, groups=[0, 0])
+        >>> both.input_ids  # 5 6 is the parent of 7 8 and of 9
+        array([5, 6, 7, 8, 9])
+        >>> both.mask().astype(int)
+        array([[1, 0, 0, 0, 0],
+               [1, 1, 0, 0, 0],
+               [1, 1, 1, 0, 0],
+               [1, 1, 1, 1, 0],
+               [1, 1, 0, 0, 1]])
+        >>> both.mask(window=2).astype(int)
+        array([[1, 0, 0, 0, 0],
+               [1, 1, 0, 0, 0],
+               [0, 1, 1, 0, 0],
+               [0, 0, 1, 1, 0],
+               [0, 1, 0, 0, 1]])
+        """
+        reaches = np.eye(self.parents.size, dtype=np.bool_)
+        for segment, parent in enumerate(self.parents):
+            if parent >= 0:
+                reaches[segment] |= reaches[parent]
+        segment_of = np.repeat(np.arange(self.parents.size), np.diff(self.starts))
+        back = self.positions[:, None] - self.positions[None, :]
+        mask: npt.NDArray[np.bool_] = reaches[segment_of[:, None], segment_of[None, :]] & (back >= 0)
+        return mask if window is None else mask & (back < window)
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """How well sequences were packed; `str()` says it in one line."""
+
+    packs: int
+    sequences: int
+    tokens: int
+    """Tokens that go through the model."""
+    tokens_saved: int
+    """Tokens that do not, because their prefix is computed once for several sequences."""
+    tokens_free: int
+    """Room left in the packs: what a better packing could have filled."""
+
+    @classmethod
+    def of(cls, packs: Iterable[Pack], tokens_per_pass: int) -> PackReport:
+        """The sum over packs made for this budget."""
+        packs = list(packs)
+        tokens = sum(pack.input_ids.size for pack in packs)
+        # A sequence's last position is its length less one, whoever it shares its prefix with.
+        alone = sum(int(pack.positions[pack.pooled].sum()) + pack.pooled.size for pack in packs)
+        return cls(
+            packs=len(packs),
+            sequences=sum(pack.sequences.size for pack in packs),
+            tokens=tokens,
+            tokens_saved=alone - tokens,
+            tokens_free=len(packs) * tokens_per_pass - tokens,
+        )
+
+    def __str__(self) -> str:
+        share_free = self.tokens_free / max(self.tokens_free + self.tokens, 1)
+        share_saved = self.tokens_saved / max(self.tokens_saved + self.tokens, 1)
+        return (
+            f"packs: {self.packs:,}, sequences: {self.sequences:,}, tokens: {self.tokens:,}; {share_free:.1%} of the "
+            f"room left free; {self.tokens_saved:,} tokens saved by shared prefixes ({share_saved:.1%})"
+        )
+
+
+def pack(sequences: Sequence[Ids], *, tokens_per_pass: int, groups: Sequence[int] | None = None) -> list[Pack]:
+    """Packs token ids into as few passes of at most `tokens_per_pass` tokens as best-fit decreasing finds.
+
+    Sequences with the same number in `groups` (the two orders of a comparison) share their common prefixes,
+    where that saves tokens; without groups nothing is shared. Every sequence keeps at least its last token to
+    itself, identical ones too, so that each has its own token to pool. A shared tree beyond the budget is taken
+    apart again into whole sequences. The same request always gives the same packs.
+
+    Args:
+        sequences: token ids, not negative, each of shape [tokens] with at least one.
+        tokens_per_pass: the most tokens a pack may hold.
+        groups: for each sequence, which others it may share with.
+
+    Raises:
+        ValueError: a sequence is empty or longer than `tokens_per_pass`, or `groups` has another length.
+    """
+    for index, ids in enumerate(sequences):
+        if not 0 < len(ids) <= tokens_per_pass:
+            raise ValueError(
+                f"sequence {index} has {len(ids)} tokens, but a pack holds 1 to tokens_per_pass = {tokens_per_pass}"
+            )
+    if groups is None:
+        trees = [_alone(index, sequences) for index in range(len(sequences))]
+    else:
+        if len(groups) != len(sequences):
+            raise ValueError(f"groups has {len(groups)} entries for {len(sequences)} sequences; give one for each")
+        trees = [tree for group in _members(groups) for tree in _trees(group, sequences, tokens_per_pass)]
+    return [_lay_out(trees) for trees in _best_fit(trees, tokens_per_pass)]
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Segments that belong together, parents before children, and the sequences that end in them."""
+
+    tokens: int = 0
+    segments: list[Ids] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    """Position of each segment's first token."""
+    parents: list[int] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+    """The segment each sequence ends in."""
+    sequences: list[int] = field(default_factory=list)
+
+    def add(self, ids: Ids, depth: int, parent: int) -> int:
+        self.tokens += len(ids)
+        self.segments.append(ids)
+        self.depths.append(depth)
+        self.parents.append(parent)
+        return len(self.segments) - 1
+
+
+def _alone(index: int, sequences: Sequence[Ids]) -> _Tree:
+    ids = sequences[index]
+    return _Tree(len(ids), [ids], [0], [-1], [0], [index])
+
+
+def _members(groups: Sequence[int]) -> Iterable[list[int]]:
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    return members.values()
+
+
+def _trees(group: list[int], sequences: Sequence[Ids], tokens_per_pass: int) -> list[_Tree]:
+    """The sequences of a group as prefix trees, one for each first token they share, none beyond the budget."""
+    if len(group) == 1:
+        return [_alone(group[0], sequences)]
+    # Sorted, the longest prefix that two sequences share is the least that neighbours between them share.
+    order = sorted(group, key=lambda index: np.asarray(sequences[index], dtype=">u4").tobytes())
+    ranked = [sequences[index] for index in order]
+    shared = [_common_prefix(a, b) for a, b in pairwise(ranked)]
+    trees: list[_Tree] = []
+    for first, end in _runs(shared, (0, len(order)), above=0):
+        tree = _Tree()
+        _grow(tree, ranked, shared, (first, end))
+        if tree.tokens > tokens_per_pass:
+            trees += [_alone(index, sequences) for index in order[first:end]]
+        else:
+            tree.sequences = [order[rank] for rank in tree.sequences]
+            trees.append(tree)
+    return trees
+
+
+def _common_prefix(a: Ids, b: Ids) -> int:
+    """Tokens two sequences share from the start, their last ones not counted: those are pooled."""
+    length = min(len(a), len(b)) - 1
+    differ = np.flatnonzero(a[:length] != b[:length])
+    return int(differ[0]) if differ.size else length
+
+
+def _runs(shared: list[int], run: tuple[int, int], above: int) -> list[tuple[int, int]]:
+    """Splits the sorted sequences of a run, [first, end), wherever neighbours share no more than `above` tokens."""
+    first, end = run
+    cuts = [rank + 1 for rank in range(first, end - 1) if shared[rank] <= above]
+    return list(zip([first, *cuts], [*cuts, end], strict=True))
+
+
+def _grow(
+    tree: _Tree, ranked: list[Ids], shared: list[int], run: tuple[int, int], *, depth: int = 0, parent: int = -1
+) -> None:
+    """Adds the sorted sequences of a run, [first, end), which agree in their first `depth` tokens, below `parent`."""
+    first, end = run
+    if end - first == 1:
+        tree.leaves.append(tree.add(ranked[first][depth:], depth, parent))
+        tree.sequences.append(first)
+        return
+    fork = min(shared[first : end - 1])
+    segment = tree.add(ranked[first][depth:fork], depth, parent)
+    for child in _runs(shared, run, above=fork):
+        _grow(tree, ranked, shared, child, depth=fork, parent=segment)
+
+
+def _best_fit(trees: list[_Tree], tokens_per_pass: int) -> list[list[_Tree]]:
+    """Best-fit decreasing: the largest tree first, each into the fullest pack that still takes it.
+
+    Ties go to the earlier sequence and to the older pack, so the outcome is a function of the request alone.
+    """
+    packs: list[list[_Tree]] = []
+    rooms: list[tuple[int, int]] = []  # (tokens still free, pack), sorted
+    for tree in sorted(trees, key=lambda tree: (-tree.tokens, min(tree.sequences))):
+        place = bisect_left(rooms, (tree.tokens, 0))
+        if place == len(rooms):
+            packs.append([])
+            room, number = tokens_per_pass, len(packs) - 1
+        else:
+            room, number = rooms.pop(place)
+        packs[number].append(tree)
+        insort(rooms, (room - tree.tokens, number))
+    return packs
+
+
+def _lay_out(trees: list[_Tree]) -> Pack:
+    """The trees side by side in one row."""
+    segments = [ids for tree in trees for ids in tree.segments]
+    lengths = np.array([len(ids) for ids in segments], dtype=np.int64)
+    depths = np.array([depth for tree in trees for depth in tree.depths], dtype=np.int64)
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    parents: list[int] = []
+    leaves: list[int] = []
+    for tree in trees:
+        base = len(parents)
+        parents += [parent + base if parent >= 0 else -1 for parent in tree.parents]
+        leaves += [leaf + base for leaf in tree.leaves]
+    return Pack(
+        input_ids=np.concatenate(segments, dtype=np.int64),
+        positions=np.arange(starts[-1]) - np.repeat(starts[:-1] - depths, lengths),
+        starts=starts,
+        parents=np.array(parents, dtype=np.int64),
+        pooled=starts[1:][leaves] - 1,
+        sequences=np.array([index for tree in trees for index in tree.sequences], dtype=np.int64),
+    )
