@@ -93,7 +93,7 @@ def _rows(
 def _broken(source: _Lines, line: int, cells: list[str] | csv.Error, columns: int | None) -> tuple[Kind, str] | None:
     """Why a record cannot be used at all, or None."""
     if isinstance(cells, csv.Error):
-        return "broken_csv", f"is not CSV: {cells}"
+        return "broken_csv", f"has a carriage return outside quotes, or worse: quote the cell it is in ({cells})"
     if source.exhausted:  # a whole record never makes the reader ask for a line after the last one
         swallowed = source.number - line + 1
         return "unclosed_quote", f'opens a " that is never closed: the rest of the file, {swallowed} lines, is in it'

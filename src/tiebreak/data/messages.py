@@ -30,7 +30,7 @@ def parse_side(
     Raises:
         UnreadableError: the messages do not make turns of user and assistant, or the prompt is no part of them.
     """
-    if messages[0][0] == "assistant":
+    if messages[0][0] not in ("system", "user"):
         if not prompt:
             raise UnreadableError(column, "missing_prompt", "is a reply alone, and there is no prompt")
         return _turns(column, prompt + messages)

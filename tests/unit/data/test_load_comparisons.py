@@ -1,0 +1,159 @@
+"""What becomes of rows with problems, from files and from data frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tiebreak.comparison import A_WINS, TIE, Comparison
+from tiebreak.data import from_frame, load_comparisons
+from tiebreak.errors import DataError
+
+from .votefiles import LMSYS, lmsys_row, write_csv
+
+ROWS = [
+    lmsys_row(id="1"),
+    lmsys_row(id="2", response_a="[null]"),
+    lmsys_row(id="3", winner_model_a="x", prompt='["'),
+    lmsys_row(id="1", prompt='["Bye"]'),
+    lmsys_row(id="5", prompt='["a", null]', response_a='["b", "c"]', response_b='["d", "e"]'),
+    lmsys_row(id="6"),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "votes.csv", ROWS)
+
+
+def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load_comparisons(path, votes="required")
+    assert str(caught.value).splitlines() == [
+        f"{path}: 3 of 6 rows cannot be used as they are:",
+        "  line 3, id 2, response_a: is empty",
+        "  line 4, id 3, prompt: is not a JSON list of turns: Unterminated string starting at at character 2",
+        "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
+        "  line 5, id 1, id: was used before, on line 2",
+        f"`tiebreak check {path}` shows all of them. Mend the file, or set data.problem_rows=skip to leave such rows "
+        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (the 1 unreadable rows stay "
+        "refused).",
+    ]
+
+
+def test_refuse_stops_listing_after_20_rows(tmp_path: Path) -> None:
+    rows = [lmsys_row(id=str(i), response_a="", response_b="") for i in range(25)]
+    with pytest.raises(DataError) as caught:
+        load_comparisons(write_csv(tmp_path / "v.csv", rows), votes="required")
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("25 of 25 rows cannot be used as they are:")
+    assert lines[40] == "  line 21, id 19, response_b: is empty"
+    assert lines[41] == "  and 5 rows more"
+    assert "stay refused" not in lines[42]
+
+
+def test_skip_leaves_out_all_but_notes_and_says_so(path: Path) -> None:
+    notes: list[str] = []
+    kept = load_comparisons(path, votes="required", problem_rows="skip", on_note=notes.append)
+    assert [c.id for c in kept] == ["1", "5", "6"]
+    assert kept[0].prompt == ("Hi",)
+    assert notes == [
+        f"{path}: 3 of 6 rows left out; 1 empty_answer, 1 broken_json, 1 not_a_probability, 1 duplicate_id, "
+        f"1 empty_turn (`tiebreak check {path}` shows them)"
+    ]
+
+
+def test_skip_never_drops_in_silence(path: Path) -> None:
+    with pytest.warns(UserWarning, match="3 of 6 rows left out"):
+        load_comparisons(path, votes="required", problem_rows="skip")
+
+
+def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 of 6 rows cannot be used") as caught:
+        load_comparisons(path, votes="required", problem_rows="keep")
+    assert "line 4" in str(caught.value)
+    assert "line 3" not in str(caught.value)
+    assert "problem_rows=keep" not in str(caught.value)
+
+    notes: list[str] = []
+    readable = write_csv(tmp_path / "readable.csv", [ROWS[0], ROWS[1], ROWS[3]])
+    kept = load_comparisons(readable, votes="required", problem_rows="keep", on_note=notes.append)
+    assert [(c.id, c.answer_a) for c in kept] == [("1", ("Hello",)), ("2", ("",)), ("1", ("Hello",))]
+    assert notes == [
+        f"{readable}: all 3 rows kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
+    ]
+
+
+def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
+    notes: list[str] = []
+    load_comparisons(write_csv(tmp_path / "a.csv", [ROWS[4]]), votes="required", on_note=notes.append)
+    assert len(notes) == 1
+    load_comparisons(write_csv(tmp_path / "b.csv", [ROWS[0]]), votes="required", on_note=notes.append)
+    assert len(notes) == 1
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "v.csv", [ROWS[1], ROWS[2]])
+    with pytest.raises(DataError, match="every one of its 2 rows has a problem"):
+        load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
+
+
+def test_a_frame_gives_what_its_file_gives(tmp_path: Path) -> None:
+    rows = [lmsys_row(id=str(i), prompt=f'["p{i}"]') for i in range(3)]
+    path = write_csv(tmp_path / "v.csv", rows)
+    expected = load_comparisons(path, votes="required")
+    assert from_frame(pd.read_csv(path), votes="required") == expected
+    assert from_frame(pd.DataFrame(rows, index=[9, 9, 4]), votes="required") == expected
+
+
+def test_a_frame_of_texts_lists_and_arrays_without_votes() -> None:
+    frame = pd.DataFrame(
+        {
+            "prompt": ["p", ["q", None], np.array(["r"], dtype=object)],
+            "response_a": ["a", ["b", "c"], np.array(["d"], dtype=object)],
+            "response_b": ["e", ["f", "g"], np.array(["h"], dtype=object)],
+        }
+    )
+    assert from_frame(frame) == (
+        Comparison(("p",), ("a",), ("e",), None, "0"),
+        Comparison(("q", ""), ("b", "c"), ("f", "g"), None, "1"),
+        Comparison(("r",), ("d",), ("h",), None, "2"),
+    )
+
+
+def test_a_frame_with_numpy_and_missing_votes() -> None:
+    frame = pd.DataFrame([lmsys_row(), lmsys_row(id="8")])
+    frame["winner_model_a"] = np.array([1, 0], dtype=np.int8)
+    frame["winner_model_b"] = np.array([False, False])
+    frame["winner_tie"] = pd.array([0, 1], dtype="Int64")
+    assert [c.vote for c in from_frame(frame)] == [A_WINS, TIE]
+    frame = frame.astype({"winner_model_a": "Float64", "winner_model_b": float, "winner_tie": "Int64"})
+    frame.loc[1, ["winner_model_a", "winner_model_b", "winner_tie"]] = pd.NA
+    assert [c.vote for c in from_frame(frame)] == [A_WINS, None]
+
+
+def test_a_frame_with_problems_is_refused_by_position() -> None:
+    frame = pd.DataFrame(
+        [ROWS[0], ROWS[4], {**ROWS[5], "response_a": None}, {**ROWS[5], "prompt": None}], index=list("abcd")
+    )
+    with pytest.raises(DataError) as caught:
+        from_frame(frame)
+    assert str(caught.value).splitlines() == [
+        "the data frame: 2 of 4 rows cannot be used as they are:",
+        "  row 2, id 6, response_a: is empty",
+        "  row 3, id 6, id: was used before, on row 2",
+        "  row 3, id 6, prompt: is missing",
+        "Mend or drop these rows (counted from 0, as in iloc).",
+    ]
+
+
+def test_a_frame_needs_the_columns_of_a_file() -> None:
+    with pytest.raises(DataError, match=r"the data frame lacks response_b \(rename 'response_c'\?\)"):
+        from_frame(pd.DataFrame([lmsys_row()]).rename(columns={"response_b": "response_c"}))
+    twice = pd.DataFrame([["p", "a", "b", "c"]], columns=["prompt", "response_a", "response_b", "response_b"])
+    with pytest.raises(DataError, match="2 columns named 'response_b'"):
+        from_frame(twice)
+    assert set(LMSYS) == set(lmsys_row())

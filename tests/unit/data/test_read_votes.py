@@ -1,0 +1,230 @@
+"""Formats and layouts: what a right file gives."""
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
+from tiebreak.data import read_votes
+from tiebreak.errors import DataError
+
+from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
+
+TEXTS = ("id", "prompt", "response_a", "response_b")
+
+
+def texts(**cells: object) -> dict[str, object]:
+    return {"id": "1", "prompt": "p", "response_a": "a", "response_b": "b", **cells}
+
+
+def test_csv_gives_comparisons_in_order_with_the_line_each_row_starts_on(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(
+        b"\xef\xbb\xbfid,model_a,prompt,response_a,response_b,winner_model_a,winner_model_b,winner_tie\r\n"
+        b'11,m,"Two\nlines, ""quoted""",yes,"a\r\n\r\nb",0,1,0\r\n'
+        b"\r\n"
+        b'12,m,"[""x"", null]","[""y"", ""z""]","[null, ""w""]",0,0,1\r\n'
+        b"13,m,plain,\x00nul,b,1,0,0"
+    )
+    file = read_votes(path, votes="required")
+    assert file.comparisons == (
+        Comparison(('Two\nlines, "quoted"',), ("yes",), ("a\r\n\r\nb",), B_WINS, "11"),
+        Comparison(("x", ""), ("y", "z"), ("", "w"), TIE, "12"),
+        Comparison(("plain",), ("\ufffdnul",), ("b",), A_WINS, "13"),
+    )
+    assert (file.path, file.format, file.layout, file.lines, file.rows) == (path, "csv", "lmsys", (2, 7, 8), 3)
+    assert [(p.line, p.column, p.kind) for p in file.problems] == [
+        (7, "prompt", "empty_turn"),
+        (7, "response_b", "empty_turn"),
+        (8, "response_a", "repaired_text"),
+    ]
+
+
+def test_jsonl_takes_lists_texts_and_json_texts_and_skips_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    rows = [
+        {"id": 5, "prompt": ["a", None], "response_a": ["b", "c"], "response_b": ["d", "e"], "winner": "model_a"},
+        {"id": "six", "prompt": "[not json", "response_a": "[1]", "response_b": "x", "winner": "TIE (bothbad)"},
+    ]
+    path.write_text(f"\n{json.dumps(rows[0])}\n\n{json.dumps(rows[1])}\n")
+    file = read_votes(path, votes="required")
+    assert file.comparisons == (
+        Comparison(("a", ""), ("b", "c"), ("d", "e"), A_WINS, "5"),
+        Comparison(("[not json",), ("[1]",), ("x",), TIE, "six"),
+    )
+    assert (file.format, file.layout, file.lines) == ("jsonl", "winner", (2, 4))
+
+
+def test_json_list_counts_rows_from_1(tmp_path: Path) -> None:
+    path = tmp_path / "votes.json"
+    path.write_text("\n  " + json.dumps([texts(winner="model_b"), 3, texts(id="2", winner="tie")], indent=1))
+    file = read_votes(path, votes="required")
+    assert [c.vote for c in file.comparisons] == [B_WINS, TIE]
+    assert file.lines == (1, 3)
+    assert [str(problem) for problem in file.problems] == ["row 2: is not a JSON object, but 3"]
+
+
+def test_json_may_hold_lines_as_the_hub_names_them(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "votes.json", [texts(winner="tie"), texts(id="2", winner="tie")])
+    assert read_votes(path, votes="required").lines == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "votes.jsonl", "votes.json"])
+def test_gzip_is_unpacked(tmp_path: Path, name: str) -> None:
+    plain = (write_csv if name.endswith("csv") else write_jsonl)(tmp_path / name, [lmsys_row()])
+    packed = tmp_path / f"{name.upper()}.GZ"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_votes(packed, votes="required").comparisons == read_votes(plain, votes="required").comparisons
+
+
+def test_parquet_reads_numbers_and_real_lists(tmp_path: Path) -> None:
+    rows = [
+        {"id": 3, "prompt": ["a"], "response_a": ["b"], "response_b": ["c"]},
+        {"id": 4, "prompt": ["d", None], "response_a": ["e", "f"], "response_b": ["g", "h"]},
+    ]
+    votes = [
+        {"winner_model_a": 0.0, "winner_model_b": 1.0, "winner_tie": 0.0},
+        {"winner_model_a": 0.0, "winner_model_b": 0.0, "winner_tie": 1.0},
+    ]
+    path = write_parquet(tmp_path / "v.parquet", [row | vote for row, vote in zip(rows, votes, strict=True)])
+    file = read_votes(path, votes="required")
+    assert file.comparisons == (
+        Comparison(("a",), ("b",), ("c",), B_WINS, "3"),
+        Comparison(("d", ""), ("e", "f"), ("g", "h"), TIE, "4"),
+    )
+    assert (file.format, file.layout, file.lines) == ("parquet", "lmsys", (1, 2))
+
+
+def test_ids_default_to_the_number_of_the_row_counting_unreadable_ones(tmp_path: Path) -> None:
+    rows = [texts(winner="tie"), texts(winner="nobody"), texts(winner="tie")]
+    path = write_jsonl(tmp_path / "v.jsonl", [{k: v for k, v in row.items() if k != "id"} for row in rows])
+    file = read_votes(path, votes="required")
+    assert [c.id for c in file.comparisons] == ["0", "2"]
+    assert str(file.problems[0]) == "line 2, winner: is 'nobody': expected model_a, model_b or tie"
+
+
+@pytest.mark.parametrize(
+    ("cells", "vote"),
+    [
+        (("1", "0", "0"), A_WINS),
+        ((" 0.0", "1.0", "0 "), B_WINS),
+        (("False", "false", "TRUE"), TIE),
+        (("0.5", "0.25", "0.25"), (0.5, 0.25, 0.25)),
+        (("0.5", "0.25", "0.2504"), (0.5 / 1.0004, 0.25 / 1.0004, 0.2504 / 1.0004)),
+        (("1e-1", "0", ".9"), (0.1, 0.0, 0.9)),
+    ],
+)
+def test_winner_columns(tmp_path: Path, cells: tuple[str, str, str], vote: tuple[float, float, float]) -> None:
+    row = lmsys_row(winner_model_a=cells[0], winner_model_b=cells[1], winner_tie=cells[2])
+    file = read_votes(write_csv(tmp_path / "v.csv", [row]), votes="required")
+    assert file.comparisons[0].vote == pytest.approx(vote, abs=1e-15)
+    assert file.layout == ("lmsys" if vote in (A_WINS, B_WINS, TIE) else "soft")
+    assert file.problems == ()
+
+
+def test_json_booleans_are_votes(tmp_path: Path) -> None:
+    row = lmsys_row(winner_model_a=False, winner_model_b=True, winner_tie=False)
+    assert read_votes(write_jsonl(tmp_path / "v.jsonl", [row]), votes="required").comparisons[0].vote == B_WINS
+
+
+@pytest.mark.parametrize(
+    ("winner", "vote"),
+    [
+        ("model_a", A_WINS),
+        ("model_b", B_WINS),
+        (" Model_B ", B_WINS),
+        *((name, TIE) for name in ("tie", "tie (bothbad)", "tie_bothbad", "both_bad")),
+    ],
+)
+def test_winner_column(tmp_path: Path, winner: str, vote: tuple[float, float, float]) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", [texts(winner=winner)])
+    assert read_votes(path, votes="required").comparisons[0].vote == vote
+
+
+def test_votes_may_be_absent_as_columns_or_in_a_row_where_they_are_optional(tmp_path: Path) -> None:
+    bare = write_csv(tmp_path / "test.csv", [texts()], TEXTS)
+    file = read_votes(bare, votes="optional")
+    assert (file.layout, file.comparisons[0].vote, file.problems) == ("unlabelled", None, ())
+    with pytest.raises(DataError, match="lacks winner_model_a, winner_model_b, winner_tie"):
+        read_votes(bare, votes="required")
+
+    blank = lmsys_row(winner_model_a="", winner_model_b="", winner_tie="")
+    partly = write_csv(tmp_path / "partly.csv", [lmsys_row(), {**blank, "id": "8"}])
+    assert [c.vote for c in read_votes(partly, votes="optional").comparisons] == [A_WINS, None]
+    needed = read_votes(partly, votes="required")
+    assert len(needed.comparisons) == 1
+    assert str(needed.problems[0]) == "line 3, id 8, winner_*: no vote: a vote is needed here"
+
+
+def test_some_winner_columns_are_not_enough_even_where_votes_are_optional(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", [texts(winner_model_a=1, winner_model_b=0, winner_ties=0)])
+    with pytest.raises(DataError, match=r"lacks winner_tie \(rename 'winner_ties'\?\)"):
+        read_votes(path, votes="optional")
+
+
+@pytest.mark.parametrize(
+    ("cells", "turns"),
+    [
+        (("p", "a", "b"), (("p",), ("a",), ("b",))),
+        (('["p"]', '["a"]', '["b"]'), (("p",), ("a",), ("b",))),
+        ((' [ "p", null ] ', '["a", ""]', "[null,null]"), (("p", ""), ("a", ""), ("", ""))),
+        (('["p"]', "plain", '["b"]'), (("p",), ("plain",), ("b",))),
+        (('["line\nbreak"]', '["a"]', '["b"]'), (("line\nbreak",), ("a",), ("b",))),
+        # Plain text that looks like something else
+        (("[Zeus]: hm", "[1, 2]", "[[x]"), (("[Zeus]: hm",), ("[1, 2]",), ("[[x]",))),
+        (
+            ("List two names in JSON", '["Al", "Bo"]', "Al, Bo"),
+            (("List two names in JSON",), ('["Al", "Bo"]',), ("Al, Bo",)),
+        ),
+        (("List names", '["Al", "Bo', "b"), (("List names",), ('["Al", "Bo',), ("b",))),
+        (('["Al", "Bo"] sorted?', "yes", "no"), (('["Al", "Bo"] sorted?',), ("yes",), ("no",))),
+        (('["x", 1]', "a", "b"), (('["x", 1]',), ("a",), ("b",))),
+        (("[" * 100_000, "a", "b"), (("[" * 100_000,), ("a",), ("b",))),
+        # A blank cell has as many turns as the others
+        (('["p", "q"]', "", '["a", "b"]'), (("p", "q"), ("", ""), ("a", "b"))),
+        (("", '["a", "b"]', '["c", "d"]'), (("", ""), ("a", "b"), ("c", "d"))),
+        (("", '["a"]', "b"), (("",), ('["a"]',), ("b",))),
+        (("", "", ""), (("",), ("",), ("",))),
+    ],
+)
+def test_turns_and_plain_text(tmp_path: Path, cells: tuple[str, str, str], turns: tuple[tuple[str, ...], ...]) -> None:
+    row = lmsys_row(prompt=cells[0], response_a=cells[1], response_b=cells[2])
+    file = read_votes(write_csv(tmp_path / "v.csv", [row]), votes="required")
+    assert [p for p in file.problems if p.severity == "unreadable"] == []
+    (comparison,) = file.comparisons
+    assert (comparison.prompt, comparison.answer_a, comparison.answer_b) == turns
+
+
+def test_both_answers_as_lists_to_a_plain_prompt_stay_text_with_a_note(tmp_path: Path) -> None:
+    row = lmsys_row(prompt="Names, as JSON", response_a='["Al"]', response_b='["Bo"]')
+    file = read_votes(write_csv(tmp_path / "v.csv", [row]), votes="required")
+    assert file.comparisons[0].answer_a == ('["Al"]',)
+    assert [(p.kind, p.severity) for p in file.problems] == [("lists_as_text", "note")]
+
+
+def test_cells_of_five_megabytes_pass_with_a_note(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "v.csv", [lmsys_row(prompt=f'["{"x" * 5_000_000}"]')])
+    file = read_votes(path, votes="required")
+    assert len(file.comparisons[0].prompt[0]) == 5_000_000
+    assert [str(p) for p in file.problems] == ["line 2, id 7, prompt: is 5,000,000 characters long"]
+
+
+def test_reading_leaves_the_csv_module_as_it_was(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    read_votes(write_csv(tmp_path / "v.csv", [lmsys_row()]), votes="required")
+    assert csv.field_size_limit() == before
+
+
+def test_lone_surrogates_are_replaced_and_pairs_are_not(tmp_path: Path) -> None:
+    row = lmsys_row(prompt=r'["a\ud83d b"]', response_a=r'["\ud83d\ude00"]')
+    file = read_votes(write_csv(tmp_path / "v.csv", [row]), votes="required")
+    assert file.comparisons[0].prompt == ("a\ufffd b",)
+    assert file.comparisons[0].answer_a == ("😀",)
+    assert [str(p) for p in file.problems] == [
+        "line 2, id 7, prompt: had 1 lone surrogates or NUL characters, now U+FFFD"
+    ]
+    (raw := tmp_path / "raw.csv").write_bytes(b"prompt,response_a,response_b,winner\n\xed\xa0\xbdx,a,b,tie\n")
+    assert read_votes(raw, votes="required").comparisons[0].prompt == ("\ufffdx",)
