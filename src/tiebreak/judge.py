@@ -109,7 +109,7 @@ class Judge:
         if both:
             probabilities = (probabilities[0::2] + probabilities[1::2][:, [1, 0, 2]]) / 2
         lost = [e.tokens_lost for e in encoded[:: 2 if both else 1]]
-        return [Verdict(*map(float, row), tokens_lost=n) for row, n in zip(probabilities, lost, strict=True)]
+        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
 
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.

@@ -51,7 +51,7 @@ class LoraSection(_Section):
     """The adapter, by the names of peft's LoraConfig."""
 
     r: Positive = 16
-    lora_alpha: Annotated[float, Field(gt=0)] = 16
+    lora_alpha: Positive = 16
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target_modules: list[str] | Literal["all-linear"] = "all-linear"
     bias: Literal["none", "all", "lora_only"] = "none"

@@ -16,7 +16,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all. Raises RunError as `write_whole` does."""
-    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8") and None)
+
+    def write(draft: Path) -> None:
+        draft.write_text(text, encoding="utf-8")
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -94,6 +98,7 @@ class RunFolder:
         self.environment = self.path / "environment.json"
         self.history = self.path / "history.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
         self.model = self.path / "model"
         self.predictions = self.path / "predictions.parquet"
         self.metrics = self.path / "metrics.json"
@@ -126,7 +131,7 @@ class RunFolder:
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
         write_text(self.recipe, recipe)
 
-    def write_history(self, lines: list[Mapping[str, Any]]) -> None:
+    def write_history(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write the history, one JSON object a line."""
         write_text(self.history, "".join(json.dumps(line) + "\n" for line in lines))
 

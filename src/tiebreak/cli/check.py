@@ -71,8 +71,8 @@ def _print_oddities(summary: Summary) -> None:
         for lines in summary.contradictions:
             results.print(f"  {', '.join(map(str, lines))}")
     if summary.identical_answers_with_winner:
-        lines = ", ".join(map(str, summary.identical_answers_with_winner))
-        results.print(f"Identical answers with a winner: lines {lines}")
+        identical = ", ".join(map(str, summary.identical_answers_with_winner))
+        results.print(f"Identical answers with a winner: lines {identical}")
 
 
 def _print_problems(file: VoteFile, summary: Summary) -> None:

@@ -25,7 +25,11 @@ def print_json(value: Any) -> None:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries underneath from writing between our lines; their errors still show."""
+    """Keep the libraries underneath from writing between our lines; their errors still show.
+
+    To be called before they are imported: bitsandbytes says what it lacks as it loads.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()

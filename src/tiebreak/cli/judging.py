@@ -30,9 +30,9 @@ ProblemRows = Annotated[
 def load_judge_aloud(run: Path) -> Judge:
     """Load a run's judge, with a sign of life in a terminal."""
     with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext():
+        quiet_libraries()
         from tiebreak.judge import load_judge
 
-        quiet_libraries()
         return load_judge(run, tell=tell)
 
 

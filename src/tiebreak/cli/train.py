@@ -70,11 +70,11 @@ def command(
 def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
     """Train with a table of losses and a progress bar in the terminal."""
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
+        quiet_libraries()
         from tiebreak.training import train
     from tiebreak.cli.launch import is_child, is_first_child
     from tiebreak.cli.training_display import TrainingDisplay
 
-    quiet_libraries()
     if is_child() and not is_first_child():
         return train(settings, resume=resume, tell=lambda _: None)
     display = TrainingDisplay(problems)

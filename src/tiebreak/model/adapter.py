@@ -21,7 +21,7 @@ Bias = Literal["none", "all", "lora_only"]
 def lora_config(
     *,
     r: int,
-    lora_alpha: float,
+    lora_alpha: int,
     lora_dropout: float,
     target_modules: Sequence[str] | str,
     bias: Bias = "none",
@@ -76,20 +76,28 @@ def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -
     from peft import LoraConfig, PeftModel
 
     earlier = LoraConfig.from_pretrained(str(folder))
-    for key in ("r", "lora_alpha", "target_modules", "bias", "use_rslora", "layers_to_transform"):
+    for key in ("r", "lora_alpha", "bias", "use_rslora", "layers_to_transform"):
         was, asked = getattr(earlier, key), getattr(config, key)
-        if asked == "all-linear":
-            asked = linear_names(model)
-        was, asked = (sorted(v) if isinstance(v, (set, list)) else v for v in (was, asked))
         if was != asked:
             raise ModelError(f"The adapter in {folder} has {key} = {was}, the recipe asks for {asked}: set lora.{key}.")
-    return cast("PeftModel", PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config))
+    was, asked = (_adapted_layers(model, c.target_modules) for c in (earlier, config))
+    if was != asked:
+        names = ", ".join(sorted({name.rpartition(".")[2] for name in was}))
+        raise ModelError(f"The adapter in {folder} is on other layers than the recipe's: set lora.target_modules=[{names}].")
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config)
 
 
-def linear_names(model: torch.nn.Module) -> list[str]:
-    """The names of a model's linear layers, head left out: what `all-linear` stands for."""
-    linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    return sorted(linear - {HEAD})
+def _linear_layers(model: torch.nn.Module) -> set[str]:
+    """Full names of a model's linear layers, head left out: what `all-linear` stands for."""
+    return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and name != HEAD}
+
+
+def _adapted_layers(model: torch.nn.Module, target: set[str] | list[str] | str | None) -> set[str]:
+    """Full names of the layers that LoRA's `target_modules`, last parts or full names, stand for."""
+    layers = _linear_layers(model)
+    if target == "all-linear":
+        return layers
+    return {layer for layer in layers if any(layer == name or layer.endswith(f".{name}") for name in target or ())}
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
@@ -98,3 +106,4 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     Embeddings are never saved: PEFT would ask the hub whether their size changed, on every checkpoint.
     """
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -45,7 +45,7 @@ def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
 
     read_card(folder)
     try:
-        return cast("PeftModel", PeftModel.from_pretrained(base, str(folder)).eval())
+        return PeftModel.from_pretrained(base, str(folder)).eval()
     except Exception as error:
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}. Train the run anew.") from error
 

@@ -32,7 +32,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
         float32 [sequences, labels], with gradients where they are enabled.
     """
     classifier = _classifier(model)
-    body = getattr(classifier, classifier.base_model_prefix)
+    body: Any = getattr(classifier, classifier.base_model_prefix)
     device = next(model.parameters()).device
     layout = PackLayout.of(item, device)
     with _autocast(device, compute_dtype):
@@ -46,7 +46,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     return cast(Tensor, _head(model)(pooled.float()))
 
 
-def _classifier(model: nn.Module) -> Any:
+def _classifier(model: Any) -> Any:
     """The transformers classifier itself, below PEFT's wrapping."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

@@ -79,7 +79,7 @@ def keep_gradients_on_cpu(model: nn.Module) -> None:
     An evaluation would repack the weights, they would stay so, and from then on training would go on without any
     gradient below them (bitsandbytes 0.50.2). To be called before the first forward pass.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for module in model.modules():
         if isinstance(module, Linear4bit):

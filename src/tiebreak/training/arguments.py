@@ -53,7 +53,7 @@ def training_arguments(
         "load_best_model_at_end": settings.load_best_model_at_end,
         "metric_for_best_model": settings.metric_for_best_model,
         "restore_callback_states_from_checkpoint": settings.early_stopping_patience is not None,
-        "report_to": settings.report_to,
+        "report_to": [logger for logger in settings.report_to if logger != "tensorboard"],  # `fit` places that one
         "seed": settings.seed,
         "disable_tqdm": True,
         "remove_unused_columns": False,

@@ -31,7 +31,7 @@ from tiebreak.model import (
     resolve_compute_dtype,
     save_trained,
 )
-from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, dump_recipe, load_recipe
+from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, TrainingSection, dump_recipe, load_recipe
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
 from tiebreak.training.arguments import training_arguments
@@ -40,7 +40,7 @@ from tiebreak.training.environment import describe_environment, process_count, p
 from tiebreak.training.trainer import JudgeTrainer
 
 if TYPE_CHECKING:
-    from peft import LoraConfig, PeftModel
+    from peft import PeftModel
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def train(
         compute_dtype=compute_dtype,
         budget=budget,
         folder=folder,
-        callbacks=[*_early_stopping(recipe.training.early_stopping_patience), *callbacks],
+        callbacks=[*_recipe_callbacks(recipe.training, folder), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     _run(trainer, folder.latest_checkpoint() if resume else None, tell)
@@ -208,7 +208,7 @@ def _build_model(
         device=device,
         seed=seed,
     )
-    config = _lora_config(lora)
+    config = lora_config(**lora.model_dump())
     if start is None:
         return add_adapter(base, config)
     model = continue_adapter(base, start.model, config)
@@ -218,12 +218,17 @@ def _build_model(
     return model
 
 
-def _lora_config(settings: LoraSection) -> LoraConfig:
-    return lora_config(**settings.model_dump())
+def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[TrainerCallback]:
+    """What the recipe asks for beyond the Trainer's own: early stopping, and TensorBoard in the run folder."""
+    callbacks: list[TrainerCallback] = []
+    if settings.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=settings.early_stopping_patience))
+    if "tensorboard" in settings.report_to and process_index() == 0:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations.integration_utils import TensorBoardCallback
 
-
-def _early_stopping(patience: int | None) -> list[TrainerCallback]:
-    return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]
+        callbacks.append(TensorBoardCallback(SummaryWriter(log_dir=str(folder.tensorboard))))
+    return callbacks
 
 
 def _run(trainer: JudgeTrainer, checkpoint: Path | None, tell: Callable[[str], None]) -> None:

@@ -53,23 +53,25 @@ class JudgeTrainer(Trainer):
         folder: RunFolder,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
+        self._network = model  # `self.model`, by its type
         self._sampler = StepSampler(len(train), batch_size=batch_size, seed=args.seed)
+        self._train, self._validation = list(train), list(validation)
         self._compute_dtype = compute_dtype
         self._budget = budget
         self._pace = Pace()
         super().__init__(
             model=model,
             args=args,
-            train_dataset=list(train),  # type: ignore[arg-type]  # any sequence is a map-style dataset
-            eval_dataset=list(validation),  # type: ignore[arg-type]
+            train_dataset=self._train,
+            eval_dataset=self._validation,
             callbacks=[EpochOrder(self._sampler), HistoryWriter(folder), *callbacks],
         )
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Whole steps, the same on every process; `training_step` takes this process's share."""
         return DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
-            batch_sampler=self._sampler,  # type: ignore[arg-type]  # any iterable of index lists
+            self._train,  # type: ignore[arg-type]  # any sequence is a map-style dataset
+            batch_sampler=self._sampler,
             collate_fn=lambda examples: {"examples": examples},
         )
 
@@ -80,11 +82,11 @@ class JudgeTrainer(Trainer):
         examples: list[Example] = inputs["examples"]
         share = examples[self.args.process_index :: self.args.world_size]
         sequences = [ids for example in share for ids in example.sequences]
-        self.model.train()
-        loss = self._budget.run(
+        self._network.train()
+        loss: Tensor = self._budget.run(
             lambda tokens: self._accumulate(share, comparisons=len(examples), tokens_per_pass=tokens),
             longest=max((len(ids) for ids in sequences), default=0),
-            undo=lambda: self.model.zero_grad(set_to_none=True),
+            undo=lambda: self._network.zero_grad(set_to_none=True),
         )
         self._pace.add(tokens=sum(len(ids) for ids in sequences))
         if self.args.world_size > 1:
@@ -102,7 +104,7 @@ class JudgeTrainer(Trainer):
         )
         total = torch.zeros((), device=self.args.device)
         for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups):
-            logits = pack_logits(self.model, item, self._compute_dtype)
+            logits = pack_logits(self._network, item, self._compute_dtype)
             rows = torch.as_tensor(item.sequences, device=logits.device)
             cross_entropy = -(votes[rows] * log_softmax(logits, dim=-1)).sum(dim=-1)
             loss = (weights[rows] * cross_entropy).sum()
@@ -115,17 +117,17 @@ class JudgeTrainer(Trainer):
 
         Done here and not by DistributedDataParallel, whose buckets start while a pass can still run out of memory.
         """
-        trained = [p for p in self.model.parameters() if p.requires_grad]
+        trained = [p for p in self._network.parameters() if p.requires_grad]
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in trained])
         distributed.all_reduce(flat)
-        for parameter, gradient in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+        for parameter, gradient in zip(trained, torch.split(flat, [p.numel() for p in trained]), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Judge the validation examples in their first order and log how good that was."""
-        examples: Sequence[Example] = self.eval_dataset if eval_dataset is None else eval_dataset
+        examples = self._validation if eval_dataset is None else list(eval_dataset)
         started = time.monotonic()
         probabilities = self.judge(examples)
         measured = preference_metrics(probabilities, [example.votes[0] for example in examples])
@@ -140,7 +142,7 @@ class JudgeTrainer(Trainer):
         """Probabilities [examples, 3] of each example's first order, computed by all processes together."""
         share = examples[self.args.process_index :: self.args.world_size]
         logits = predict_logits(
-            self.model,
+            self._network,
             [example.sequences[0] for example in share],
             compute_dtype=self._compute_dtype,
             budget=self._budget,
@@ -167,7 +169,7 @@ class JudgeTrainer(Trainer):
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Forward and backward through the frozen body, attention aside: 4 FLOP a body weight and token."""
-        body = sum(p.numel() for n, p in self.model.named_parameters() if "embed_tokens" not in n)
+        body = sum(p.numel() for n, p in self._network.named_parameters() if "embed_tokens" not in n)
         return 4 * body * sum(len(ids) for example in inputs["examples"] for ids in example.sequences)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -178,7 +180,7 @@ class JudgeTrainer(Trainer):
         if self.args.should_save:
             target = Path(output_dir or self.args.output_dir or ".")
             target.mkdir(parents=True, exist_ok=True)
-            save_adapter(self.model, target)
+            save_adapter(self._network, target)
 
 
 class EpochOrder(TrainerCallback):

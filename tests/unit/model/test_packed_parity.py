@@ -66,7 +66,9 @@ def test_gradients_equal_padded_eager_ones(eager_and_packed: Pair, groups: list[
         assert wanted.grad is not None, name
         assert got.grad is not None, name
         scale = wanted.grad.abs().max().clamp(min=1e-3)
-        torch.testing.assert_close(got.grad / scale, wanted.grad / scale, atol=1e-4, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            got.grad / scale, wanted.grad / scale, atol=1e-4, rtol=0, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -1,0 +1,74 @@
+"""Small files of votes, small runs, and the command line as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiebreak import Recipe, load_recipe, train
+from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
+from tiebreak.data.write import write_comparisons
+from tiebreak.training import TrainingResult
+
+ANSWERS = (("good answer", "bad answer", A_WINS), ("bad", "good good", B_WINS), ("plain answer", "answer plain", TIE))
+
+
+def small_votes(rows: int, *, first: int = 0) -> list[Comparison]:
+    """Comparisons in the tiny tokenizer's words, each with a prompt of its own."""
+    votes = []
+    for i in range(first, first + rows):
+        a, b, vote = ANSWERS[i % 3]
+        votes.append(Comparison((f"question {i % 10} {i // 10 % 10} {i // 100} ?",), (a,), (b,), vote, id=f"row-{i}"))
+    return votes
+
+
+@pytest.fixture(scope="session")
+def votes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Files of 90 votes to learn from and 30 to validate on."""
+    folder = tmp_path_factory.mktemp("votes")
+    write_comparisons(folder / "train.csv", small_votes(90))
+    write_comparisons(folder / "validation.csv", small_votes(30, first=90))
+    return folder / "train.csv", folder / "validation.csv"
+
+
+def small_overrides(base: Path, votes: tuple[Path, Path], output: Path, *more: str) -> list[str]:
+    return [
+        f"model.name={base}", f"data.train={votes[0]}", f"data.validation={votes[1]}", f"output={output}",
+        "training.max_steps=12", "training.batch_size=8", "training.logging_steps=2", "training.eval_steps=4",
+        "training.save_steps=4", "training.warmup_steps=0", "training.learning_rate=1e-2", "training.report_to=[]",
+        *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def small_recipe(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> Any:
+    def make(*more: str, output: Path | None = None) -> Recipe:
+        return load_recipe("demo", small_overrides(tiny_base, votes, output or tmp_path / "run", *more))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_run(tiny_base: Path, votes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """A finished run; not to be written to."""
+    folder = tmp_path_factory.mktemp("run") / "small"
+    return train(load_recipe("demo", small_overrides(tiny_base, votes, folder)))
+
+
+def tiebreak(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tiebreak", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )

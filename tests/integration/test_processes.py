@@ -1,0 +1,34 @@
+"""Two processes that share every step end with the weights of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from tests.integration.conftest import small_overrides, tiebreak
+from tiebreak import load_recipe, train
+from tiebreak.run import RunFolder
+
+
+def test_two_processes_learn_what_one_does(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    """Batches of 7 leave the processes unequal shares, and the last one of an epoch is shorter still."""
+    settings = ("training.batch_size=7", "training.both_orders=true", "training.max_steps=16", "model.precision=fp32")
+    alone = train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "alone", *settings)))
+    together = RunFolder(tmp_path / "together")
+    ran = tiebreak("train", "demo", *small_overrides(tiny_base, votes, together.path, *settings), "--gpus", "2")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("Validation log loss") == 1
+    wanted = load_file(alone.folder.model / "adapter_model.safetensors")
+    for name, tensor in load_file(together.model / "adapter_model.safetensors").items():
+        torch.testing.assert_close(tensor, wanted[name], atol=1e-4, rtol=1e-3)
+    one, two = ([line["loss"] for line in f.read_history() if "loss" in line] for f in (alone.folder, together))
+    torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=1e-4, rtol=0)
+
+
+def test_an_error_in_all_processes_is_told_once(tmp_path: Path) -> None:
+    ran = tiebreak("train", "demo", f"data.train={tmp_path / 'no.csv'}", f"output={tmp_path / 'run'}", "--gpus", "2")
+    assert ran.returncode == 1
+    assert ran.stderr.count("Error:") == 1
+    assert "Traceback" not in ran.stderr

@@ -1,0 +1,223 @@
+"""The main job on a tiny model: votes in, a judge out; what was trained is what judges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from tests.integration.conftest import small_votes, tiebreak
+from tiebreak import Comparison, DataError, RunError, load_judge, load_recipe, train
+from tiebreak.data import load_comparisons
+from tiebreak.data.write import write_comparisons
+from tiebreak.errors import ModelError
+from tiebreak.judging import preference_metrics
+from tiebreak.model import load_base, load_trained
+from tiebreak.training import TrainingResult
+
+
+def probabilities(judge: Any, comparisons: Any, **options: Any) -> np.ndarray:
+    return np.array([(v.model_a, v.model_b, v.tie) for v in judge.compare_many(comparisons, **options)])
+
+
+def test_a_run_learns_and_leaves_a_whole_folder(small_run: TrainingResult) -> None:
+    folder = small_run.folder
+    assert small_run.metrics["loss"] < 0.9  # 1.0986 before it learned
+    for path in (folder.recipe, folder.environment, folder.history, folder.predictions, folder.metrics):
+        assert path.stat().st_size > 0, path
+    assert json.loads(folder.metrics.read_text()) == small_run.metrics
+    history = folder.read_history()
+    assert [line["step"] for line in history if "loss" in line] == [2, 4, 6, 8, 10, 12]
+    validated = {line["step"]: line["eval_loss"] for line in history if "eval_loss" in line}
+    assert list(validated) == [4, 8, 12]
+    # The model that is kept is the best one, not the last one.
+    assert small_run.metrics["loss"] == pytest.approx(min(validated.values()), abs=1e-6)
+    assert len(list(folder.checkpoints.glob("checkpoint-*"))) <= 2
+    assert load_recipe(folder.recipe).output == folder.path
+    packages = json.loads(folder.environment.read_text())["packages"]
+    assert packages["torch"] == torch.__version__
+
+
+def test_reload_equals_memory(small_run: TrainingResult, votes: tuple[Path, Path]) -> None:
+    """The validation probabilities a run kept come out of the reloaded judge, and their metrics with them."""
+    kept = pd.read_parquet(small_run.folder.predictions)
+    comparisons = load_comparisons(votes[1], votes="required")
+    assert kept["id"].tolist() == [c.id for c in comparisons]
+    again = probabilities(load_judge(small_run.folder.path), comparisons)
+    np.testing.assert_allclose(kept[["winner_model_a", "winner_model_b", "winner_tie"]], again, atol=1e-6)
+    assert preference_metrics(again, [c.vote for c in comparisons])["loss"] == pytest.approx(small_run.metrics["loss"])
+
+
+def test_the_head_is_trained_in_float32_and_comes_back_bit_for_bit(small_run: TrainingResult, tiny_base: Path) -> None:
+    saved = load_file(small_run.folder.model / "adapter_model.safetensors")
+    [name] = [n for n in saved if "score" in n]
+    assert saved[name].dtype == torch.float32
+    fresh = load_base(str(tiny_base), precision="nf4", device=torch.device("cpu"), seed=42)
+    assert type(fresh.score) is torch.nn.Linear
+    assert not torch.equal(fresh.score.weight, saved[name])
+    loaded = load_trained(fresh, small_run.folder.model)
+    assert torch.equal(loaded.get_base_model().score.modules_to_save["default"].weight, saved[name])
+
+
+def test_swapping_the_data_swaps_the_metrics_classes(small_run: TrainingResult, votes: tuple[Path, Path]) -> None:
+    """With swap="average" the judge has no side, so the swapped file gives the same numbers under the other name."""
+    judge = load_judge(small_run.folder.path)
+    comparisons = load_comparisons(votes[1], votes="required")[:-7]  # unequal classes
+    swapped = [c.swap() for c in comparisons]
+    plain = preference_metrics(probabilities(judge, comparisons, swap="average"), [c.vote for c in comparisons])
+    mirrored = preference_metrics(probabilities(judge, swapped, swap="average"), [c.vote for c in swapped])
+    for here, there in (("a", "b"), ("b", "a")):
+        for measure in ("loss", "recall"):
+            assert plain[f"{measure}_model_{here}"] == pytest.approx(mirrored[f"{measure}_model_{there}"], abs=1e-6)
+    assert plain["loss"] == pytest.approx(mirrored["loss"], abs=1e-6)
+    assert plain["loss_model_a"] != pytest.approx(plain["loss_model_b"], abs=1e-3)
+
+
+def test_a_verdict_depends_on_nothing_but_its_comparison(small_run: TrainingResult) -> None:
+    comparisons = small_votes(23)
+    together = probabilities(load_judge(small_run.folder.path), comparisons)
+    cramped = load_judge(small_run.folder.path, tokens_per_pass=1)
+    np.testing.assert_allclose(probabilities(cramped, comparisons), together, atol=1e-6)
+    verdict = cramped.compare("question 3 0 0 ?", "good answer", "bad answer")
+    alone = Comparison(("question 3 0 0 ?",), ("good answer",), ("bad answer",))
+    np.testing.assert_allclose((verdict.model_a, verdict.model_b, verdict.tie), probabilities(cramped, [alone])[0])
+    assert verdict.model_a + verdict.model_b + verdict.tie == pytest.approx(1)
+    assert verdict.answer == "model_a"
+
+
+def test_frames_in_and_out(small_run: TrainingResult) -> None:
+    judge = load_judge(small_run.folder.path)
+    votes = small_votes(6)
+    frame = pd.DataFrame(
+        {"prompt": [c.prompt[0] for c in votes], "response_a": [c.answer_a[0] for c in votes],
+         "response_b": [c.answer_b[0] for c in votes], "winner": "not looked at"}, index=list("uvwxyz"),
+    )  # fmt: skip
+    judged = judge.compare_frame(frame)
+    assert judged.index.tolist() == list("uvwxyz")
+    np.testing.assert_allclose(
+        judged[["winner_model_a", "winner_model_b", "winner_tie"]], probabilities(judge, votes), atol=1e-9
+    )
+    assert judged["answer"].tolist() == [v.answer for v in judge.compare_many(votes)]
+    with pytest.raises(DataError, match="response_b"):
+        judge.compare_frame(frame.drop(columns="response_b"))
+
+
+def test_a_judge_reads_no_more_than_it_was_trained_to(small_run: TrainingResult) -> None:
+    verdict = load_judge(small_run.folder.path).compare("question ?", "good answer " * 500, "bad")
+    assert verdict.tokens_lost > 900
+
+
+def test_a_run_goes_on_from_an_earlier_one(small_run: TrainingResult, small_recipe: Any, tmp_path: Path) -> None:
+    """Going on keeps adapter and head: the first validation is no worse than the earlier run's last one."""
+    start = f"model.start_from={small_run.folder}"
+    later = train(small_recipe(start, "training.learning_rate=1e-6", "training.max_steps=4"))
+    assert later.metrics["loss"] == pytest.approx(small_run.metrics["loss"], abs=5e-3)
+
+    reset = train(
+        small_recipe(
+            start,
+            "model.reset_head=true",
+            "training.learning_rate=1e-6",
+            "training.max_steps=4",
+            output=tmp_path / "reset",
+        )
+    )
+    earlier = load_file(small_run.folder.model / "adapter_model.safetensors")
+    kept = load_file(reset.folder.model / "adapter_model.safetensors")
+    [head] = [n for n in kept if "score" in n]
+    assert (kept[head] - earlier[head]).norm() > 0.1 * earlier[head].norm()
+    body = next(n for n in kept if "lora_B" in n)
+    torch.testing.assert_close(kept[body], earlier[body], atol=1e-4, rtol=0)
+
+    with pytest.raises(ModelError, match=r"has r = 16, the recipe asks for 4: set lora\.r"):
+        train(small_recipe(start, "lora.r=4", output=tmp_path / "other"))
+    with pytest.raises(RunError, match="no trained model"):
+        train(small_recipe(f"model.start_from={tmp_path}", output=tmp_path / "other2"))
+
+
+@pytest.mark.parametrize("precision", ["nf4", "int8", "bf16", "fp16", "fp32"])
+def test_every_precision_trains_saves_and_reloads(precision: str, small_recipe: Any, votes: tuple[Path, Path]) -> None:
+    """float16 on a CPU is slow but real; the compute type follows the weights'."""
+    result = train(small_recipe(f"model.precision={precision}", "training.both_orders=true"))
+    assert result.metrics["loss"] < 1.05
+    again = probabilities(load_judge(result.folder.path), load_comparisons(votes[1], votes="required"))
+    kept = pd.read_parquet(result.folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
+    np.testing.assert_allclose(kept, again, atol=1e-6)
+
+
+def test_validation_does_not_break_the_gradients_of_4_bit_weights(tiny_base: Path) -> None:
+    """bitsandbytes 0.50 on CPUs with AVX512-BF16 would repack the weights for a kernel without a backward pass."""
+    from tests.unit.training.conftest import gradients
+    from tiebreak.model import TokenBudget, add_adapter, lora_config, pack_logits, predict_logits
+    from tiebreak.text import pack
+
+    base = load_base(str(tiny_base), precision="nf4", device=torch.device("cpu"))
+    model = add_adapter(base, lora_config(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
+    assert isinstance(model, PeftModel)
+    ids = [np.arange(3, 15, dtype=np.int32), np.arange(5, 9, dtype=np.int32)]
+
+    def step() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        [item] = pack(ids, tokens_per_pass=64)
+        pack_logits(model, item, torch.float32).square().sum().backward()
+        return gradients(model)
+
+    before = step()
+    predict_logits(model, ids, compute_dtype=torch.float32, budget=TokenBudget(64))
+    after = step()
+    assert before.keys() == after.keys()
+    assert sum(float(g.abs().sum() > 0) for g in before.values()) >= 8
+    for name, gradient in before.items():
+        torch.testing.assert_close(after[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_the_command_line_from_votes_to_submission(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    """The commands a user types, each in a process of its own."""
+    from tests.integration.conftest import small_overrides
+
+    run = tmp_path / "run"
+    trained = tiebreak("train", "demo", *small_overrides(tiny_base, votes, run), "--json")
+    assert trained.returncode == 0, trained.stderr
+    metrics = json.loads(trained.stdout)["metrics"]
+    assert "training loss" in trained.stderr
+
+    evaluated = tiebreak("evaluate", run, votes[1], "--json")
+    assert json.loads(evaluated.stdout)["loss"] == pytest.approx(metrics["loss"], abs=1e-6)
+
+    test = tmp_path / "test.jsonl"
+    asked = small_votes(20)
+    test.write_text(
+        "".join(
+            json.dumps({"id": c.id, "prompt": c.prompt[0], "response_a": c.answer_a[0], "response_b": c.answer_b[0]})
+            + "\n"
+            for c in reversed(asked)
+        )
+    )
+    predicted = tiebreak("predict", run, test, "-o", tmp_path / "submission.csv", "--swap", "average")
+    assert predicted.returncode == 0, predicted.stderr
+    submission = pd.read_csv(tmp_path / "submission.csv")
+    assert list(submission) == ["id", "winner_model_a", "winner_model_b", "winner_tie"]
+    assert submission["id"].tolist() == [c.id for c in reversed(asked)]
+    np.testing.assert_allclose(submission.iloc[:, 1:].sum(axis=1), 1, atol=1e-12)
+
+    judged = tiebreak("judge", run, "--prompt", "question 1 2 0 ?", "--a", "good answer", "--b", "bad answer")
+    assert judged.returncode == 0, judged.stderr
+    assert judged.stdout.splitlines()[-1] == "Answer: Model a"
+
+
+def test_votes_can_be_split_off_the_training_file(small_recipe: Any, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    write_comparisons(tmp_path / "all.csv", small_votes(60))
+    result = train(
+        small_recipe(
+            f"data.train={tmp_path / 'all.csv'}", "data.validation=null", "data.validation_rows=12",
+            "data.train_rows=20",            "training.max_steps=4", "model.precision=fp32",
+        )
+    )  # fmt: skip
+    assert len(pd.read_parquet(result.folder.predictions)) == 12
