@@ -60,21 +60,20 @@ class _Lines:
 
 def _records(source: _Lines) -> Iterator[tuple[int, list[str] | csv.Error]]:
     """The line each record starts on, and its cells or the reason why it has none. Blank lines are no records."""
-    before = csv.field_size_limit(_WIDEST_CELL)  # a setting of the whole process: put back when done
-    try:
-        reader = csv.reader(iter(source))
-        while True:
-            start = source.number + 1
-            try:
-                cells: list[str] | csv.Error = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                cells = error
-            if cells:
-                yield start, cells
-    finally:
-        csv.field_size_limit(before)
+    reader = csv.reader(iter(source))
+    while True:
+        start = source.number + 1
+        limit = csv.field_size_limit(_WIDEST_CELL)  # a setting of the whole process: put back after every record
+        try:
+            cells: list[str] | csv.Error = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            cells = error
+        finally:
+            csv.field_size_limit(limit)
+        if cells:
+            yield start, cells
 
 
 def _rows(

@@ -80,10 +80,20 @@ def test_validation_gets_its_share_of_large_groups() -> None:
     assert (sizes.count(1), sizes.count(10), sizes.count(100)) == (100, 100, 100)
 
 
-def test_a_hundred_thousand_rows_of_few_sizes() -> None:
-    rows = groups_of([2] * 20_000 + [1] * 10_000)
-    training, validation = split_by_prompt(rows, validation_rows=1001, validation_share=None, seed=0)
-    assert (len(training), len(validation)) == (48_999, 1001)
+def test_what_rounding_takes_at_one_size_the_next_makes_up_for() -> None:
+    rows = groups_of(list(range(1, 41)))  # one group of every size: half of it is no group at all
+    _, validation = split_by_prompt(rows, validation_rows=None, validation_share=0.5, seed=0)
+    sizes = [sum(c.prompt == other.prompt for other in validation) for c in validation]
+    assert len(sizes) == 410
+    for smallest in (31, 21, 11):
+        large = sum(range(smallest, 41))
+        assert sum(size >= smallest for size in sizes) == pytest.approx(large / 2, abs=20)
+
+
+def test_an_odd_size_out_of_pairs() -> None:
+    rows = groups_of([2] * 2000 + [1] * 1000)
+    training, validation = split_by_prompt(rows, validation_rows=101, validation_share=None, seed=0)
+    assert (len(training), len(validation)) == (4899, 101)
 
 
 @pytest.mark.parametrize(("rows", "share"), [(None, None), (1, 0.5)])

@@ -84,11 +84,8 @@ def test_soft_labels_contradict_when_they_favour_different_outcomes(tmp_path: Pa
     summary = summary_of(tmp_path, rows)
     assert summary.layout == "soft"
     assert summary.contradictions == ((1, 2, 3),)
-    assert summary.shares == {
-        "model_a": pytest.approx(1.6 / 3),
-        "model_b": pytest.approx(1 / 3),
-        "tie": pytest.approx(0.4 / 3),
-    }
+    assert summary.shares is not None
+    assert list(summary.shares.values()) == pytest.approx([1.6 / 3, 1 / 3, 0.4 / 3])
 
 
 def test_problems_are_counted_by_kind_and_usable_rows_by_row(tmp_path: Path) -> None:

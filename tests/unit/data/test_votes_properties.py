@@ -50,7 +50,7 @@ SWAPPED = {"response_a": "response_b", "winner_model_a": "winner_model_b"}
 SWAPPED |= {b: a for a, b in SWAPPED.items()}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows())
 def test_a_file_with_a_and_b_exchanged_reads_as_the_comparisons_swapped(drawn: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ def test_a_file_with_a_and_b_exchanged_reads_as_the_comparisons_swapped(drawn: l
     assert sorted(faults(swapped.problems)) == sorted(mirrored)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows())
 def test_formats_agree(drawn: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def test_formats_agree(drawn: list[dict[str, Any]]) -> None:
     assert files[0].rows == len(drawn)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=3))
 def test_any_text_comes_back_but_for_surrogates_and_nul(turns: list[str]) -> None:
     """JSON carries lone surrogates as escapes, in every format; whatever is read can be encoded."""
