@@ -3,7 +3,7 @@
 Gemma 2 9B's shape (random weights), recipes/seed.yaml as it is: 500 + 50 votes, two epochs in steps of five, validated
 every 20 steps. Records wall time, peak memory, tokens a second and the table of losses.
 
-    python benchmarks/seed_experiment.py --votes human3way_train.parquet --tokenizer FOLDER --out seed.json
+    python benchmarks/seed_experiment.py --votes human3way_train.parquet --tokenizer FOLDER --base FOLDER --out seed.json
 """
 
 from __future__ import annotations
@@ -26,15 +26,13 @@ from random_checkpoint import SHAPES, make_checkpoint
 REPOSITORY = Path(__file__).parents[1]
 
 
-def run(votes: Path, tokenizer: Path, shape: str, overrides: list[str], folder: Path) -> dict[str, Any]:
-    """Make the checkpoint, train through the command line, and read the run folder."""
+def run(votes: Path, base: Path, overrides: list[str], folder: Path) -> dict[str, Any]:
+    """Train through the command line, and read the run folder."""
     began = time.monotonic()
-    make_checkpoint(folder / "base", shape, tokenizer)
-    made = time.monotonic()
     command = [sys.executable, "-m", "tiebreak", "train", str(REPOSITORY / "recipes/seed.yaml"),
-               f"model.name={folder / 'base'}", f"data.train={votes}", f"output={folder / 'run'}", *overrides]  # fmt: skip
+               f"model.name={base}", f"data.train={votes}", f"output={folder / 'run'}", *overrides]  # fmt: skip
     subprocess.run(command, check=True)
-    seconds = time.monotonic() - made
+    seconds = time.monotonic() - began
     history = [json.loads(line) for line in (folder / "run/history.jsonl").read_text().splitlines()]
     training = {line["step"]: line for line in history if "loss" in line}
     validation = {line["step"]: line for line in history if "eval_loss" in line}
@@ -52,8 +50,6 @@ def run(votes: Path, tokenizer: Path, shape: str, overrides: list[str], folder: 
         "date": datetime.date.today().isoformat(),
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "environment": json.loads((folder / "run/environment.json").read_text()),
-        "shape": shape,
-        "checkpoint_seconds": made - began,
         "wall_seconds": seconds,
         "training_seconds": next(line["train_runtime"] for line in reversed(history) if "train_runtime" in line),
         "validation_seconds": sum(line["eval_runtime"] for line in validation.values()),
@@ -70,11 +66,13 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, default="9b")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scratch", type=Path, help="where 19 GB fit for the checkpoint")
+    parser.add_argument("--base", type=Path, required=True, help="where the checkpoint is, or is made (19 GB)")
     parser.add_argument("overrides", nargs="*", help="recipe overrides, as training.gradient_checkpointing=false")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
-        record = run(given.votes, given.tokenizer, given.shape, given.overrides, Path(scratch))
+    if not (given.base / "config.json").exists():
+        make_checkpoint(given.base, given.shape, given.tokenizer)
+    with tempfile.TemporaryDirectory() as scratch:
+        record = {"shape": given.shape, **run(given.votes, given.base, given.overrides, Path(scratch))}
     given.out.write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps({k: v for k, v in record.items() if k not in ("table", "environment")}, indent=2))
 

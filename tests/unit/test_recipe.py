@@ -50,7 +50,8 @@ def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:
     for name in (
         "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "max_steps", "learning_rate",
         "lr_scheduler_type", "warmup_steps", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
-        "max_grad_norm",        "logging_steps", "logging_strategy", "save_steps", "save_strategy", "eval_steps", "eval_strategy",
+        "max_grad_norm",
+        "logging_steps", "logging_strategy", "save_steps", "save_strategy", "eval_steps", "eval_strategy",
         "save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "seed",
     ):  # fmt: skip
         assert getattr(arguments, name) == getattr(plain, name), name

@@ -25,8 +25,7 @@ def command(
     from tiebreak.cli.judge import print_verdict
     from tiebreak.cli.judging import load_judge_aloud
     from tiebreak.cli.train import run_training
-    from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
-    from tiebreak.data.write import write_comparisons
+    from tiebreak.data import SEED_EXAMPLES, arithmetic_comparisons, write_comparisons
 
     started = time.monotonic()
     folder = _free(output)

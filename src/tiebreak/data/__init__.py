@@ -6,6 +6,7 @@ sides A and B by a hash of the row, half of the rows each way, so that the posit
 in a file is found, with the line it is on, and no row is left out in silence.
 """
 
+from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.layout import Layout, Votes
 from tiebreak.data.load import ProblemRows, from_frame, load_comparisons
 from tiebreak.data.problem import Kind, Problem, Severity
@@ -13,8 +14,10 @@ from tiebreak.data.read import Format
 from tiebreak.data.split import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.votefile import VoteFile, read_votes
+from tiebreak.data.write import write_comparisons
 
 __all__ = [
+    "SEED_EXAMPLES",
     "Format",
     "Kind",
     "Layout",
@@ -26,9 +29,11 @@ __all__ = [
     "TextLengths",
     "VoteFile",
     "Votes",
+    "arithmetic_comparisons",
     "from_frame",
     "load_comparisons",
     "read_votes",
     "split_by_prompt",
     "summarise",
+    "write_comparisons",
 ]

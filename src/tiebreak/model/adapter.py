@@ -83,7 +83,9 @@ def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -
     was, asked = (_adapted_layers(model, c.target_modules) for c in (earlier, config))
     if was != asked:
         names = ", ".join(sorted({name.rpartition(".")[2] for name in was}))
-        raise ModelError(f"The adapter in {folder} is on other layers than the recipe's: set lora.target_modules=[{names}].")
+        raise ModelError(
+            f"The adapter in {folder} is on other layers than the recipe's: set lora.target_modules=[{names}]."
+        )
     return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config)
 
 

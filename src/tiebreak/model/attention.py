@@ -99,6 +99,7 @@ def _block_mask(layout: PackLayout, window: int) -> BlockMask:
     sees = pad(layout.sees, (0, 1, 0, 1), value=False)
     segment_of = pad(layout.segment_of, (0, blocks * BLOCK - tokens), value=len(layout.sees))
     positions = pad(layout.positions, (0, blocks * BLOCK - tokens))
+    reach = torch.tensor(window, device=positions.device)  # as a tensor, so that no kernel is compiled for its value
     partial, full = [], []
     for first in range(0, blocks * BLOCK, BLOCK):
         rows = slice(first, first + BLOCK)
@@ -110,7 +111,7 @@ def _block_mask(layout: PackLayout, window: int) -> BlockMask:
 
     def mask_mod(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         distance = positions[query] - positions[key]
-        return sees[segment_of[query], segment_of[key]] & (distance >= 0) & (distance < window)
+        return sees[segment_of[query], segment_of[key]] & (distance >= 0) & (distance < reach)
 
     return BlockMask.from_kv_blocks(
         *_ordered(torch.stack(partial)),
@@ -156,13 +157,22 @@ def pack_attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = NO_WINDOW if sliding_window is None else sliding_window
     if supports_flex(query.device):
-        block_mask = pack_layout.block_mask(window)
-        out = _flex()(
-            query, key, value, block_mask=block_mask, scale=scale, score_mod=_soft_cap(softcap), enable_gqa=True
-        )
+        out = _flex_attention(query, key, value, pack_layout.block_mask(window), scale=scale, softcap=softcap)
     else:
         out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _flex_attention(
+    query: Tensor, key: Tensor, value: Tensor, block_mask: BlockMask, *, scale: float, softcap: float | None
+) -> Tensor:
+    """FlexAttention in the values' type: [1, H, T, D], [1, K, T, D] twice -> [1, H, T, D]."""
+    query, key = query.to(value.dtype), key.to(value.dtype)  # rotation may have left them in float32
+    with torch.autocast(query.device.type, enabled=False):  # under autocast it cannot be traced in one piece
+        out: Tensor = _flex()(
+            query, key, value, block_mask=block_mask, scale=scale, score_mod=_soft_cap(softcap), enable_gqa=True
+        )
+    return out
 
 
 def segment_attention(
@@ -202,8 +212,14 @@ def _path_mask(own: int, path: int, window: int, device: torch.device) -> Tensor
 
 @cache
 def _flex() -> Callable[..., Any]:
-    """FlexAttention compiled for packs of any length."""
-    return torch.compile(flex_attention, dynamic=True)
+    """FlexAttention, compiled for the first pack's length and then, once, for any.
+
+    Not with `dynamic=True`: that would make a variable of the soft cap too, which its backward pass cannot have.
+    """
+    # With and without gradients, with and without a soft cap, packs of one block and of several: each is compiled on
+    # its own, and past the limit torch would run the slow reference instead, which has no backward pass under autocast.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+    return torch.compile(flex_attention)
 
 
 @cache

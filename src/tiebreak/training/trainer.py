@@ -91,7 +91,7 @@ class JudgeTrainer(Trainer):
         self._pace.add(tokens=sum(len(ids) for ids in sequences))
         if self.args.world_size > 1:
             self._sum_gradients()
-        return loss * self.args.world_size
+        return torch.mul(loss, self.args.world_size)
 
     def _accumulate(self, share: list[Example], *, comparisons: int, tokens_per_pass: int) -> Tensor:
         """Add the gradient of this share's part of the mean over so many comparisons; returns that part of the loss."""
