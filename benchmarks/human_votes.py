@@ -25,7 +25,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
+from tiebreak import Judge, load_judge
+from tiebreak.comparison import TIE
 from tiebreak.data import load_comparisons
+from tiebreak.judge import Swap
+from tiebreak.judging import preference_metrics
 from tiebreak.text import SEED_TEMPLATE, Encoder
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -104,6 +108,13 @@ def pretrain(folder: Path, votes: Path, shape: str, seconds: float, vocabulary: 
     }
 
 
+def score(judge: Judge, dev: Path, swap: Swap) -> dict[str, float]:
+    """How good the judge is on a file it has never seen."""
+    comparisons = load_comparisons(dev, votes="required", problem_rows="keep", on_note=print)
+    verdicts = judge.compare_many(comparisons, swap=swap)
+    return preference_metrics([(v.model_a, v.model_b, v.tie) for v in verdicts], [c.vote or TIE for c in comparisons])
+
+
 def tiebreak(*arguments: object) -> dict[str, Any]:
     """The command line, its JSON."""
     command = [sys.executable, "-m", "tiebreak", *map(str, arguments), "--json"]
@@ -121,7 +132,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--vocabulary", type=int, default=16_000)
     parser.add_argument("--pretraining-seconds", type=float, default=120)
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=[5e-4, 1.5e-3])
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=[5e-4])
     parser.add_argument("overrides", nargs="*", help="recipe overrides for the fine-tuning")
     given = parser.parse_args()
     record: dict[str, Any] = {
@@ -159,11 +170,8 @@ def main() -> None:
         }
         keep(fine_tuning=list(tried.values()))
     best = min(tried, key=lambda run: tried[run]["validation"]["loss"])
-    scores = {
-        f"{dev.stem} swap={swap}": tiebreak("evaluate", best, dev, "--swap", swap, "--problem-rows", "keep")
-        for dev in given.dev
-        for swap in ("none", "average")
-    }
+    judge = load_judge(best)
+    scores = {f"{dev.stem} swap={swap}": score(judge, dev, swap) for dev in given.dev for swap in ("none", "average")}
     keep(chosen=tried[best]["learning_rate"], scores=scores)
     print(json.dumps({k: (v["loss"], v["accuracy"]) for k, v in scores.items()}, indent=2))
 

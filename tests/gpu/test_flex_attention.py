@@ -22,6 +22,11 @@ pytestmark = [
 CUDA = torch.device("cuda")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_compiled() -> None:
+    torch._dynamo.reset()
+
+
 def forest(seed: int, tokens: int = 1500) -> Pack:
     """A pack of roots and of pairs that share a prefix, of awkward lengths."""
     rng = np.random.default_rng(seed)

@@ -95,8 +95,9 @@ def _block_mask(layout: PackLayout, window: int) -> BlockMask:
     """Blocks of BLOCK x BLOCK tokens in which some pair attends, told apart from those in which every pair does."""
     tokens = len(layout.positions)
     blocks = -(-tokens // BLOCK)
-    # Tokens that only fill the last block belong to a segment that sees nobody and that nobody sees.
+    # Tokens that only fill the last block belong to a segment of their own.
     sees = pad(layout.sees, (0, 1, 0, 1), value=False)
+    sees[-1, -1] = True
     segment_of = pad(layout.segment_of, (0, blocks * BLOCK - tokens), value=len(layout.sees))
     positions = pad(layout.positions, (0, blocks * BLOCK - tokens))
     reach = torch.tensor(window, device=positions.device)  # as a tensor, so that no kernel is compiled for its value
@@ -118,7 +119,7 @@ def _block_mask(layout: PackLayout, window: int) -> BlockMask:
         *_ordered(torch.stack(full)),
         BLOCK_SIZE=BLOCK,
         mask_mod=mask_mod,
-        seq_lengths=(tokens, tokens),
+        seq_lengths=(blocks * BLOCK, blocks * BLOCK),
     )
 
 
@@ -167,12 +168,17 @@ def _flex_attention(
     query: Tensor, key: Tensor, value: Tensor, block_mask: BlockMask, *, scale: float, softcap: float | None
 ) -> Tensor:
     """FlexAttention in the values' type: [1, H, T, D], [1, K, T, D] twice -> [1, H, T, D]."""
-    query, key = query.to(value.dtype), key.to(value.dtype)  # rotation may have left them in float32
+    tokens = query.shape[2]
+    # Whole blocks: its kernels for fewer than 128 queries know no backward pass.
+    filled = [pad(t.to(value.dtype), (0, 0, 0, -tokens % BLOCK)) for t in (query, key, value)]
+    for tensor in filled:  # only the number of tokens varies from pack to pack
+        for dimension in (0, 1, 3):
+            torch._dynamo.mark_static(tensor, dimension)
     with torch.autocast(query.device.type, enabled=False):  # under autocast it cannot be traced in one piece
         out: Tensor = _flex()(
-            query, key, value, block_mask=block_mask, scale=scale, score_mod=_soft_cap(softcap), enable_gqa=True
+            *filled, block_mask=block_mask, scale=scale, score_mod=_soft_cap(softcap), enable_gqa=True
         )
-    return out
+    return out[:, :, :tokens]
 
 
 def segment_attention(

@@ -24,7 +24,7 @@ from tiebreak.model import ATTENTION
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 97,
-    "hidden_size": 32,
+    "hidden_size": 64,  # heads of 16, the least FlexAttention takes
     "intermediate_size": 48,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
