@@ -4,8 +4,8 @@ Trains a tokenizer and a language model from scratch on the texts of the trainin
 through the command line in a few settings, keeps the one that is best on a split of the training votes, and then, once,
 scores the development files.
 
-    python benchmarks/human_votes.py --votes human3way_train.parquet --dev human3way_dev.parquet lmsys_sample_dev.parquet
-        --work FOLDER --out human_votes.json
+    python benchmarks/human_votes.py --votes human3way_train.parquet
+        --dev human3way_dev.parquet lmsys_sample_dev.parquet --work FOLDER --out human_votes.json
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def main() -> None:
         f"model.name={given.work / 'base'}", "model.precision=fp32", "model.compute_dtype=bfloat16",
         f"data.train={given.votes}", "data.problem_rows=skip", "data.validation_rows=600", "text.max_length=2048",
         "lora.r=128", "lora.lora_alpha=128", "training.batch_size=32", "training.tokens_per_pass=32768",
-        "training.both_orders=true", "training.num_train_epochs=2", "training.max_steps=-1", "training.warmup_steps=0.05",
+        "training.both_orders=true", "training.num_train_epochs=2", "training.max_steps=-1",
+        "training.warmup_steps=0.05",
         "training.lr_scheduler_type=cosine", "training.logging_steps=20", "training.save_steps=0.1",
         "training.eval_steps=0.1", "training.gradient_checkpointing=false", *given.overrides,
     ]  # fmt: skip

@@ -3,7 +3,8 @@
 Gemma 2 9B's shape (random weights), recipes/seed.yaml as it is: 500 + 50 votes, two epochs in steps of five, validated
 every 20 steps. Records wall time, peak memory, tokens a second and the table of losses.
 
-    python benchmarks/seed_experiment.py --votes human3way_train.parquet --tokenizer FOLDER --base FOLDER --out seed.json
+    python benchmarks/seed_experiment.py --votes human3way_train.parquet --tokenizer FOLDER --base FOLDER
+        --out seed.json
 """
 
 from __future__ import annotations

@@ -116,11 +116,11 @@ class RunFolder:
         """Whether a run came to its end here: the metrics are what a run writes last."""
         return self.metrics.exists()
 
-    def begin(self, recipe: str, *, resume: bool) -> None:
-        """Take the folder for a run of this recipe (as YAML), or take up again the run that is in it.
+    def refuse_if_taken(self, *, resume: bool) -> None:
+        """Say early that no run can be begun here, or taken up again.
 
         Raises:
-            RunError: the folder holds a run and `resume` is off, or holds something else, or cannot be written.
+            RunError: the folder holds a run and `resume` is off, or holds something else.
         """
         if self.holds_a_run and not resume:
             raise RunError(
@@ -129,6 +129,13 @@ class RunFolder:
             )
         if not self.holds_a_run and self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
+
+    def begin(self, recipe: str) -> None:
+        """Take the folder for a run of this recipe (as YAML).
+
+        Raises:
+            RunError: the disk is full, or the folder cannot be written to.
+        """
         write_text(self.recipe, recipe)
 
     def write_history(self, lines: Sequence[Mapping[str, Any]]) -> None:

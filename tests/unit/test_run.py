@@ -41,21 +41,22 @@ def test_libraries_that_hide_the_cause_are_understood(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="could not be written"):
-        RunFolder(tmp_path / "file" / "run").begin("a: 1\n", resume=False)
+        RunFolder(tmp_path / "file" / "run").begin("a: 1\n")
 
 
 def test_a_taken_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    folder.begin("first: 1\n", resume=False)
+    folder.refuse_if_taken(resume=False)
+    folder.begin("first: 1\n")
     with pytest.raises(RunError, match=r"already holds a run.*--resume.*output=runs/NAME"):
-        folder.begin("second: 2\n", resume=False)
+        folder.refuse_if_taken(resume=False)
     assert folder.recipe.read_text() == "first: 1\n"
-    folder.begin("first: 1\n", resume=True)
+    folder.refuse_if_taken(resume=True)
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_text("")
     with pytest.raises(RunError, match="is not empty and holds no run"):
-        RunFolder(tmp_path / "photos").begin("a: 1\n", resume=True)
+        RunFolder(tmp_path / "photos").refuse_if_taken(resume=True)
 
 
 def test_only_checkpoints_written_to_their_end_are_taken_up(tmp_path: Path) -> None:

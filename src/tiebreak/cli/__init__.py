@@ -51,7 +51,7 @@ def main() -> None:
     try:
         app()
     except TiebreakError as error:
-        problems.print(f"[bold red]Error:[/] {_literal(str(error))}", soft_wrap=True)
+        problems.print(f"[bold red]Error:[/] {_literal(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
         problems.print("Stopped.")

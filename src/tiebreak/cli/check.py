@@ -81,7 +81,7 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
         if problems:
             results.print(f"\n[bold]{title}[/] ({len({p.line for p in problems}):,}):")
             for problem in problems:
-                results.print(f"  {escape(str(problem))}", soft_wrap=True)
+                results.print(f"  {escape(str(problem))}")
     unusable = summary.rows - summary.usable_rows
     if unusable:
         results.print(

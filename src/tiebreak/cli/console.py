@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-results = Console(highlight=False)
-problems = Console(stderr=True, highlight=False)
+results = Console(highlight=False, soft_wrap=True)
+problems = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def program() -> str:
+    """How to call this program again: by name where the shell would find it, else by its path."""
+    if shutil.which("tiebreak"):
+        return "tiebreak"
+    beside = Path(sys.executable).with_name("tiebreak")
+    return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m tiebreak"
 
 
 def tell(sentence: str) -> None:
     """Say one sentence about what goes on."""
-    problems.print(sentence, markup=False, soft_wrap=True)
+    problems.print(sentence, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import results, tell
+from tiebreak.cli.console import program, results, tell
 from tiebreak.recipe import load_recipe
 
 
@@ -48,14 +48,14 @@ def command(
         print_verdict(judge.compare(example.prompt, example.answer_a, example.answer_b))
     results.print(
         f"\nDone in {time.monotonic() - started:.0f} seconds. The run is in {folder}. Next:\n"
-        f'  tiebreak judge {folder} --prompt "7 + 5 = ?" --a 12 --b "The answer is 13 ."\n'
-        f"  tiebreak check {validation}\n"
-        f"  tiebreak evaluate {folder} {validation}\n"
-        "  tiebreak train recipes/gemma2-9b-qlora.yaml data.train=YOUR_VOTES.csv"
+        f'  {program()} judge {folder} --prompt "7 + 5 = ?" --a 12 --b "The answer is 13."\n'
+        f"  {program()} check {validation}\n"
+        f"  {program()} evaluate {folder} {validation}\n"
+        f"  {program()} train recipes/gemma2-9b-qlora.yaml data.train=YOUR_VOTES.csv"
     )
 
 
-TRAIN_ROWS = 6_000
+TRAIN_ROWS = 3_840
 VALIDATION_ROWS = 500
 
 

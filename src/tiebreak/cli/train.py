@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
+from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
 from tiebreak.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def command(
     results.print(
         f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
-        f"  tiebreak judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
-        f"  tiebreak evaluate {result.folder} VOTES\n"
-        f"  tiebreak predict {result.folder} test.csv -o submission.csv"
+        f"  {program()} judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
+        f"  {program()} evaluate {result.folder} VOTES\n"
+        f"  {program()} predict {result.folder} test.csv -o submission.csv"
     )
 
 

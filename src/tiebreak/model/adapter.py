@@ -51,15 +51,16 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     """The model with fresh LoRA matrices in it; only these and the head are left to train, both in float32.
 
     Raises:
-        ModelError: none of the model's layers has one of the adapter's target names.
+        ModelError: the adapter names a layer the model does not have.
     """
     from peft import get_peft_model
 
-    try:
-        return cast("PeftModel", get_peft_model(model, config))
-    except ValueError as error:
-        names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)})
-        raise ModelError(f"No adapter can be added: {error} The linear layers here are {', '.join(names)}.") from error
+    asked = [] if isinstance(config.target_modules, str) else config.target_modules or []
+    unknown = sorted(name for name in asked if not _adapted_layers(model, [name]))
+    if unknown:  # PEFT minds only if none of the names is found
+        names = ", ".join(sorted({layer.rpartition(".")[2] for layer in _linear_layers(model)}))
+        raise ModelError(f"lora.target_modules names {', '.join(unknown)}; the model's linear layers are {names}.")
+    return cast("PeftModel", get_peft_model(model, config))
 
 
 def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -> PeftModel:

@@ -115,6 +115,8 @@ class CutReport:
         )
 
     def __str__(self) -> str:
+        if not self.rows_cut:
+            return f"None of {self.rows:,} comparisons cut; {self.tokens_kept:,} tokens"
         share_cut = self.rows_cut / max(self.rows, 1)
         share_lost = self.tokens_lost / max(self.tokens_lost + self.tokens_kept, 1)
         return (

@@ -89,14 +89,16 @@ def train(
         if folder.is_finished:
             tell(f"{folder} is finished already: nothing to do.")
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
-    training, validation = _read(recipe.data, tell)
     if process_index() == 0:
-        folder.begin(dump_recipe(recipe), resume=resume)
-        write_json(folder.environment, describe_environment(recipe.training.seed))
+        folder.refuse_if_taken(resume=resume)
+    training, validation = _read(recipe.data, tell)
 
     set_seed(recipe.training.seed)
     device = default_device()
     compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, device)
+    arguments = training_arguments(
+        recipe.training, checkpoints=folder.checkpoints, compute_dtype=compute_dtype, world_size=process_count()
+    )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
     template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
     encoder = Encoder(tokenizer, template, recipe.text.max_length)
@@ -106,12 +108,13 @@ def train(
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
 
     model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
+        folder.begin(dump_recipe(recipe))
+        write_json(folder.environment, describe_environment(recipe.training.seed))
     budget = TokenBudget(recipe.training.tokens_per_pass, tell)
     trainer = JudgeTrainer(
         model,
-        training_arguments(
-            recipe.training, checkpoints=folder.checkpoints, compute_dtype=compute_dtype, world_size=process_count()
-        ),
+        arguments,
         train=examples,
         validation=held_out,
         batch_size=recipe.training.batch_size,

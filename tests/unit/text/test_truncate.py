@@ -121,10 +121,9 @@ def test_cutting_keeps_the_budget_and_commutes_with_swapping(
     assert result.ids.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
     assert result.ids.size + 1 <= max_length
     for given_text, left in zip(closing(comparison), closing(result.comparison), strict=True):
-        head, mark, tail = left.rpartition(MARK) if left != given_text else (given_text, "", "")
-        assert given_text.startswith(head)
-        assert given_text.endswith(tail)
-        assert bool(mark) == (left != given_text)
+        # People write the mark too, so any of those in the text may be ours.
+        cuts = [(left[: m.start()], left[m.end() :]) for m in re.finditer(re.escape(MARK), left)]
+        assert left == given_text or any(given_text.startswith(h) and given_text.endswith(t) for h, t in cuts)
 
 
 def least_max_length(tokenizer: PreTrainedTokenizerFast) -> int:

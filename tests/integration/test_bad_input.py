@@ -1,0 +1,269 @@
+"""What people get wrong: one clear message, a status other than zero, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.integration.conftest import small_overrides, tiebreak
+from tiebreak import cli
+from tiebreak.training import TrainingResult
+
+COLUMNS = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]
+GOOD = ["1", "question", "good", "bad", "1", "0", "0"]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process, which has torch loaded already: status, output, messages."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tiebreak", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+def write_rows(path: Path, *rows: list[str], columns: list[str] = COLUMNS) -> Path:
+    with path.open("w", encoding="utf-8", newline="", errors="surrogatepass") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+# The third row of the file, on line 4, is wrong in one way each.
+BAD_ROWS = {
+    "multiple winners": (["3", "q", "a", "b", "1", "1", "0"], "winner"),
+    "no winner": (["3", "q", "a", "b", "0", "0", "0"], "winner"),
+    "non-numeric winner": (["3", "q", "a", "b", "yes", "0", "0"], "'yes'"),
+    "both answers empty": (["3", "q", "", "", "0", "0", "1"], "response_a"),
+    "one answer empty": (["3", "q", "a", "", "1", "0", "0"], "response_b"),
+    "null answers": (["3", '["q"]', "[null]", "[null]", "0", "0", "1"], "response_a"),
+    "broken JSON": (["3", '["q"]', '["a', '["b"]', "1", "0", "0"], "response_a"),
+    "turns that do not match": (["3", '["q", "r"]', '["a"]', '["b", "c"]', "1", "0", "0"], "2"),
+    "duplicated id": (["1", "q", "a", "b", "1", "0", "0"], "id"),
+    "a row cut short": (["3", "q", "a"], "line 4"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_is_named_and_training_is_refused(
+    name: str, tmp_path: Path, tiny_base: Path, run_here: Command
+) -> None:
+    row, fragment = BAD_ROWS[name]
+    path = write_rows(tmp_path / "votes.csv", GOOD, ["2", *GOOD[1:]], row)
+    status, _, message = run_here("train", "demo", *small_overrides(tiny_base, (path, path), tmp_path / "run"))
+    assert status == 1
+    assert f"{path}: 1 of 3 rows cannot be used" in message
+    assert "line 4" in message
+    assert fragment in message
+    assert "problem_rows=skip" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_check_shows_every_problem_at_once(tmp_path: Path) -> None:
+    rows = [[f"{i}", *row[1:]] for i, (row, _) in enumerate(BAD_ROWS.values(), start=10) if row[0] == "3"]
+    path = write_rows(tmp_path / "votes.csv", GOOD, *rows, GOOD)
+    shown = tiebreak("check", path)
+    assert shown.returncode == 1
+    for line in range(3, 3 + len(rows) + 1):
+        assert re.search(rf"^  line {line}[,:]", shown.stdout, re.MULTILINE), shown.stdout
+    as_json = json.loads(tiebreak("check", path, "--json").stdout)
+    assert {problem["line"] for problem in as_json["problem_rows"]} >= set(range(3, 3 + len(rows) + 1))
+    assert as_json["rows"] == len(rows) + 2
+
+
+def test_check_is_content_with_good_votes_and_counts_oddities(tmp_path: Path) -> None:
+    rows = [
+        ["1", "q", "a", "b", "1", "0", "0"],
+        ["2", "q", "b", "a", "1", "0", "0"],
+        ["3", "r", "x", "x", "1", "0", "0"],
+    ]
+    shown = tiebreak("check", write_rows(tmp_path / "votes.csv", *rows))
+    assert shown.returncode == 0
+    assert "Votes: A 100.0%" in shown.stdout
+    assert "Contradicting votes: 1" in shown.stdout
+    assert "2, 3" in shown.stdout
+    assert "Identical answers with a winner: lines 4" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p / "no.csv", "does not exist"),
+        (lambda p: p, "directory|folder"),
+        (lambda p: write_rows(p / "v.csv", GOOD, columns=["id", "prompt", "answer_a", *COLUMNS[3:]]), "response_a"),
+        (lambda p: write_rows(p / "v.csv"), "no rows"),
+        (lambda p: (p / "v.csv", (p / "v.csv").write_bytes(b""))[0], "empty"),
+        (lambda p: (p / "v.xlsx", (p / "v.xlsx").write_bytes(b"x"))[0], r"\.csv"),
+        (lambda p: (p / "v.parquet", (p / "v.parquet").write_bytes(b"not parquet"))[0], "v.parquet"),
+    ],
+    ids=["missing", "folder", "wrong column", "no rows", "empty", "ending", "damaged"],
+)
+@pytest.mark.parametrize("verb", ["check", "evaluate", "predict"])
+def test_a_file_that_cannot_be_read_is_named(
+    verb: str, make: Any, message: str, tmp_path: Path, small_run: TrainingResult, run_here: Command
+) -> None:
+    path = make(tmp_path)
+    arguments = [path] if verb == "check" else [small_run.folder, path]
+    status, _, said = run_here(verb, *arguments, *(["-o", tmp_path / "out.csv"] if verb == "predict" else []))
+    assert status == 1
+    assert str(path) in said
+    assert re.search(message, said), said
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_strange_texts_are_judged_and_none_is_lost(
+    tmp_path: Path, small_run: TrainingResult, run_here: Command
+) -> None:
+    """Lone surrogates, NUL bytes, 5 MB in a cell, empty answers, special tokens: a submission has every row."""
+    rows = [
+        {"id": 1, "prompt": "question \ud83d", "response_a": "good", "response_b": "bad"},
+        {"id": 2, "prompt": "question \0", "response_a": "good\0", "response_b": "bad"},
+        {"id": 3, "prompt": "question", "response_a": "good bad " * 600_000, "response_b": "bad"},
+        {"id": 4, "prompt": "question", "response_a": "", "response_b": "bad"},
+        {"id": 5, "prompt": "<bos><pad>", "response_a": "<bos>", "response_b": "<bos>"},
+    ]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
+    assert status == 0, said
+    assert "1 of 5 comparisons were cut to fit: 1,1" in said
+    for kind in ("repaired_text", "huge_cell", "empty_answer"):
+        assert kind in said
+    frame = pd.read_csv(tmp_path / "out.csv")
+    assert frame["id"].tolist() == [1, 2, 3, 4, 5]
+    assert frame.iloc[:, 1:].sum(axis=1).between(1 - 1e-9, 1 + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("lora.rank=3", "Did you mean lora.r?"),
+        ("training.batch_size=many", "'many'"),
+        ("lora.target_modules=[no_such_layer]", "no_such_layer"),
+        ("data.train_rows=1000", "asks for 1,000 rows where there are 90"),
+        ("training.optim=adamm", "refused by transformers"),
+        ("text.template=Prompt {prompt} {response_a}", "{response_b}"),
+        ("model.name=./nowhere", "There is no folder ./nowhere"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_is_trained(
+    override: str, message: str, tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, run_here: Command
+) -> None:
+    status, _, said = run_here("train", "demo", *small_overrides(tiny_base, votes, tmp_path / "run", override))
+    assert status == 1
+    assert message in " ".join(said.split())
+    assert not (tmp_path / "run").exists()  # so that the mended command is not refused
+
+
+def test_a_folder_that_is_no_model_says_so(
+    votes: tuple[Path, Path], tmp_path: Path, run_here: Command, tiny_base: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    status, _, said = run_here("train", "demo", *small_overrides(tmp_path / "empty", votes, tmp_path / "run"))
+    assert status == 1
+    assert f"{tmp_path / 'empty'} cannot be loaded" in " ".join(said.split())
+
+
+def test_run_folders_that_cannot_be_used(
+    small_run: TrainingResult, votes: tuple[Path, Path], tiny_base: Path, tmp_path: Path, run_here: Command
+) -> None:
+    status, _, said = run_here("judge", tmp_path / "no-run", "--prompt", "p", "--a", "a", "--b", "b")
+    assert status == 1
+    assert "There is no run folder" in said
+
+    (tmp_path / "not-a-run").mkdir()
+    status, _, said = run_here("evaluate", tmp_path / "not-a-run", votes[1])
+    assert status == 1
+    assert "holds no trained model" in said
+
+    before = {p: p.stat().st_mtime_ns for p in small_run.folder.path.rglob("*")}
+    status, _, said = run_here("train", "demo", *small_overrides(tiny_base, votes, small_run.folder.path))
+    assert status == 1
+    assert "already holds a run" in said
+    assert {p: p.stat().st_mtime_ns for p in small_run.folder.path.rglob("*")} == before
+
+
+def test_a_full_disk_at_the_end_of_judging(
+    small_run: TrainingResult, votes: tuple[Path, Path], run_here: Command
+) -> None:
+    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", "/dev/full")
+    assert status == 1
+    assert "The disk is full: /dev/full" in said
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A model hub with one gated model and no other."""
+
+    def do_HEAD(self) -> None:
+        gated = "gated" in self.path
+        self.send_response(403 if gated else 401)
+        self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
+        self.send_header("X-Error-Message", "Access to this model is restricted" if gated else "Repository not found")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_models_the_hub_does_not_give(tmp_path: Path) -> None:
+    """Gated, unknown and out of reach, by the real hub client against a server on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    program = textwrap.dedent("""
+        import sys
+        from tiebreak.errors import ModelError
+        from tiebreak.model import load_tokenizer
+        for name in sys.argv[1:]:
+            try:
+                load_tokenizer(name)
+            except ModelError as error:
+                print(str(error))
+    """)
+
+    def ask(endpoint: str, *names: str) -> list[str]:
+        environment = {
+            "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "PATH": "", "no_proxy": "*",
+            "PYTHONPATH": ":".join(sys.path),
+        }  # fmt: skip
+        shown = subprocess.run(
+            [sys.executable, "-c", program, *names],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+            check=True,
+        )
+        return shown.stdout.splitlines()
+
+    try:
+        gated, unknown = ask(f"http://127.0.0.1:{server.server_port}", "someone/gated-model", "someone/no-model")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "someone/gated-model is gated. Accept its licence" in gated
+    assert "hf auth login" in gated
+    assert "The hub has no model someone/no-model, or it is private" in unknown
+    [unreachable] = ask(f"http://127.0.0.1:{server.server_port}", "someone/model")
+    assert "The hub cannot be reached for someone/model" in unreachable
