@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
-from tiebreak.recipe import Recipe, load_recipe
+from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
 
 
+def _show_keys(wanted: bool) -> None:
+    if wanted:
+        for key, (default, meaning) in recipe_keys().items():
+            results.print(f"[bold]{key}[/] = {escape(json.dumps(default))}")
+            results.print(f"    {escape(meaning)}", style="dim", soft_wrap=False)
+        raise typer.Exit
+
+
 def command(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with Tiebreak.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the recipe's, as lora.r=32.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of the run in the output folder.")
@@ -27,6 +37,10 @@ def command(
         int | None, typer.Option(min=1, help="GPUs to train on, one process each. By default all there are.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the folder and its metrics as JSON.")] = False,
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", callback=_show_keys, is_eager=True, help="Show every key of a recipe, and stop."),
+    ] = False,
 ) -> None:
     """Fine-tune a model into a judge of answers.
 
