@@ -40,7 +40,7 @@ def command(
 
     results.print(
         f"\nOn sums it has never seen: log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
-        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/]. Three examples:"
+        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThree examples:"
     )
     judge = load_judge_aloud(folder)
     for example in SEED_EXAMPLES:
