@@ -13,13 +13,15 @@ from peft import PeftModel
 from torch import Tensor, distributed, nn
 from torch.nn.functional import log_softmax, softmax
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tiebreak.judging import preference_metrics
 from tiebreak.model import TokenBudget, pack_logits, predict_logits, save_adapter
 from tiebreak.run import RunFolder, clear_write_errors
 from tiebreak.text import pack
 from tiebreak.training.batches import Example, StepSampler
+from tiebreak.training.callbacks import EpochOrder, HistoryWriter
+from tiebreak.training.pace import Pace
 
 
 class JudgeTrainer(Trainer):
@@ -181,54 +183,3 @@ class JudgeTrainer(Trainer):
             target = Path(output_dir or self.args.output_dir or ".")
             target.mkdir(parents=True, exist_ok=True)
             save_adapter(self._network, target)
-
-
-class EpochOrder(TrainerCallback):
-    """Tells the sampler which epoch begins, also when a run is taken up in the middle of one."""
-
-    def __init__(self, sampler: StepSampler) -> None:
-        self._sampler = sampler
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Counts steps, since a resumed Trainer's `state.epoch` is a rounded fraction."""
-        self._sampler.epoch = state.global_step // len(self._sampler)
-
-
-class HistoryWriter(TrainerCallback):
-    """Keeps the run's history.jsonl equal to the Trainer's own log, which checkpoints carry."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Written anew each time, so that a resumed run has each line once."""
-        if state.is_world_process_zero:
-            self._folder.write_history(state.log_history)
-
-
-class Pace:
-    """Tokens a second between two logs, validations left out."""
-
-    def __init__(self) -> None:
-        self._tokens = 0
-        self._since = time.monotonic()
-        self._paused = 0.0
-
-    def add(self, *, tokens: int) -> None:
-        """Count a step's tokens."""
-        self._tokens += tokens
-
-    def pause(self, seconds: float) -> None:
-        """Leave so many seconds out."""
-        self._paused += seconds
-
-    def measure(self, processes: int) -> dict[str, float]:
-        """What was measured since the last call, over so many processes with like shares, and peak memory so far."""
-        seconds = max(time.monotonic() - self._since - self._paused, 1e-9)
-        measured = {"tokens_per_second": round(self._tokens * processes / seconds, 1)}
-        if torch.cuda.is_available():
-            measured["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        self._tokens, self._since, self._paused = 0, time.monotonic(), 0.0
-        return measured
