@@ -14,7 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from tests.integration.conftest import small_votes, tiebreak
-from tiebreak import Comparison, DataError, RunError, load_judge, load_recipe, train
+from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
 from tiebreak.data import load_comparisons
 from tiebreak.data.write import write_comparisons
 from tiebreak.errors import ModelError
@@ -221,3 +221,31 @@ def test_votes_can_be_split_off_the_training_file(small_recipe: Any, votes: tupl
         )
     )  # fmt: skip
     assert len(pd.read_parquet(result.folder.predictions)) == 12
+
+
+def test_a_comparison_comes_from_a_file_or_from_answers_to_questions(small_run: TrainingResult, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from tiebreak.cli import app
+
+    one = {"prompt": ["question 1 2 0 ?"], "response_a": ["good answer"], "response_b": ["bad answer"]}
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps([one]))
+    from_file = CliRunner().invoke(app, ["judge", str(small_run.folder), "--file", str(path)])
+    asked = CliRunner().invoke(
+        app, ["judge", str(small_run.folder)], input="question 1 2 0 ?\ngood answer\nbad answer\n"
+    )
+    assert from_file.stdout.splitlines()[-1] == asked.stdout.splitlines()[-1] == "Answer: Model a"
+    path.write_text(json.dumps([one, one]))
+    two = CliRunner().invoke(app, ["judge", str(small_run.folder), "--file", str(path)])
+    assert "holds 2 comparisons" in str(two.exception)
+
+
+def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
+    small_recipe: Any, votes: tuple[Path, Path]
+) -> None:
+    said: list[str] = []
+    train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), tell=said.append)
+    assert any("90 of 90 validation rows have prompts that stand in training too" in line for line in said)
+    with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
+        train(small_recipe("text.max_length=600", output=Path("nowhere")))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import RunArgument, SwapOption, load_judge_aloud
-from tiebreak.comparison import Outcome
+from tiebreak.cli.judging import RunArgument, SwapOption, load_judge_aloud, read_aloud
+from tiebreak.comparison import Comparison, Outcome
+from tiebreak.errors import DataError
 from tiebreak.judge import Verdict
 
 SAID: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "tie"}
@@ -16,19 +19,28 @@ SAID: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "
 
 def command(
     run: RunArgument,
-    prompt: Annotated[str, typer.Option(help="What was asked.", prompt=True)],
-    a: Annotated[str, typer.Option(help="The first answer.", prompt="Answer A")],
-    b: Annotated[str, typer.Option(help="The second answer.", prompt="Answer B")],
+    prompt: Annotated[str | None, typer.Option(help="What was asked.")] = None,
+    a: Annotated[str | None, typer.Option(help="The first answer.")] = None,
+    b: Annotated[str | None, typer.Option(help="The second answer.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A file with one comparison instead: prompt, response_a, response_b.")
+    ] = None,
     swap: SwapOption = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Judge one comparison. What is not given as an option is asked for.
+    """Judge one comparison, from options or from a file. What is not given is asked for.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       tiebreak judge runs/demo --prompt "1 + 1 = ?" --a 2 --b 3
+
+      tiebreak judge runs/demo --file comparison.json --swap average
     """
-    verdict = load_judge_aloud(run).compare(prompt, a, b, swap=swap)
+    if file is None:
+        comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
+    else:
+        comparison = _from_file(file, given=(prompt, a, b))
+    [verdict] = load_judge_aloud(run).compare_many([comparison], swap=swap)
     if verdict.tokens_lost:
         tell(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
     if as_json:
@@ -36,6 +48,19 @@ def command(
         print_json({"answer": verdict.answer, **probabilities, "tokens_lost": verdict.tokens_lost})
         return
     print_verdict(verdict)
+
+
+def _asked(name: str, given: str | None) -> str:
+    return str(typer.prompt(name)) if given is None else given
+
+
+def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
+    if any(text is not None for text in given):
+        raise DataError(f"Give --file {file} or --prompt, --a and --b, not both.")
+    comparisons = read_aloud(file, votes="optional", problem_rows="keep")
+    if len(comparisons) != 1:
+        raise DataError(f"{file} holds {len(comparisons):,} comparisons, judge takes one: use tiebreak predict.")
+    return comparisons[0]
 
 
 def print_verdict(verdict: Verdict) -> None:

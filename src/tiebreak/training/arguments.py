@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from transformers import TrainingArguments
 
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import TrainingSection
+
+_KNOWN: Final = [field.name for field in dataclasses.fields(TrainingArguments)]
 
 
 def training_arguments(
@@ -40,8 +42,6 @@ def training_arguments(
         "optim": settings.optim,
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "gradient_checkpointing": settings.gradient_checkpointing,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False} if settings.gradient_checkpointing else None,
         "fp16": compute_dtype == torch.float16 and torch.cuda.is_available(),
         "logging_strategy": "steps",
         "logging_steps": _steps(settings.logging_steps),
@@ -59,6 +59,9 @@ def training_arguments(
         "remove_unused_columns": False,
         "use_cpu": not torch.cuda.is_available(),
     }
+    checkpointing = "activation_checkpointing" if "activation_checkpointing" in _KNOWN else "gradient_checkpointing"
+    if settings.gradient_checkpointing:  # the former is newer transformers' name for it
+        given |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
     _check(settings.trainer_arguments, given)
     try:
         arguments = TrainingArguments(**(given | settings.trainer_arguments))
@@ -75,13 +78,12 @@ def _steps(value: float) -> float:
 
 
 def _check(extra: dict[str, Any], given: dict[str, Any]) -> None:
-    known = [field.name for field in dataclasses.fields(TrainingArguments)]
     for name in extra:
         if name in given or name in {"per_device_eval_batch_size", "gradient_accumulation_steps"}:
             own = {"per_device_train_batch_size": "training.batch_size", "output_dir": "output"}
             hint = own.get(name, f"training.{name}" if name in TrainingSection.model_fields else "the training section")
             raise RecipeError(f"training.trainer_arguments.{name}: this is decided by {hint}.")
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+        if name not in _KNOWN:
+            close = difflib.get_close_matches(name, _KNOWN, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise RecipeError(f"training.trainer_arguments.{name}: TrainingArguments has no such argument.{hint}")

@@ -107,7 +107,10 @@ def train(
     tell(f"Training rows: {len(training):,}. {CutReport.of(encoded)}")
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
 
+    _warn_of_shared_prompts(training, validation, tell)
+
     model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    _refuse_longer_than_context(model, recipe.text.max_length)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))
         write_json(folder.environment, describe_environment(recipe.training.seed))
@@ -189,6 +192,28 @@ def _sample(rows: list[Comparison], wanted: int | None, seed: int, key: str) -> 
     if wanted > len(rows):
         raise RecipeError(f"{key} asks for {wanted:,} rows where there are {len(rows):,}. Lower it or leave it out.")
     return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), wanted))]
+
+
+def _warn_of_shared_prompts(
+    training: Sequence[Comparison], validation: Sequence[Comparison], tell: Callable[[str], None]
+) -> None:
+    """A split never shares prompts; files that people split themselves often do, and validate too well."""
+    known = {comparison.prompt[0] for comparison in training}
+    shared = sum(comparison.prompt[0] in known for comparison in validation)
+    if shared:
+        tell(
+            f"{shared:,} of {len(validation):,} validation rows have prompts that stand in training too: their score "
+            "will be too good. Without data.validation, rows are split off by prompt."
+        )
+
+
+def _refuse_longer_than_context(model: PeftModel, max_length: int) -> None:
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and max_length > context:
+        raise RecipeError(
+            f"text.max_length is {max_length:,} tokens, the model was made for {context:,}: "
+            f"set text.max_length={context} or less."
+        )
 
 
 def _build_model(
