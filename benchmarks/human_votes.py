@@ -70,8 +70,7 @@ def pretrain(folder: Path, votes: Path, shape: str, seconds: float, vocabulary: 
     texts = [part for c in comparisons for part in (*c.prompt, *c.answer_a, *c.answer_b)]
     tokenizer = make_tokenizer(texts, vocabulary)
     encoder = Encoder(tokenizer, SEED_TEMPLATE, 4096)
-    orders = [*comparisons, *(c.swap() for c in comparisons)]
-    stream = np.concatenate([np.append(e.ids, tokenizer.eos_token_id) for e in encoder.encode(orders)])
+    stream = np.concatenate([np.append(e.ids, tokenizer.eos_token_id) for e in encoder.encode(comparisons)])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = Gemma2Config(
         **SHAPES[shape], vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, pad_token_id=0, sliding_window=4096
@@ -131,7 +130,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--vocabulary", type=int, default=16_000)
-    parser.add_argument("--pretraining-seconds", type=float, default=120)
+    parser.add_argument("--pretraining-seconds", type=float, default=60)
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[5e-4])
     parser.add_argument("overrides", nargs="*", help="recipe overrides for the fine-tuning")
     given = parser.parse_args()

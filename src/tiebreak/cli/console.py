@@ -41,10 +41,12 @@ def quiet_libraries() -> None:
     To be called before they are imported: bitsandbytes says what it lacks as it loads.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    enable_progress_bars()  # the hub's, which transformers turned off too: a download of gigabytes should show
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(torch|peft|bitsandbytes|accelerate)\b")
