@@ -249,3 +249,28 @@ def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
     assert any("90 of 90 validation rows have prompts that stand in training too" in line for line in said)
     with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
         train(small_recipe("text.max_length=600", output=Path("nowhere")))
+
+
+def test_the_history_goes_to_tensorboard_and_to_the_users_own_callbacks(small_recipe: Any) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from transformers import TrainerCallback
+
+    class Steps(TrainerCallback):
+        seen = 0
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.seen = state.global_step
+
+    steps = Steps()
+    result = train(small_recipe("training.report_to=[tensorboard]", "training.max_steps=4"), callbacks=[steps])
+    assert steps.seen == 4
+    events = EventAccumulator(str(result.folder.tensorboard)).Reload()
+    logged = [line["loss"] for line in result.folder.read_history() if "loss" in line]
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(logged)
+
+
+def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:
+    settings = ("training.max_steps=100", "training.learning_rate=1e-9", "training.metric_for_best_model=accuracy")
+    steps = ("training.early_stopping_patience=2", "training.eval_steps=2", "training.save_steps=2")
+    result = train(small_recipe(*settings, *steps))
+    assert max(line["step"] for line in result.folder.read_history()) == 6
