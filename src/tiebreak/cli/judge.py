@@ -51,7 +51,7 @@ def command(
 
 
 def _asked(name: str, given: str | None) -> str:
-    return str(typer.prompt(name)) if given is None else given
+    return str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
 
 
 def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
