@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,3 +122,23 @@ def test_a_full_disk_stops_the_run_with_a_remedy_and_loses_nothing(
     resumed = train(load_recipe("demo", overrides), resume=True)
     whole = train(load_recipe("demo", [*overrides, f"output={tmp_path / 'whole'}"]))
     assert resumed.metrics == pytest.approx(whole.metrics)
+
+
+def test_a_moved_run_is_taken_up_with_its_best_model(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    """The Trainer notes the best checkpoint by its path; here the best one is the first."""
+    settings = ("training.learning_rate=0.3", "training.lr_scheduler_type=constant", "training.max_steps=8")
+    overrides = small_overrides(
+        tiny_base, votes, tmp_path / "here", *settings, "training.save_steps=2", "training.eval_steps=2"
+    )
+    done = train(load_recipe("demo", overrides))
+    losses = {line["step"]: line["eval_loss"] for line in done.folder.read_history() if "eval_loss" in line}
+    assert min(losses, key=lambda step: losses[step]) < 6, losses
+    done.folder.metrics.unlink()
+    for checkpoint in (done.folder.checkpoints / "checkpoint-8", None):  # stopped after the last step, and before it
+        (tmp_path / "here").rename(tmp_path / "there")
+        moved = train(load_recipe("demo", [*overrides, f"output={tmp_path / 'there'}"]), resume=True)
+        assert moved.metrics == pytest.approx(done.metrics)
+        moved.folder.metrics.unlink()
+        (tmp_path / "there").rename(tmp_path / "here")
+        if checkpoint is not None:
+            shutil.rmtree(checkpoint)

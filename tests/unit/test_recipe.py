@@ -154,7 +154,10 @@ def test_every_key_is_described() -> None:
         ({"adam_bta1": 0.9}, "no such argument. Did you mean adam_beta1"),
         ({"learning_rate": 0.9}, r"decided by training\.learning_rate"),
         ({"per_device_train_batch_size": 3}, r"decided by training\.batch_size"),
-        ({"gradient_accumulation_steps": 3}, "decided by"),
+        ({"gradient_accumulation_steps": 3}, "as many passes as"),
+        ({"label_smoothing_factor": 0.1}, "cross-entropy against the vote"),
+        ({"bf16": True}, r"decided by model\.precision"),
+        ({"eval_strategy": "no"}, "decided by the training section"),
     ],
 )
 def test_trainer_arguments_are_checked(arguments: dict[str, object], message: str, tmp_path: Path) -> None:

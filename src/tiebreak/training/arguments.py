@@ -13,6 +13,22 @@ from transformers import TrainingArguments
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import TrainingSection
 
+_REFUSED: Final = {
+    "per_device_train_batch_size": "it is decided by training.batch_size",
+    "per_device_eval_batch_size": "it is decided by training.tokens_per_pass",
+    "gradient_accumulation_steps": "a step takes as many passes as training.tokens_per_pass asks for",
+    "auto_find_batch_size": "training.tokens_per_pass halves by itself",
+    "output_dir": "it is decided by output",
+    "bf16": "it is decided by model.precision and model.compute_dtype",
+    "fp16": "it is decided by model.precision and model.compute_dtype",
+    "label_smoothing_factor": "the loss is the cross-entropy against the vote as it is; give soft votes instead",
+    "neftune_noise_alpha": "packs do not go through the hook it needs",
+    "deepspeed": "only plain data parallelism is supported",
+    "fsdp": "only plain data parallelism is supported",
+    "fsdp_config": "only plain data parallelism is supported",
+}
+"""Arguments of transformers' Trainer that would be ignored, or would break what Tiebreak promises."""
+
 _KNOWN: Final = [field.name for field in dataclasses.fields(TrainingArguments)]
 
 
@@ -79,10 +95,11 @@ def _steps(value: float) -> float:
 
 def _check(extra: dict[str, Any], given: dict[str, Any]) -> None:
     for name in extra:
-        if name in given or name in {"per_device_eval_batch_size", "gradient_accumulation_steps"}:
-            own = {"per_device_train_batch_size": "training.batch_size", "output_dir": "output"}
-            hint = own.get(name, f"training.{name}" if name in TrainingSection.model_fields else "the training section")
-            raise RecipeError(f"training.trainer_arguments.{name}: this is decided by {hint}.")
+        if name in _REFUSED:
+            raise RecipeError(f"training.trainer_arguments.{name}: {_REFUSED[name]}.")
+        if name in given:
+            own = f"training.{name}" if name in TrainingSection.model_fields else "the training section"
+            raise RecipeError(f"training.trainer_arguments.{name}: it is decided by {own}.")
         if name not in _KNOWN:
             close = difflib.get_close_matches(name, _KNOWN, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""

@@ -15,7 +15,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 
 from tiebreak.comparison import Comparison, Vote
 from tiebreak.data import load_comparisons, split_by_prompt
-from tiebreak.errors import ModelError, RecipeError
+from tiebreak.errors import MemoryBudgetError, ModelError, RecipeError
 from tiebreak.judging import preference_metrics, write_predictions
 from tiebreak.model import (
     JudgeCard,
@@ -228,14 +228,20 @@ def _build_model(
                 f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
             )
     tell(f"Loading {settings.name} in {settings.precision}.")
-    base = load_base(
-        settings.name,
-        revision=settings.revision,
-        precision=settings.precision,
-        compute_dtype=settings.compute_dtype,
-        device=device,
-        seed=seed,
-    )
+    try:
+        base = load_base(
+            settings.name,
+            revision=settings.revision,
+            precision=settings.precision,
+            compute_dtype=settings.compute_dtype,
+            device=device,
+            seed=seed,
+        )
+    except torch.OutOfMemoryError as error:
+        raise MemoryBudgetError(
+            f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Take "
+            "model.precision=nf4, a smaller model, or a GPU with more memory; see that no other process uses it."
+        ) from error
     config = lora_config(**lora.model_dump())
     if start is None:
         return add_adapter(base, config)
@@ -265,12 +271,18 @@ def _run(trainer: JudgeTrainer, checkpoint: Path | None, tell: Callable[[str], N
         trainer.train()
         return
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    best = state["best_model_checkpoint"]
+    if best is not None and process_index() == 0:
+        # The Trainer noted a path, which is another one now if the run's folder was moved or named from elsewhere.
+        state["best_model_checkpoint"] = str(checkpoint.with_name(Path(best).name))
+        write_json(checkpoint / "trainer_state.json", state)
     tell(f"Going on from step {state['global_step']:,} of {state['max_steps']:,}.")
     if state["global_step"] < state["max_steps"]:
         trainer.train(resume_from_checkpoint=str(checkpoint))
-        return
-    best = state["best_model_checkpoint"] if trainer.args.load_best_model_at_end else None
-    trainer.restore(Path(best) if best and Path(best).is_dir() else checkpoint)
+    elif best is not None and trainer.args.load_best_model_at_end:
+        trainer.restore(checkpoint.with_name(Path(best).name))
+    else:
+        trainer.restore(checkpoint)
 
 
 def _vote(comparison: Comparison) -> Vote:
