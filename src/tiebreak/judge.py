@@ -91,6 +91,7 @@ class Judge:
 
         Raises:
             MemoryBudgetError: a single comparison does not fit into memory.
+            ModelError: the model's numbers are not finite.
         """
         from tiebreak.model import predict_logits
 
@@ -105,6 +106,12 @@ class Judge:
             groups=[i // 2 for i in range(len(orders))] if both else None,
             on_progress=on_progress,
         )
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"The judge's logits are not finite for {int((~np.isfinite(logits)).any(axis=1).sum()):,} of "
+                f"{len(logits):,} texts: its training diverged, or the compute type is too narrow for the base model. "
+                "Train anew with a lower training.learning_rate, or with model.compute_dtype=float32."
+            )
         probabilities = _softmax(logits.astype(np.float64))
         if both:
             probabilities = (probabilities[0::2] + probabilities[1::2][:, [1, 0, 2]]) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import cli
@@ -267,3 +269,82 @@ def test_models_the_hub_does_not_give(tmp_path: Path) -> None:
     assert "The hub has no model someone/no-model, or it is private" in unknown
     [unreachable] = ask(f"http://127.0.0.1:{server.server_port}", "someone/model")
     assert "The hub cannot be reached for someone/model" in unreachable
+
+
+def damaged(run: TrainingResult, folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
+    """A copy of a run whose adapter was changed."""
+    shutil.copytree(run.folder.path, folder)
+    weights = folder / "model" / "adapter_model.safetensors"
+    save_file(change(load_file(weights)), weights, metadata={"format": "pt"})
+    return folder
+
+
+def test_a_run_without_its_head_or_with_broken_numbers_does_not_judge(
+    small_run: TrainingResult, tmp_path: Path, run_here: Command
+) -> None:
+    """PEFT itself would go on with a random head and a warning."""
+    asked = ("--prompt", "question", "--a", "good", "--b", "bad")
+    for part in ("score", "layers.1.mlp.up_proj.lora_B"):
+        lacking = damaged(
+            small_run, tmp_path / part, lambda w, part=part: {k: v for k, v in w.items() if part not in k}
+        )
+        status, _, said = run_here("judge", lacking, *asked)
+        assert status == 1
+        assert part in said
+
+    broken = damaged(small_run, tmp_path / "broken", lambda w: {k: v * float("nan") for k, v in w.items()})
+    status, _, said = run_here("judge", broken, *asked)
+    assert status == 1
+    assert "not finite for 1 of 1" in said
+
+    (broken / "model" / "adapter_model.safetensors").write_bytes(b"torn")
+    status, _, said = run_here("judge", broken, *asked)
+    assert status == 1
+    assert "cannot be loaded" in said
+
+
+def test_a_base_checkpoint_that_lacks_weights_is_refused(
+    votes: tuple[Path, Path], tmp_path: Path, run_here: Command, tiny_base: Path
+) -> None:
+    for name, change in {
+        "lacking": lambda w: {k: v for k, v in w.items() if "layers.1.mlp.up_proj" not in k},
+        "misshapen": lambda w: {k: v[:5].clone() if "layers.1.mlp.up_proj" in k else v for k, v in w.items()},
+    }.items():
+        base = tmp_path / name
+        shutil.copytree(tiny_base, base)
+        save_file(change(load_file(base / "model.safetensors")), base / "model.safetensors", metadata={"format": "pt"})
+        status, _, said = run_here(
+            "train", "demo", *small_overrides(base, votes, tmp_path / "run", "model.precision=fp32")
+        )
+        assert status == 1
+        assert "layers.1.mlp.up_proj.weight among them" in said
+    (base / "model.safetensors").write_bytes(b"torn")
+    status, _, said = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
+    assert status == 1
+    assert "cannot be loaded" in said
+
+
+def test_a_run_that_diverges_says_so(
+    votes: tuple[Path, Path], tmp_path: Path, run_here: Command, tiny_base: Path
+) -> None:
+    overrides = small_overrides(
+        tiny_base, votes, tmp_path / "run", "training.learning_rate=1e30", "training.max_grad_norm=0"
+    )
+    status, _, said = run_here("train", "demo", *overrides)
+    assert status == 1
+    assert "not finite after 4 steps" in said
+
+
+def test_a_base_model_that_moved_is_named_by_an_option(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, run_here: Command, small_run: TrainingResult
+) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(small_run.folder.path, moved)
+    card = moved / "model" / "tiebreak.json"
+    card.write_text(card.read_text().replace(str(tiny_base), str(tmp_path / "gone")))
+    status, _, said = run_here("evaluate", moved, votes[1])
+    assert status == 1
+    assert "--base-model" in said
+    status, out, _ = run_here("evaluate", moved, votes[1], "--base-model", tiny_base, "--json")
+    assert status == 0
+    assert json.loads(out)["loss"] == pytest.approx(small_run.metrics["loss"], abs=1e-6)

@@ -8,13 +8,22 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import print_json, results
-from tiebreak.cli.judging import ProblemRows, RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+from tiebreak.cli.judging import (
+    BaseModelOption,
+    ProblemRows,
+    RunArgument,
+    SwapOption,
+    load_judge_aloud,
+    read_aloud,
+    verdicts_aloud,
+)
 
 
 def command(
     run: RunArgument,
     data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
     swap: SwapOption = "none",
+    base_model: BaseModelOption = None,
     problem_rows: ProblemRows = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
@@ -25,7 +34,7 @@ def command(
       tiebreak evaluate runs/demo votes.csv --swap average
     """
     comparisons = read_aloud(data, votes="required", problem_rows=problem_rows)
-    judge = load_judge_aloud(run)
+    judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
 
     from tiebreak.judging import preference_metrics

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import RunArgument, SwapOption, load_judge_aloud, read_aloud
+from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud
 from tiebreak.comparison import Comparison, Outcome
 from tiebreak.errors import DataError
 from tiebreak.judge import Verdict
@@ -26,6 +26,7 @@ def command(
         Path | None, typer.Option(help="A file with one comparison instead: prompt, response_a, response_b.")
     ] = None,
     swap: SwapOption = "none",
+    base_model: BaseModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Judge one comparison, from options or from a file. What is not given is asked for.
@@ -40,7 +41,7 @@ def command(
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:
         comparison = _from_file(file, given=(prompt, a, b))
-    [verdict] = load_judge_aloud(run).compare_many([comparison], swap=swap)
+    [verdict] = load_judge_aloud(run, base_model).compare_many([comparison], swap=swap)
     if verdict.tokens_lost:
         tell(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
     if as_json:

@@ -21,19 +21,22 @@ SwapOption = Annotated[
     Literal["none", "average"],
     typer.Option(help="Judge as given, or in both orders and take the mean: twice the time, no favour for a side."),
 ]
+BaseModelOption = Annotated[
+    str | None, typer.Option(help="Where the base model is now, if not where it was in training.")
+]
 ProblemRows = Annotated[
     Literal["refuse", "skip", "keep"],
     typer.Option(help="Rows that cannot be used: refuse the file, skip them, or keep those with an empty answer."),
 ]
 
 
-def load_judge_aloud(run: Path) -> Judge:
+def load_judge_aloud(run: Path, base_model: str | None = None) -> Judge:
     """Load a run's judge, with a sign of life in a terminal."""
     with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.judge import load_judge
 
-        return load_judge(run, tell=tell)
+        return load_judge(run, base_model=base_model, tell=tell)
 
 
 def read_aloud(

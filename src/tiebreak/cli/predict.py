@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import results
-from tiebreak.cli.judging import RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
 from tiebreak.errors import DataError
 
 
@@ -19,6 +19,7 @@ def command(
         "submission.csv"
     ),
     swap: SwapOption = "none",
+    base_model: BaseModelOption = None,
 ) -> None:
     """Judge a file and write Kaggle's submission columns.
 
@@ -35,7 +36,7 @@ def command(
     comparisons = read_aloud(data, votes="optional", problem_rows="keep")
     if not comparisons:
         raise DataError(f"{data} holds no comparisons to judge.")
-    judge = load_judge_aloud(run)
+    judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
     write_submission(output, comparisons, [(v.model_a, v.model_b, v.tie) for v in verdicts])
     results.print(f"{output}: {len(comparisons):,} rows.")

@@ -89,11 +89,14 @@ def load_base(
             attn_implementation=ATTENTION,
             output_loading_info=True,
         )
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith(HEAD))
-    if missing:
+    # A mismatched key comes as (name, shape in the checkpoint, shape in the model).
+    mismatched = (key if isinstance(key, str) else key[0] for key in report["mismatched_keys"])
+    random = sorted(key for key in {*report["missing_keys"], *mismatched} if not key.startswith(f"{HEAD}."))
+    if random:
         raise ModelError(
-            f"The checkpoint {name} lacks {len(missing)} of the model's weights, {missing[0]} among them: they would "
-            "be random. Download it again, or name a checkpoint of this model type."
+            f"The checkpoint {name} lacks {len(random)} of the model's weights or has them in another shape, "
+            f"{random[0]} among them: they would be random. Download it again, or name a checkpoint that fits its "
+            "config.json."
         )
     float32_head(model)
     if not kept_head:
@@ -127,12 +130,15 @@ def _clear_load_errors(name: str) -> Iterator[None]:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise ModelError(f"There is no folder {name}. Name a local folder with a config.json, or a hub name.")
+        raise ModelError(
+            f"There is no folder {name}. Name a local folder with a config.json, or a hub name "
+            "(train: model.name=..., judging a run: --base-model ...)."
+        )
     try:
         yield
-    except ModelError:
+    except (ModelError, torch.OutOfMemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # the libraries underneath raise whatever a damaged file makes them stumble over
         causes = list(_causes(error))
         local = Path(_location(name)).is_dir()
 
@@ -154,10 +160,8 @@ def _clear_load_errors(name: str) -> Iterator[None]:
                 f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
                 "download the model elsewhere (`hf download`) and set model.name to its folder."
             )
-        elif isinstance(error, (OSError, ValueError, KeyError)):
-            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
         else:
-            raise
+            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
         raise ModelError(advice) from error
 
 

@@ -41,13 +41,23 @@ def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
     Raises:
         RunError: the folder holds no trained model, or a damaged one.
     """
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
     read_card(folder)
     try:
-        return PeftModel.from_pretrained(base, str(folder)).eval()
+        model = PeftModel.from_pretrained(base, str(folder)).eval()
+        with safe_open(folder / "adapter_model.safetensors", framework="pt") as saved:
+            absent = get_peft_model_state_dict(model, save_embedding_layers=False).keys() - set(saved.keys())
     except Exception as error:
-        raise RunError(f"The adapter in {folder} cannot be loaded: {error}. Train the run anew.") from error
+        first = str(error).strip().partition("\n")[0]
+        raise RunError(f"The adapter in {folder} cannot be loaded: {first}. Copy or train the run anew.") from error
+    if absent:
+        raise RunError(
+            f"The adapter in {folder} lacks {len(absent)} weights, {min(absent)} among them: they would be random. "
+            "Copy or train the run anew."
+        )
+    return model
 
 
 def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: JudgeCard) -> None:

@@ -15,6 +15,7 @@ from torch.nn.functional import log_softmax, softmax
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from tiebreak.errors import ModelError
 from tiebreak.judging import preference_metrics
 from tiebreak.model import TokenBudget, pack_logits, predict_logits, save_adapter
 from tiebreak.run import RunFolder, clear_write_errors
@@ -157,6 +158,12 @@ class JudgeTrainer(Trainer):
             distributed.all_gather_object(parts, logits)
             for process, part in enumerate(parts):
                 everything[process :: self.args.world_size] = part
+        if not np.isfinite(everything).all():
+            raise ModelError(
+                f"The model's logits are not finite after {self.state.global_step:,} steps: training diverged, or "
+                f"{str(self._compute_dtype).removeprefix('torch.')} is too narrow for this model. Start a new run with "
+                "a lower training.learning_rate, with training.max_grad_norm=1, or with model.compute_dtype=float32."
+            )
         return softmax(torch.from_numpy(everything), dim=-1).numpy()
 
     def restore(self, checkpoint: Path) -> None:
