@@ -13,24 +13,57 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tiebreak.errors import RecipeError
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Steps = Annotated[float, Field(gt=0)]
+
+
+def _whole(steps: float) -> float:
+    if steps >= 1 and steps != int(steps):
+        raise ValueError("should be a whole number of steps, or below 1 a share of all steps")
+    return steps
+
+
+def _located(name: str) -> str:
+    """A model's folder by its full path, so that a run judges from any folder; any other name as it is."""
+    folder = Path(name).expanduser()
+    return str(folder.absolute()) if name != "nano" and folder.is_dir() else name
+
+
+def _epochs_or_steps(steps: int) -> int:
+    if steps == -1 or steps > 0:
+        return steps
+    raise ValueError("should be a number of steps greater than 0, or -1 for epochs")
+
+
+def _listed(names: Any) -> Any:
+    """One layer's name stands for a list of it; an empty list would adapt nothing."""
+    if names == []:
+        raise ValueError("should name at least one layer, or be all-linear")
+    return [names] if isinstance(names, str) and names != "all-linear" else names
+
+
+Steps = Annotated[float, Field(gt=0), AfterValidator(_whole)]
 """A number of optimiser steps, or below 1 a share of all steps, as in TrainingArguments."""
 
 
+LocalPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""A path that means the same from any folder."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class ModelSection(_Section):
     """Which model becomes the judge, and in what numbers it is held."""
 
-    name: str = "nano"
+    name: Annotated[str, AfterValidator(_located)] = "nano"
     """A hub name (`google/gemma-2-9b`), a local folder, or `nano` for the built-in tiny Gemma 2."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
@@ -41,10 +74,10 @@ class ModelSection(_Section):
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """The type of matrix products. `auto`: the weights' own, or for quantised weights bfloat16 from Ampere on,
     float16 on older cards, float32 on the CPU."""
-    start_from: Path | None = None
+    start_from: LocalPath | None = None
     """An earlier run's folder whose adapter and head this run goes on from."""
     reset_head: bool = False
-    """With `start_from`: keep the adapter, but start with a fresh head."""
+    """Start with a fresh head: with `start_from` from the earlier run's adapter alone."""
 
 
 class LoraSection(_Section):
@@ -56,13 +89,13 @@ class LoraSection(_Section):
     """The adapter's output is scaled by alpha / r. The best one depends on the learning rate: 4 at 2e-4, 64 at 6e-5."""
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout in front of A."""
-    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    target_modules: Annotated[list[str] | Literal["all-linear"], BeforeValidator(_listed)] = "all-linear"
     """Names of the layers that are adapted."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """Which biases are trained too."""
     use_rslora: bool = False
     """Scale by alpha / sqrt(r) instead."""
-    layers_to_transform: list[int] | None = None
+    layers_to_transform: Annotated[list[int], Field(min_length=1)] | None = None
     """Adapt only these decoder layers, counted from 0."""
 
 
@@ -78,9 +111,9 @@ class TextSection(_Section):
 class DataSection(_Section):
     """Which votes to learn from and which to validate on."""
 
-    train: Path | None = None
+    train: LocalPath | None = None
     """CSV, JSONL or Parquet with votes."""
-    validation: Path | None = None
+    validation: LocalPath | None = None
     """A file of its own. Without one, rows are split off `train`, by prompt, so that none stands on both sides."""
     train_rows: Positive | None = None
     """Use this many rows for training (a random choice under `seed`) instead of all."""
@@ -114,7 +147,7 @@ class TrainingSection(_Section):
     """Learn each comparison in both orders, A first and B first, in one step (each with half the weight)."""
     num_train_epochs: Annotated[float, Field(gt=0)] = 1
     """How often each comparison is learned from."""
-    max_steps: int = -1
+    max_steps: Annotated[int, AfterValidator(_epochs_or_steps)] = -1
     """A number of optimiser steps instead of epochs; -1 for epochs."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """The highest learning rate, after warming up."""
@@ -140,13 +173,13 @@ class TrainingSection(_Section):
     """Keep at most so many checkpoints, the best one among them."""
     load_best_model_at_end: bool = True
     """The judge is the best checkpoint by `metric_for_best_model`, not the last one."""
-    metric_for_best_model: str = "loss"
+    metric_for_best_model: Literal["loss", "accuracy"] = "loss"
     """`loss` (log loss) or `accuracy`, on the validation rows."""
     early_stopping_patience: Positive | None = None
     """Stop after so many validations without a better `metric_for_best_model`."""
     report_to: list[str] = ["tensorboard"]
     """Loggers of transformers: tensorboard, wandb, mlflow, comet_ml, ..."""
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0)] = 42
     """Decides the fresh weights, the order of the rows and the dropout."""
     trainer_arguments: dict[str, Any] = {}
     """Any other TrainingArguments, by name."""
@@ -160,7 +193,7 @@ class Recipe(_Section):
     text: TextSection = TextSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
-    output: Path | None = None
+    output: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """The run's folder; by default runs/ and the recipe's name."""
 
     @model_validator(mode="after")
@@ -206,6 +239,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{file} holds a {type(values).__name__} where a recipe is a mapping of sections.")
     for override in overrides:
         _apply(values, override)
+    if file.name == "recipe.yaml" and (file.parent / "environment.json").exists():
+        values["output"] = str(file.parent)  # a run's own recipe: the run is where it lies, even if it was moved
     values.setdefault("output", f"runs/{file.stem}")
     return _checked(values, source=str(file))
 

@@ -127,6 +127,8 @@ class RunFolder:
                 f"{self} already holds a run. Go on with it: --resume. Keep it and start another: output=runs/NAME. "
                 f"Start over: delete {self} first."
             )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self} is a file. A run needs a folder: output=runs/NAME.")
         if not self.holds_a_run and self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
 
@@ -137,6 +139,11 @@ class RunFolder:
             RunError: the disk is full, or the folder cannot be written to.
         """
         write_text(self.recipe, recipe)
+
+    def abandon(self) -> None:
+        """Give up a run that never made a step, so that its folder is free again."""
+        if not any(self.checkpoints.glob("checkpoint-*")) and not self.is_finished:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def write_history(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write the history, one JSON object a line."""

@@ -164,6 +164,16 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.optim=adamm", "refused by transformers"),
         ("text.template=Prompt {prompt} {response_a}", "{response_b}"),
         ("model.name=./nowhere", "There is no folder ./nowhere"),
+        ("training.report_to=[nonsense]", "Training cannot begin with these settings"),
+        ("training.lr_scheduler_type=cosine_with_min_lr", "Training cannot begin with these settings"),
+        ("training.eval_steps=3", "training.save_steps (4) has to be a multiple of training.eval_steps (3)"),
+        ("training.metric_for_best_model=f1", "'loss' or 'accuracy'"),
+        ("training.max_steps=0", "greater than 0, or -1 for epochs"),
+        ("training.save_steps=4.5", "whole number of steps"),
+        ("training.seed=-1", "greater than or equal to 0"),
+        ("lora.target_modules=[]", "at least one layer"),
+        ("training.trainer_arguments={save_only_model: true}", "could not be resumed"),
+        ("training.optim=schedule_free_adamw", "not supported"),
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_is_trained(
@@ -348,3 +358,23 @@ def test_a_base_model_that_moved_is_named_by_an_option(
     status, out, _ = run_here("evaluate", moved, votes[1], "--base-model", tiny_base, "--json")
     assert status == 0
     assert json.loads(out)["loss"] == pytest.approx(small_run.metrics["loss"], abs=1e-6)
+
+
+def test_checkpoints_that_would_load_as_something_else_are_refused(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, run_here: Command
+) -> None:
+    for name, change, said_of_it in (
+        (
+            "quantised",
+            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
+            "was quantised before",
+        ),
+        ("linear", {"layer_types": ["sliding_attention", "linear_attention"]}, "linear_attention"),
+    ):
+        base = tmp_path / name
+        shutil.copytree(tiny_base, base)
+        config = json.loads((base / "config.json").read_text())
+        (base / "config.json").write_text(json.dumps(config | change))
+        status, _, said = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
+        assert status == 1
+        assert said_of_it in " ".join(said.split())

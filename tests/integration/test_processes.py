@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import load_recipe, train
+from tiebreak.cli import launch as launch_module
 from tiebreak.run import RunFolder
 
 
@@ -32,3 +37,34 @@ def test_an_error_in_all_processes_is_told_once(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert ran.stderr.count("Error:") == 1
     assert "Traceback" not in ran.stderr
+
+
+FAILING = """
+import os, sys
+from tiebreak import cli
+from tiebreak.errors import ModelError
+from tiebreak.model import base
+if os.environ.get("RANK") == "1":
+    def broken(*_, **__):
+        raise ModelError("the second card's own trouble")
+    import tiebreak.training.fit as fit
+    fit.load_base = broken
+cli.main()
+"""
+
+
+def test_an_error_in_one_process_alone_is_told(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    program = tmp_path / "failing.py"
+    program.write_text(FAILING)
+    overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
+    real = subprocess.Popen
+    monkeypatch.setattr(sys, "argv", ["tiebreak", "train", "demo", *overrides])
+    monkeypatch.setattr(
+        launch_module.subprocess,
+        "Popen",
+        lambda command, **more: real([command[0], str(program), *command[3:]], **more),
+    )
+    assert launch_module.launch(2) == 1
+    assert "Error: the second card's own trouble" in capfd.readouterr().err

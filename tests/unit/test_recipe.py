@@ -42,7 +42,7 @@ def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:
     )  # fmt: skip
     assert adapter.to_dict() == seed.to_dict()
 
-    arguments = training_arguments(recipe.training, checkpoints=tmp_path, compute_dtype=dtype)
+    arguments = training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=dtype)
     plain = TrainingArguments(
         str(tmp_path), per_device_train_batch_size=5, num_train_epochs=2, learning_rate=5e-5, logging_steps=20,
         save_steps=20, eval_steps=20, eval_strategy="steps", save_total_limit=2, load_best_model_at_end=True,
@@ -73,7 +73,7 @@ def test_every_shipped_recipe_loads_and_survives_a_round_trip(name: str, tmp_pat
     written = tmp_path / "recipe.yaml"
     written.write_text(dump_recipe(recipe))
     assert load_recipe(written) == recipe
-    training_arguments(recipe.training, checkpoints=tmp_path, compute_dtype=torch.float32)
+    training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)
 
 
 def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
@@ -86,7 +86,7 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
     assert recipe.training.learning_rate == 1e-4
     assert recipe.lora.target_modules == ["q_proj", "v_proj"]
     assert recipe.output == Path("runs/x")
-    assert recipe.data.train == Path("a=b.csv")
+    assert recipe.data.train == Path("a=b.csv").absolute()
     assert recipe.training.trainer_arguments == {"adam_beta2": 0.99}
 
 
@@ -163,4 +163,4 @@ def test_every_key_is_described() -> None:
 def test_trainer_arguments_are_checked(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
     recipe = parse_recipe({"training": {"trainer_arguments": arguments}})
     with pytest.raises(RecipeError, match=message):
-        training_arguments(recipe.training, checkpoints=tmp_path, compute_dtype=torch.float32)
+        training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)

@@ -10,6 +10,7 @@ import typer
 
 from tiebreak.cli import check, demo, evaluate, judge, predict, train
 from tiebreak.cli.console import problems
+from tiebreak.cli.launch import TOLD, is_child
 from tiebreak.errors import TiebreakError
 
 app = typer.Typer(
@@ -52,10 +53,7 @@ def main() -> None:
         app()
     except TiebreakError as error:
         problems.print(f"[bold red]Error:[/] {_literal(str(error))}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        problems.print("Stopped.")
-        sys.exit(130)
+        sys.exit(TOLD if is_child() else 1)
 
 
 def _literal(text: str) -> str:

@@ -9,6 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
+from typing import Final
+
+TOLD: Final = 75
+"""How a child ends that has said in one message what is wrong."""
 
 
 def is_child() -> bool:
@@ -31,13 +36,14 @@ def gpu_count() -> int:
 def launch(processes: int) -> int:
     """Run this very command once a GPU, and return its exit status.
 
-    The first process speaks; what the others print is shown only if one of them fails alone. If one ends badly, the
-    others, which would wait for it forever, are ended too.
+    The first process speaks; of the others, what the one that failed first had to say is shown. If one ends badly, the
+    rest, which would wait for it forever, are ended too.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryFile() as others:
+    signal.signal(signal.SIGTERM, _end)
+    with tempfile.TemporaryDirectory() as folder:
         children = []
         for rank in range(processes):
             environment = os.environ | {
@@ -48,30 +54,51 @@ def launch(processes: int) -> int:
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             }
-            quiet = None if rank == 0 else others
             command = [sys.executable, "-m", "tiebreak", *sys.argv[1:]]
-            children.append(subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet))
-        status = _wait(children)
-        if status and not children[0].returncode:
-            others.seek(0)
-            sys.stderr.write(others.read().decode(errors="replace"))
-        return status
+            if rank == 0:
+                _said(folder, rank).touch()
+                children.append(subprocess.Popen(command, env=environment))
+            else:
+                with _said(folder, rank).open("wb") as said:
+                    children.append(subprocess.Popen(command, env=environment, stdout=said, stderr=said))
+        failed = _wait(children)
+        if failed is None:
+            return 0
+        if children[0].returncode != TOLD:  # else the first process has said what is wrong, as it is in all of them
+            sys.stderr.write(_said(folder, failed).read_text(encoding="utf-8", errors="replace"))
+        status = children[failed].returncode
+        return 1 if status == TOLD else abs(status)
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all; the exit status of the first that failed, or 0."""
+def _said(folder: str, rank: int) -> Path:
+    return Path(folder) / f"process-{rank}.txt"
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)  # by way of the `finally` that ends the children
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> int | None:
+    """Wait for all; which one failed first, or None if none did."""
     try:
         while True:
-            statuses = [child.poll() for child in children]
-            if all(status == 0 for status in statuses):
-                return 0
-            if any(statuses):
-                time.sleep(1)  # let the first child say the same thing in its own words
-                return next(abs(status) for status in statuses if status)
-            time.sleep(0.1)
+            failed = [rank for rank, child in enumerate(children) if child.poll()]
+            if failed:
+                _wait_a_little(children[0])
+                return failed[0]
+            if all(child.poll() == 0 for child in children):
+                return None
+            time.sleep(0.05)
     finally:
         for child in children:
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
         for child in children:
             child.wait()
+
+
+def _wait_a_little(child: subprocess.Popen[bytes]) -> None:
+    """Give a child time to meet the same error as another did."""
+    deadline = time.monotonic() + 5
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
+from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ def command(
     """
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
-        from tiebreak.errors import RecipeError
-
         raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
 
     from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
 
-    processes = gpus or max(1, gpu_count())
+    there = gpu_count()
+    if gpus is not None and there and gpus > there:
+        raise RecipeError(f"--gpus {gpus}: there are {there} GPUs here.")
+    processes = gpus or max(1, there)
     if processes > 1 and not is_child():
         sys.exit(launch(processes))
     result = run_training(settings, resume=resume)
@@ -94,5 +96,8 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
     display = TrainingDisplay(problems)
     try:
         return train(settings, resume=resume, callbacks=[display], tell=tell)
+    except KeyboardInterrupt:
+        tell("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
+        raise
     finally:
         display.close()

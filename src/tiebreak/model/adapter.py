@@ -60,7 +60,15 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     if unknown:  # PEFT minds only if none of the names is found
         names = ", ".join(sorted({layer.rpartition(".")[2] for layer in _linear_layers(model)}))
         raise ModelError(f"lora.target_modules names {', '.join(unknown)}; the model's linear layers are {names}.")
-    return cast("PeftModel", get_peft_model(model, config))
+    return _trained_in_float32(cast("PeftModel", get_peft_model(model, config)))
+
+
+def _trained_in_float32(model: PeftModel) -> PeftModel:
+    """PEFT sees to LoRA's matrices; biases of a bfloat16 model that are trained too would stay what they are."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return model
 
 
 def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -> PeftModel:
@@ -87,7 +95,7 @@ def continue_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -
         raise ModelError(
             f"The adapter in {folder} is on other layers than the recipe's: set lora.target_modules=[{names}]."
         )
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config)
+    return _trained_in_float32(PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config))
 
 
 def _linear_layers(model: torch.nn.Module) -> set[str]:

@@ -137,7 +137,7 @@ def pack_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    pack_layout: PackLayout,
+    pack_layout: PackLayout | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     softcap: float | None = None,
@@ -149,6 +149,10 @@ def pack_attention(
     Raises:
         ModelError: the model asks for attention dropout or attention sinks, which packs do not have.
     """
+    if pack_layout is None:
+        raise ModelError(
+            f"{type(module).__name__} does not hand on what its model is told of packs: it cannot be used."
+        )
     del attention_mask  # the layout says it all; transformers passes None for an attention it does not know
     if dropout or extras.get("s_aux") is not None:
         raise ModelError(

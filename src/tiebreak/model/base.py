@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import torch
 
+from tiebreak.comparison import OUTCOMES
 from tiebreak.errors import ModelError
 from tiebreak.model.attention import ATTENTION
 from tiebreak.model.nano import NANO_PATH
@@ -24,12 +25,15 @@ from tiebreak.model.precision import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 NANO: Final = "nano"
 """The name of the built-in tiny Gemma 2."""
 
-LABELS: Final = 3
+_MIXERS: Final = {"bloom", "mpt", "mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "jamba", "zamba2"}
+"""Model types whose configuration does not say that they have no attention, or one with ALiBi."""
+
+JUDGE_LABELS: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 """Every model ends in three logits, over (A, B, tie)."""
 
 
@@ -59,7 +63,8 @@ def load_base(
 ) -> PreTrainedModel:
     """A decoder-only classifier with three labels, its body held in `precision`, its head in float32.
 
-    A base checkpoint gets a fresh head, drawn under `seed`; so does a classifier with another number of labels.
+    A base checkpoint gets a fresh head, drawn under `seed`; so does a classifier whose labels are not
+    model_a, model_b and tie.
 
     Args:
         name: a hub name, a local folder, or `nano`.
@@ -77,11 +82,13 @@ def load_base(
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
     with _clear_load_errors(name):
         config = AutoConfig.from_pretrained(_location(name), revision=revision)
-        kept_head = config.num_labels == LABELS and any("Classification" in a for a in config.architectures or ())
+        _refuse_unfit(config, name, precision)
+        # A classifier of three classes may be of any three: only our own labels say that the head is a judge's.
+        kept_head = config.label2id == JUDGE_LABELS
         model, report = AutoModelForSequenceClassification.from_pretrained(
             _location(name),
             revision=revision,
-            num_labels=LABELS,
+            num_labels=len(JUDGE_LABELS),
             ignore_mismatched_sizes=True,
             quantization_config=quantization_config(precision, dtype),
             dtype=held_dtype(precision, dtype),
@@ -102,9 +109,29 @@ def load_base(
     if not kept_head:
         reset_head(model, seed)
     keep_gradients_on_cpu(model)
-    model.config.id2label = {0: "model_a", 1: "model_b", 2: "tie"}
-    model.config.label2id = {"model_a": 0, "model_b": 1, "tie": 2}
+    model.config.label2id = dict(JUDGE_LABELS)
+    model.config.id2label = {index: label for label, index in JUDGE_LABELS.items()}
     return cast("PreTrainedModel", model)
+
+
+def _refuse_unfit(config: PreTrainedConfig, name: str, precision: Precision) -> None:
+    """What would load, and be wrong without a word.
+
+    Raises:
+        ModelError: the checkpoint was quantised when it was saved, or has layers that mix what shares a pass.
+    """
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(
+            f"{name} was quantised before it was saved. Name the original checkpoint: model.precision={precision} "
+            "quantises it as it is loaded."
+        )
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds or getattr(config, "alibi", False) or config.model_type in _MIXERS:
+        what = ", ".join(sorted(kinds)) or config.model_type
+        raise ModelError(
+            f"{name} has layers ({what}) in which comparisons that share a pass would see each other. Models with "
+            "plain or sliding-window attention work: Gemma, Llama, Qwen2, Qwen3, Mistral, Phi and the like."
+        )
 
 
 def reset_head(model: torch.nn.Module, seed: int) -> None:

@@ -38,7 +38,7 @@ class TokenBudget:
         """
         while True:
             try:
-                return attempt(self.tokens)
+                return attempt(max(self.tokens, longest))  # an earlier, shorter step may have halved below
             except torch.OutOfMemoryError:
                 pass  # leave the except block first: the exception keeps the failed attempt's tensors alive
             if undo is not None:

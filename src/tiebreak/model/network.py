@@ -97,7 +97,7 @@ def predict_logits(
         # After running out of memory, only what was not judged before is packed anew.
         order = sorted(waiting)
         shared = None if groups is None else [groups[i] for i in order]
-        for item in pack([sequences[i] for i in order], tokens_per_pass=max(tokens, longest), groups=shared):
+        for item in pack([sequences[i] for i in order], tokens_per_pass=tokens, groups=shared):
             indices = [order[i] for i in item.sequences]
             logits[indices] = pack_logits(model, item, compute_dtype).cpu().numpy()
             waiting.difference_update(indices)

@@ -22,7 +22,11 @@ _REFUSED: Final = {
     "bf16": "it is decided by model.precision and model.compute_dtype",
     "fp16": "it is decided by model.precision and model.compute_dtype",
     "label_smoothing_factor": "the loss is the cross-entropy against the vote as it is; give soft votes instead",
-    "neftune_noise_alpha": "packs do not go through the hook it needs",
+    "neftune_noise_alpha": "its noise would depend on what shares a pass",
+    "data_seed": "the order of the rows is decided by training.seed",
+    "train_sampling_strategy": "the order of the rows is decided by training.seed",
+    "save_only_model": "a run could not be resumed",
+    "push_to_hub": "push the finished run's model folder instead",
     "deepspeed": "only plain data parallelism is supported",
     "fsdp": "only plain data parallelism is supported",
     "fsdp_config": "only plain data parallelism is supported",
@@ -33,20 +37,23 @@ _KNOWN: Final = [field.name for field in dataclasses.fields(TrainingArguments)]
 
 
 def training_arguments(
-    settings: TrainingSection, *, checkpoints: Path, compute_dtype: torch.dtype, world_size: int = 1
+    settings: TrainingSection, *, checkpoints: Path, total_steps: int, compute_dtype: torch.dtype, world_size: int = 1
 ) -> TrainingArguments:
     """TrainingArguments that say what the recipe says.
 
     Args:
         settings: the recipe's `training` section.
         checkpoints: where the Trainer keeps its checkpoints.
+        total_steps: optimiser steps of the whole run, of which shares are turned into whole numbers.
         compute_dtype: float16 on a GPU brings the Trainer's gradient scaler; autocast is the network's own affair.
         world_size: processes that share a step.
 
     Raises:
         RecipeError: `trainer_arguments` holds an unknown or impossible argument, or one the recipe has a key for.
     """
-    eval_steps = settings.save_steps if settings.eval_steps is None else settings.eval_steps
+    if settings.optim.startswith("schedule_free"):
+        raise RecipeError(f"training.optim={settings.optim}: schedule-free optimisers are not supported.")
+    save_steps, eval_steps = _save_and_eval_steps(settings, total_steps)
     given: dict[str, Any] = {
         "output_dir": str(checkpoints),
         "per_device_train_batch_size": -(-settings.batch_size // world_size),
@@ -60,11 +67,12 @@ def training_arguments(
         "max_grad_norm": settings.max_grad_norm,
         "fp16": compute_dtype == torch.float16 and torch.cuda.is_available(),
         "logging_strategy": "steps",
-        "logging_steps": _steps(settings.logging_steps),
+        "logging_steps": _whole(settings.logging_steps, total_steps),
+        "logging_nan_inf_filter": False,  # a diverged loss should show
         "eval_strategy": "steps",
-        "eval_steps": _steps(eval_steps),
+        "eval_steps": eval_steps,
         "save_strategy": "steps",
-        "save_steps": _steps(settings.save_steps),
+        "save_steps": save_steps,
         "save_total_limit": settings.save_total_limit,
         "load_best_model_at_end": settings.load_best_model_at_end,
         "metric_for_best_model": settings.metric_for_best_model,
@@ -88,9 +96,28 @@ def training_arguments(
     return arguments
 
 
-def _steps(value: float) -> float:
-    """TrainingArguments wants whole numbers of steps as int, and a share of all steps as a float below 1."""
-    return value if value < 1 else int(value)
+def _whole(steps: float, total_steps: int) -> int:
+    """A number of steps, or a share of all of them, as a whole number of at least one."""
+    return max(1, round(steps * total_steps)) if steps < 1 else int(steps)
+
+
+def _save_and_eval_steps(settings: TrainingSection, total_steps: int) -> tuple[int, int]:
+    """The best model can only be kept if every checkpoint is one that was validated.
+
+    A share is rounded so that this holds; two numbers of steps that do not go together are refused.
+    """
+    save = _whole(settings.save_steps, total_steps)
+    evaluate = save if settings.eval_steps is None else _whole(settings.eval_steps, total_steps)
+    if not settings.load_best_model_at_end or save % evaluate == 0:
+        return save, evaluate
+    if settings.save_steps < 1:
+        return evaluate * max(1, round(save / evaluate)), evaluate
+    if settings.eval_steps is not None and settings.eval_steps < 1:
+        return save, next(n for n in range(evaluate, 0, -1) if save % n == 0)
+    raise RecipeError(
+        f"training.save_steps ({save}) has to be a multiple of training.eval_steps ({evaluate}), so that every "
+        "checkpoint was validated; or set training.load_best_model_at_end=false to keep the last model."
+    )
 
 
 def _check(extra: dict[str, Any], given: dict[str, Any]) -> None:

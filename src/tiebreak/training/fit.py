@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run came to: its folder, the validation metrics of the model it keeps, and what the text cost."""
+    """What a run came to: its folder, and the validation metrics of the model it keeps."""
 
     folder: RunFolder
     metrics: dict[str, float]
@@ -97,7 +99,11 @@ def train(
     device = default_device()
     compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, device)
     arguments = training_arguments(
-        recipe.training, checkpoints=folder.checkpoints, compute_dtype=compute_dtype, world_size=process_count()
+        recipe.training,
+        checkpoints=folder.checkpoints,
+        total_steps=_total_steps(recipe.training, rows=len(training)),
+        compute_dtype=compute_dtype,
+        world_size=process_count(),
     )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
     template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
@@ -115,19 +121,20 @@ def train(
         folder.begin(dump_recipe(recipe))
         write_json(folder.environment, describe_environment(recipe.training.seed))
     budget = TokenBudget(recipe.training.tokens_per_pass, tell)
-    trainer = JudgeTrainer(
-        model,
-        arguments,
-        train=examples,
-        validation=held_out,
-        batch_size=recipe.training.batch_size,
-        compute_dtype=compute_dtype,
-        budget=budget,
-        folder=folder,
-        callbacks=[*_recipe_callbacks(recipe.training, folder), *callbacks],
-    )
-    trainer.remove_callback(PrinterCallback)
-    _run(trainer, folder.latest_checkpoint() if resume else None, tell)
+    with _clear_beginning(folder):
+        trainer = JudgeTrainer(
+            model,
+            arguments,
+            train=examples,
+            validation=held_out,
+            batch_size=recipe.training.batch_size,
+            compute_dtype=compute_dtype,
+            budget=budget,
+            folder=folder,
+            callbacks=[*_recipe_callbacks(recipe.training, folder), *callbacks],
+        )
+        trainer.remove_callback(PrinterCallback)
+        _run(trainer, folder.latest_checkpoint() if resume else None, tell)
 
     probabilities = trainer.judge(held_out)
     metrics = preference_metrics(probabilities, [_vote(c) for c in validation])
@@ -194,6 +201,12 @@ def _sample(rows: list[Comparison], wanted: int | None, seed: int, key: str) -> 
     return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), wanted))]
 
 
+def _total_steps(settings: TrainingSection, *, rows: int) -> int:
+    if settings.max_steps > 0:
+        return settings.max_steps
+    return math.ceil(settings.num_train_epochs * math.ceil(rows / settings.batch_size))
+
+
 def _warn_of_shared_prompts(
     training: Sequence[Comparison], validation: Sequence[Comparison], tell: Callable[[str], None]
 ) -> None:
@@ -244,6 +257,8 @@ def _build_model(
         ) from error
     config = lora_config(**lora.model_dump())
     if start is None:
+        if settings.reset_head:
+            reset_head(base, seed)
         return add_adapter(base, config)
     model = continue_adapter(base, start.model, config)
     if settings.reset_head:
@@ -265,24 +280,40 @@ def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[Trai
     return callbacks
 
 
+@contextmanager
+def _clear_beginning(folder: RunFolder) -> Iterator[None]:
+    """Tell what transformers refuses before anything was logged, and leave no folder of a run that never began."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryBudgetError(
+            "Out of memory beside the passes (the optimiser's state, the sum of gradients). Lower lora.r, take "
+            "training.optim=paged_adamw_8bit, or use a GPU with more memory."
+        ) from error
+    except (ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        from_a_sibling = isinstance(error, RuntimeError) and process_count() > 1  # it ended, and we wait for it in vain
+        if folder.history.exists() or process_index() != 0 or from_a_sibling:
+            raise
+        folder.abandon()
+        raise RecipeError(f"Training cannot begin with these settings: {error}") from error
+
+
 def _run(trainer: JudgeTrainer, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
-    """Train from the start or from a checkpoint; a checkpoint of the last step only has its best model loaded."""
+    """Train from the start or from a checkpoint; one at which training had ended only has its best model loaded."""
     if checkpoint is None:
         trainer.train()
         return
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    best = state["best_model_checkpoint"]
-    if best is not None and process_index() == 0:
+    best = checkpoint.with_name(f"checkpoint-{state['best_global_step']}")
+    if best.is_dir() and process_index() == 0:
         # The Trainer noted a path, which is another one now if the run's folder was moved or named from elsewhere.
-        state["best_model_checkpoint"] = str(checkpoint.with_name(Path(best).name))
-        write_json(checkpoint / "trainer_state.json", state)
+        write_json(checkpoint / "trainer_state.json", state | {"best_model_checkpoint": str(best)})
+    control = state["stateful_callbacks"].get("TrainerControl", {}).get("args", {})
     tell(f"Going on from step {state['global_step']:,} of {state['max_steps']:,}.")
-    if state["global_step"] < state["max_steps"]:
+    if state["global_step"] < state["max_steps"] and not control.get("should_training_stop"):
         trainer.train(resume_from_checkpoint=str(checkpoint))
-    elif best is not None and trainer.args.load_best_model_at_end:
-        trainer.restore(checkpoint.with_name(Path(best).name))
-    else:
-        trainer.restore(checkpoint)
+    else:  # the last step, or early stopping, was reached before
+        trainer.restore(best if best.is_dir() and trainer.args.load_best_model_at_end else checkpoint)
 
 
 def _vote(comparison: Comparison) -> Vote:

@@ -52,7 +52,7 @@ def make_trainer(tmp_path: Path) -> Any:
         folder = RunFolder(tmp_path / "run")
         return JudgeTrainer(
             adapted_model() if model is None else model,
-            training_arguments(section, checkpoints=folder.checkpoints, compute_dtype=torch.float32),
+            training_arguments(section, checkpoints=folder.checkpoints, total_steps=20, compute_dtype=torch.float32),
             train=train,
             validation=make_examples(8, seed=9),
             batch_size=section.batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -125,6 +126,24 @@ def test_out_of_memory_halves_the_budget_and_repeats_the_step(make_trainer: Any,
     assert trainer._budget.tokens == 50
     assert len(said) == 2
     assert "200 tokens a pass: going on with 100" in said[0]
+
+
+def test_a_budget_halved_on_short_texts_grows_again_for_a_long_one(make_trainer: Any, monkeypatch: Any) -> None:
+    """A budget may fall to the longest text of one step, and the next step's may be longer."""
+    short, long = make_examples(6), [Example((np.arange(1, 60, dtype=np.int32),), ((1.0, 0.0, 0.0),))]
+    trainer = make_trainer(short, tokens_per_pass=100)
+    real = trainer_module.pack_logits
+
+    def pack_logits(model: Any, item: Any, dtype: Any) -> Any:
+        if len(item.sequences) > 1 and len(item.input_ids) > 35:
+            raise torch.OutOfMemoryError
+        return real(model, item, dtype)
+
+    monkeypatch.setattr(trainer_module, "pack_logits", pack_logits)
+    one_step(trainer, short)
+    assert trainer._budget.tokens < 59
+    loss, _ = one_step(trainer, long)
+    assert loss == pytest.approx(one_step(make_trainer(long), long)[0])
 
 
 def test_a_comparison_too_large_for_memory_is_a_clear_error(make_trainer: Any, monkeypatch: Any) -> None:
