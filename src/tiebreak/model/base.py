@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +155,13 @@ def _location(name: str) -> str:
 @contextmanager
 def _clear_load_errors(name: str) -> Iterator[None]:
     """Say what to do where a checkpoint cannot be had."""
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(
@@ -181,6 +188,12 @@ def _clear_load_errors(name: str) -> Iterator[None]:
             advice = (
                 f"The hub has no model {name}, or it is private. Check the spelling; for a private one, log in with "
                 "`hf auth login` or set HF_TOKEN."
+            )
+        elif caused_by(RevisionNotFoundError):
+            advice = f"{name} has no such revision on the hub: check model.revision (a branch, a tag or a commit)."
+        elif any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+            advice = (
+                f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
             )
         elif not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
             advice = (

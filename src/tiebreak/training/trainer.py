@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ class JudgeTrainer(Trainer):
             eval_dataset=self._validation,
             callbacks=[EpochOrder(self._sampler), HistoryWriter(folder), *callbacks],
         )
+        # Without DistributedDataParallel: it would broadcast the whole frozen base and keep gradient buckets beside the
+        # sum made here. Processes begin alike since they drew the same fresh weights under the same seed.
+        self.accelerator.prepare_model = partial(self.accelerator.prepare_model, evaluation_mode=True)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Whole steps, the same on every process; `training_step` takes this process's share."""
@@ -118,7 +122,7 @@ class JudgeTrainer(Trainer):
     def _sum_gradients(self) -> None:
         """Sum gradients over processes: each holds its share's part of one mean.
 
-        Done here and not by DistributedDataParallel, whose buckets start while a pass can still run out of memory.
+        Once a step, when no pass can run out of memory any more.
         """
         trained = [p for p in self._network.parameters() if p.requires_grad]
         flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in trained])
@@ -177,9 +181,11 @@ class JudgeTrainer(Trainer):
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Forward and backward through the frozen body, attention aside: 4 FLOP a body weight and token."""
-        body = sum(p.numel() for n, p in self._network.named_parameters() if "embed_tokens" not in n)
-        return 4 * body * sum(len(ids) for example in inputs["examples"] for ids in example.sequences)
+        """This process's part of a step, attention aside: 4 FLOP a body weight and token (2 forward, 2 backward)."""
+        linear = (m for m in self._network.modules() if isinstance(m, nn.Linear))  # 4-bit weights keep their sizes here
+        body = sum(m.in_features * m.out_features for m in linear)
+        share = inputs["examples"][self.args.process_index :: self.args.world_size]
+        return 4 * body * sum(len(ids) for example in share for ids in example.sequences)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with clear_write_errors(Path(self.args.output_dir or ".")):
