@@ -378,3 +378,11 @@ def test_checkpoints_that_would_load_as_something_else_are_refused(
         status, _, said = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
         assert status == 1
         assert said_of_it in " ".join(said.split())
+
+
+def test_a_file_with_semicolons_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text("id;prompt;response_a;response_b;winner\n1;p;a;b;tie\n")
+    shown = tiebreak("check", path)
+    assert shown.returncode == 1
+    assert "separated by ';'. Save it with commas" in shown.stderr

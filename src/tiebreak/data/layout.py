@@ -65,6 +65,9 @@ def _missing(name: str, columns: Sequence[str], needed: Sequence[str]) -> DataEr
         near = _near(column, spare)
         hints.append(f"{column} (rename {near!r}?)" if near else column)
     found = ", ".join(map(repr, columns[:30])) + (f" and {len(columns) - 30} more" if len(columns) > 30 else "")
+    separator = next((s for s in (";", "\t") if len(columns) == 1 and s in columns[0]), None)
+    if separator is not None:
+        return DataError(f"{name} has cells separated by {separator!r}. Save it with commas between them.")
     return DataError(
         f"{name} lacks {', '.join(hints)}.\n"
         f"  columns found: {found}\n"
