@@ -142,3 +142,16 @@ def test_a_moved_run_is_taken_up_with_its_best_model(tiny_base: Path, votes: tup
         (tmp_path / "there").rename(tmp_path / "here")
         if checkpoint is not None:
             shutil.rmtree(checkpoint)
+
+
+def test_a_run_is_not_resumed_on_other_votes(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    mine = tmp_path / "train.csv"
+    shutil.copy(votes[0], mine)
+    overrides = small_overrides(tiny_base, (mine, votes[1]), tmp_path / "run", "training.max_steps=4")
+    train(load_recipe("demo", overrides)).folder.metrics.unlink()
+    lines = mine.read_text().splitlines(keepends=True)
+    mine.write_text("".join(lines[:-1]))
+    with pytest.raises(RecipeError, match="The votes are not those"):
+        train(load_recipe("demo", overrides), resume=True)
+    mine.write_text("".join(lines))
+    train(load_recipe("demo", overrides), resume=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,16 @@ def make_examples(
         else:
             examples.append(Example((encoded[i].ids,), (comparison.vote,)))
     return examples, encoded
+
+
+def digest_of(examples: Sequence[Example]) -> str:
+    """16 hexadecimal digits that tell these examples, in this order, from any others."""
+    state = blake2b(digest_size=8)
+    for example in examples:
+        for ids, vote in zip(example.sequences, example.votes, strict=True):
+            state.update(ids.tobytes())
+            state.update(np.asarray(vote).tobytes())
+    return state.hexdigest()
 
 
 class StepSampler:

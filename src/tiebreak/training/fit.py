@@ -37,7 +37,7 @@ from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, Trai
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
 from tiebreak.training.arguments import training_arguments
-from tiebreak.training.batches import make_examples
+from tiebreak.training.batches import digest_of, make_examples
 from tiebreak.training.environment import describe_environment, process_count, process_index
 from tiebreak.training.trainer import JudgeTrainer
 
@@ -114,12 +114,15 @@ def train(
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
 
     _warn_of_shared_prompts(training, validation, tell)
+    digest = digest_of([*examples, *held_out])
+    if resume:
+        _refuse_other_data(folder, digest)
 
     model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
     _refuse_longer_than_context(model, recipe.text.max_length)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))
-        write_json(folder.environment, describe_environment(recipe.training.seed))
+        write_json(folder.environment, describe_environment(recipe.training.seed) | {"data_digest": digest})
     budget = TokenBudget(recipe.training.tokens_per_pass, tell)
     with _clear_beginning(folder):
         trainer = JudgeTrainer(
@@ -172,6 +175,18 @@ def _refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
         raise RecipeError(
             f"{folder} was begun with another recipe: {'; '.join(changed)}. Resume with the same one "
             f"(tiebreak train {folder.recipe} --resume), or start a new run with output=runs/NAME."
+        )
+
+
+def _refuse_other_data(folder: RunFolder, digest: str) -> None:
+    """The order of the rows is drawn anew when a run is resumed: with other rows it would be another order."""
+    if not folder.environment.exists():
+        return
+    begun = json.loads(folder.environment.read_text(encoding="utf-8")).get("data_digest", digest)
+    if begun != digest:
+        raise RecipeError(
+            f"The votes are not those {folder} was begun with (their digest was {begun}, now {digest}). Put the files "
+            "back as they were, or start a new run with output=runs/NAME."
         )
 
 
