@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -96,6 +96,8 @@ class Judge:
         """
         from tiebreak.model import predict_logits
 
+        if swap not in get_args(Swap):
+            raise ValueError(f"swap is {swap!r}: it is one of {', '.join(map(repr, get_args(Swap)))}")
         both = swap == "average"
         orders = [c for comparison in comparisons for c in ((comparison, comparison.swap()) if both else (comparison,))]
         encoded = self._encoder.encode(orders)

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
                 os.fsync(file.fileno())
             draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only folder refuses even to look
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.integration.conftest import small_overrides, tiebreak
-from tiebreak import cli
+from tiebreak import cli, load_judge
 from tiebreak.training import TrainingResult
 
 COLUMNS = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]
@@ -386,3 +386,21 @@ def test_a_file_with_semicolons_is_recognised(tmp_path: Path) -> None:
     shown = tiebreak("check", path)
     assert shown.returncode == 1
     assert "separated by ';'. Save it with commas" in shown.stderr
+
+
+def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
+    small_run: TrainingResult, votes: tuple[Path, Path], run_here: Command
+) -> None:
+    before = votes[1].read_bytes(), small_run.folder.predictions.read_bytes()
+    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", votes[1])
+    assert status == 1
+    assert "is the file to be judged" in said
+    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", small_run.folder.predictions)
+    assert status == 1
+    assert "lies in a run's folder" in said
+    assert (votes[1].read_bytes(), small_run.folder.predictions.read_bytes()) == before
+
+
+def test_a_misspelt_swap_is_refused(small_run: TrainingResult) -> None:
+    with pytest.raises(ValueError, match="swap is 'avg': it is one of 'none', 'average'"):
+        load_judge(small_run.folder.path).compare("question", "good", "bad", swap="avg")  # type: ignore[arg-type]

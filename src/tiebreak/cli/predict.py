@@ -33,6 +33,10 @@ def command(
     from tiebreak.judging import check_submission_path, write_submission
 
     check_submission_path(output)
+    if output.resolve() == data.resolve():
+        raise DataError(f"{output} is the file to be judged: it would be overwritten. Give -o another name.")
+    if (output.parent / "recipe.yaml").exists():
+        raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
     comparisons = read_aloud(data, votes="optional", problem_rows="keep")
     if not comparisons:
         raise DataError(f"{data} holds no comparisons to judge.")
