@@ -49,7 +49,7 @@ class Judge:
     """Compares answers. Made by `load_judge`.
 
     A verdict depends on nothing but its comparison: not on what else is judged with it, nor on how much at once. (In
-    int8 it does, in the second or third digit: LLM.int8() chooses its outlier columns over a whole pass.)
+    int8 it does, a little: LLM.int8() chooses its outlier columns over a whole pass.)
     """
 
     def __init__(self, model: PeftModel, encoder: Encoder, compute_dtype: torch.dtype, budget: TokenBudget) -> None:

@@ -404,3 +404,14 @@ def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
 def test_a_misspelt_swap_is_refused(small_run: TrainingResult) -> None:
     with pytest.raises(ValueError, match="swap is 'avg': it is one of 'none', 'average'"):
         load_judge(small_run.folder.path).compare("question", "good", "bad", swap="avg")  # type: ignore[arg-type]
+
+
+def test_check_refuses_what_training_would(tmp_path: Path) -> None:
+    half = write_rows(tmp_path / "half.csv", GOOD, ["2", "q", "a", "b", "", "", ""])
+    shown = tiebreak("check", half)
+    assert shown.returncode == 1
+    assert "line 3, id 2" in shown.stdout
+    unlabelled = write_rows(tmp_path / "test.csv", GOOD[:4], columns=COLUMNS[:4])
+    shown = tiebreak("check", unlabelled)
+    assert shown.returncode == 0
+    assert "There are no votes to learn from" in shown.stdout

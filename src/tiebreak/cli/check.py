@@ -33,6 +33,8 @@ def command(
     from tiebreak.data import read_votes, summarise
 
     file = read_votes(data, votes="optional")
+    if file.layout != "unlabelled" and any(c.vote is None for c in file.comparisons):
+        file = read_votes(data, votes="required")  # some rows lack what the others have: training would refuse them
     summary = summarise(file)
     if as_json:
         print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
@@ -88,5 +90,7 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
             f"\n{unusable:,} of {summary.rows:,} rows cannot be used as they are. Mend them, or train with "
             "data.problem_rows=skip to leave them out, or =keep to take empty answers as empty texts."
         )
+    elif file.layout == "unlabelled":
+        results.print(f"\nAll {summary.rows:,} rows can be judged. There are no votes to learn from.")
     else:
         results.print(f"\nAll {summary.rows:,} rows can be used.")

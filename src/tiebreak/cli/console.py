@@ -12,9 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 results = Console(highlight=False, soft_wrap=True)
 problems = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress_bar(description: TextColumn, unit: str) -> Progress:
+    """A bar on standard error that goes away when it is done, and is drawn only where there is a terminal."""
+    return Progress(
+        description,
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=problems,
+        transient=True,
+        disable=not problems.is_terminal,
+    )
 
 
 def program() -> str:

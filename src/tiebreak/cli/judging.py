@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
-from tiebreak.cli.console import problems, quiet_libraries, tell
+from tiebreak.cli.console import problems, progress_bar, quiet_libraries, tell
 from tiebreak.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -50,17 +50,7 @@ def read_aloud(
 
 def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swap) -> list[Verdict]:
     """Judge with a progress bar; what was cut is told."""
-    progress = Progress(
-        TextColumn("Judging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=problems,
-        transient=True,
-        disable=not problems.is_terminal,
-    )
+    progress = progress_bar(TextColumn("Judging"), "texts")
     with progress:
         task = progress.add_task("", total=len(comparisons) * (2 if swap == "average" else 1))
         verdicts = judge.compare_many(comparisons, swap=swap, on_progress=lambda n: progress.advance(task, n))

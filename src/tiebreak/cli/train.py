@@ -93,7 +93,7 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
 
     if is_child() and not is_first_child():
         return train(settings, resume=resume, tell=lambda _: None)
-    display = TrainingDisplay(problems)
+    display = TrainingDisplay()
     try:
         return train(settings, resume=resume, callbacks=[display], tell=tell)
     except KeyboardInterrupt:

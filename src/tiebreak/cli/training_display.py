@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tiebreak.cli.console import problems, progress_bar
 
 COLUMNS = (("step", 7), ("training loss", 15), ("validation loss", 17), ("accuracy", 10), ("tokens/s", 11))
 
@@ -14,20 +15,8 @@ COLUMNS = (("step", 7), ("training loss", 15), ("validation loss", 17), ("accura
 class TrainingDisplay(TrainerCallback):
     """Prints a row whenever something is logged; the bar is drawn only where there is a terminal."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+    def __init__(self) -> None:
+        self._progress = progress_bar(TextColumn("{task.description}"), "steps")
         self._task = self._progress.add_task("Training")
         self._row: dict[str, str] = {}
 
@@ -35,7 +24,7 @@ class TrainingDisplay(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Draw the head of the table."""
-        self._console.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
+        problems.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
         self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
         self._progress.start()
 
