@@ -4,8 +4,8 @@ A pack is one row of tokens that holds a forest of segments (`tiebreak.text.pack
 or before its own position in its segment and in the segment's ancestors; a sliding window counts positions. Two
 implementations give the same numbers:
 
-- `flex`: FlexAttention under `torch.compile` with block masks built once a pack, on CUDA devices from Ampere on;
-- `segments`: one small attention a segment, over the segment and its ancestors, everywhere else.
+- Triton kernels that walk over the forest (`tiebreak.model.kernels.attention`), on CUDA devices from Ampere on;
+- `segment_attention`: one small attention a segment, over the segment and its ancestors, everywhere else.
 
 Legend of shapes: H query heads, K key/value heads, T tokens of the pack, L tokens of a segment, P tokens of a path
 (a segment and its ancestors), D head dimension.
@@ -13,121 +13,115 @@ Legend of shapes: H query heads, K key/value heads, T tokens of the pack, L toke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from tiebreak.errors import ModelError
 
 if TYPE_CHECKING:
+    from tiebreak.model.kernels.attention import Forest
     from tiebreak.text import Pack
 
 ATTENTION: Final = "tiebreak"
 """The name to load a model with: `attn_implementation=ATTENTION`."""
 
-BLOCK: Final = 128
-"""Tokens a side of one FlexAttention block: its default, and a multiple of every kernel tile it may choose."""
+HEAD_DIMS: Final = (16, 32, 64, 128, 256)
+"""Head dimensions the kernels take."""
+
+CHUNK: Final = 128
+"""Tokens of a segment that one entry of the kernels' work lists stands for."""
 
 NO_WINDOW: Final = 2**30
 """A sliding window longer than any pack."""
 
 
-def supports_flex(device: torch.device) -> bool:
-    """Whether FlexAttention's compiled kernels, forward and backward, run on this device."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+def supports_kernels(device: torch.device) -> bool:
+    """Whether the package's Triton kernels run on this device (Triton's interpreter runs them on a CPU, for tests)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @dataclass(frozen=True)
 class PackLayout:
-    """Who attends to whom in one pack, on the device of the model; made once and shared by all layers.
+    """Who attends to whom in one pack, made once and shared by all layers."""
 
-    `positions` and `segment_of` are int32 [T]; `sees` is bool [segments, segments]: `sees[s, t]` when t is s or one
-    of its ancestors. `paths[s]` lists the token ranges of s's ancestors, root first, and of s itself last.
-    """
-
-    positions: Tensor
-    segment_of: Tensor
-    sees: Tensor
-    paths: tuple[tuple[slice, ...], ...]
-
-    @classmethod
-    def of(cls, pack: Pack, device: torch.device) -> PackLayout:
-        """The layout of a pack."""
-        bounds = pack.starts.tolist()
-        paths: list[tuple[slice, ...]] = []
-        sees = torch.eye(len(bounds) - 1, dtype=torch.bool)
-        for segment, parent in enumerate(pack.parents.tolist()):
-            own = slice(bounds[segment], bounds[segment + 1])
-            if parent < 0:
-                paths.append((own,))
-            else:
-                paths.append((*paths[parent], own))
-                sees[segment] |= sees[parent]
-        lengths = torch.tensor([stop - start for start, stop in pairwise(bounds)])
-        segment_of = torch.repeat_interleave(torch.arange(len(lengths), dtype=torch.int32), lengths)
-        return cls(
-            positions=torch.as_tensor(pack.positions, dtype=torch.int32).to(device, non_blocking=True),
-            segment_of=segment_of.to(device, non_blocking=True),
-            sees=sees.to(device, non_blocking=True),
-            paths=tuple(paths),
-        )
+    pack: Pack
+    device: torch.device
 
     @cached_property
-    def _block_masks(self) -> dict[int, BlockMask]:
-        return {}
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.pack.positions.max()) + 1
 
-    def block_mask(self, window: int) -> BlockMask:
-        """FlexAttention's mask of this pack for one sliding window (`NO_WINDOW` for none), built at first use."""
-        if window not in self._block_masks:
-            self._block_masks[window] = _block_mask(self, window)
-        return self._block_masks[window]
+    @cached_property
+    def paths(self) -> list[tuple[slice, ...]]:
+        """For each segment the token ranges of its ancestors, root first, and of itself last."""
+        paths: list[tuple[slice, ...]] = []
+        bounds = pairwise(self.pack.starts.tolist())
+        for (start, stop), parent in zip(bounds, self.pack.parents.tolist(), strict=True):
+            paths.append((*(paths[parent] if parent >= 0 else ()), slice(start, stop)))
+        return paths
+
+    @cached_property
+    def _on_device(self) -> list[Tensor]:
+        """Everything the kernels read, in one copy to the device: it costs a launch, not one a list."""
+        pack = self.pack
+        starts, stops = pack.starts[:-1], pack.starts[1:]
+        reach = _reach(pack)
+        table = np.stack([starts, stops, reach, pack.positions[starts], pack.parents], axis=1)
+        counts = -(-(stops - starts) // CHUNK)
+        segment = np.repeat(np.arange(len(starts)), counts)
+        within = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
+        first = starts[segment] + within * CHUNK
+        chunks = np.stack([first, segment], axis=1)
+        # What takes longest begins first, so that no single chunk is left over at the end.
+        by_queries = chunks[np.argsort(first - reach[segment], kind="stable")]
+        by_keys = chunks[np.argsort(-pack.positions[first], kind="stable")]
+        arrays = [pack.positions, table, by_keys, by_queries, pack.pooled]
+        flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.int32))
+        if self.device.type == "cuda":
+            flat = flat.pin_memory()
+        parts = flat.to(self.device, non_blocking=True).split([array.size for array in arrays])
+        return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The pack as the kernels read it."""
+        from tiebreak.model.kernels.attention import Forest
+
+        return Forest(*self._on_device[:4])
+
+    @cached_property
+    def pooled(self) -> Tensor:
+        """int64 [sequences]: where each sequence ends."""
+        return self._on_device[4].long()
 
 
-def _block_mask(layout: PackLayout, window: int) -> BlockMask:
-    """Blocks of BLOCK x BLOCK tokens in which some pair attends, told apart from those in which every pair does."""
-    tokens = len(layout.positions)
-    blocks = -(-tokens // BLOCK)
-    # Tokens that only fill the last block belong to a segment of their own.
-    sees = pad(layout.sees, (0, 1, 0, 1), value=False)
-    sees[-1, -1] = True
-    segment_of = pad(layout.segment_of, (0, blocks * BLOCK - tokens), value=len(layout.sees))
-    positions = pad(layout.positions, (0, blocks * BLOCK - tokens))
-    reach = torch.tensor(window, device=positions.device)  # as a tensor, so that no kernel is compiled for its value
-    partial, full = [], []
-    for first in range(0, blocks * BLOCK, BLOCK):
-        rows = slice(first, first + BLOCK)
-        distance = positions[rows, None] - positions[None, :]
-        attends = sees[segment_of[rows]][:, segment_of] & (distance >= 0) & (distance < window)
-        counts = attends.view(BLOCK, blocks, BLOCK).sum(dim=(0, 2))
-        full.append(counts == BLOCK * BLOCK)
-        partial.append((counts > 0) & (counts < BLOCK * BLOCK))
+def _reach(pack: Pack) -> Any:
+    """int64 [segments]: one past the last token of everything below each segment, itself included.
 
-    def mask_mod(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        distance = positions[query] - positions[key]
-        return sees[segment_of[query], segment_of[key]] & (distance >= 0) & (distance < reach)
-
-    return BlockMask.from_kv_blocks(
-        *_ordered(torch.stack(partial)),
-        *_ordered(torch.stack(full)),
-        BLOCK_SIZE=BLOCK,
-        mask_mod=mask_mod,
-        seq_lengths=(blocks * BLOCK, blocks * BLOCK),
-    )
-
-
-def _ordered(wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Counts [1, 1, blocks] and indices [1, 1, blocks, blocks] (the wanted ones first) of a bool [blocks, blocks]."""
-    counts = wanted.sum(dim=1, dtype=torch.int32)
-    indices = torch.argsort(wanted.to(torch.int8), dim=1, descending=True, stable=True).to(torch.int32)
-    return counts[None, None], indices[None, None]
+    Raises:
+        ValueError: the segments are not in preorder, each followed by all that is below it.
+    """
+    reach = pack.starts[1:].copy()
+    for segment in range(len(reach) - 1, 0, -1):
+        parent = pack.parents[segment]
+        if parent >= 0:
+            reach[parent] = max(reach[parent], reach[segment])
+    parents = pack.parents[pack.parents >= 0]
+    if (reach[parents] < reach[pack.parents >= 0]).any() or (pack.starts[1:][parents] > pack.starts[:-1][pack.parents >= 0]).any():
+        raise ValueError("a pack's segments stand in preorder: each followed by all that is below it")
+    return reach
 
 
 def pack_attention(
@@ -160,29 +154,17 @@ def pack_attention(
             "which Tiebreak's attention does not have. Set it to zero in the model's config.json, or use another model."
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if supports_kernels(query.device) and query.shape[-1] in HEAD_DIMS:
+        from tiebreak.model.kernels.attention import ForestAttention, Scoring
+
+        window = 0 if sliding_window is None or sliding_window >= pack_layout.longest else sliding_window
+        rows = [t[0].transpose(0, 1).to(value.dtype) for t in (query, key, value)]
+        scoring = Scoring(scale, softcap or 0.0, window)
+        out: Tensor = ForestAttention.apply(*rows, pack_layout.forest, scoring)
+        return out[None], None
     window = NO_WINDOW if sliding_window is None else sliding_window
-    if supports_flex(query.device):
-        out = _flex_attention(query, key, value, pack_layout.block_mask(window), scale=scale, softcap=softcap)
-    else:
-        out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window)
+    out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window)
     return out.transpose(1, 2).contiguous(), None
-
-
-def _flex_attention(
-    query: Tensor, key: Tensor, value: Tensor, block_mask: BlockMask, *, scale: float, softcap: float | None
-) -> Tensor:
-    """FlexAttention in the values' type: [1, H, T, D], [1, K, T, D] twice -> [1, H, T, D]."""
-    tokens = query.shape[2]
-    # Whole blocks: its kernels for fewer than 128 queries know no backward pass.
-    filled = [pad(t.to(value.dtype), (0, 0, 0, -tokens % BLOCK)) for t in (query, key, value)]
-    for tensor in filled:  # only the number of tokens varies from pack to pack
-        for dimension in (0, 1, 3):
-            torch._dynamo.mark_static(tensor, dimension)
-    with torch.autocast(query.device.type, enabled=False):  # under autocast it cannot be traced in one piece
-        out: Tensor = _flex()(
-            *filled, block_mask=block_mask, scale=scale, score_mod=_soft_cap(softcap), enable_gqa=True
-        )
-    return out[:, :, :tokens]
 
 
 def segment_attention(
@@ -218,30 +200,6 @@ def _path_mask(own: int, path: int, window: int, device: torch.device) -> Tensor
     keys = torch.arange(path, device=device)
     distance = keys[path - own :, None] - keys
     return (distance >= 0) & (distance < window)
-
-
-@cache
-def _flex() -> Callable[..., Any]:
-    """FlexAttention, compiled for the first pack's length and then, once, for any.
-
-    Not with `dynamic=True`: that would make a variable of the soft cap too, which its backward pass cannot have.
-    """
-    # With and without gradients, with and without a soft cap, packs of one block and of several: each is compiled on
-    # its own, and past the limit torch would run the slow reference instead, which has no backward pass under autocast.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
-    return torch.compile(flex_attention)
-
-
-@cache
-def _soft_cap(softcap: float | None) -> Callable[..., Tensor] | None:
-    """Gemma 2's soft cap on attention scores (Gemma 2 report, section 2): cap * tanh(score / cap)."""
-    if softcap is None:
-        return None
-
-    def capped(score: Tensor, _batch: Tensor, _head: Tensor, _query: Tensor, _key: Tensor) -> Tensor:
-        return softcap * torch.tanh(score / softcap)
-
-    return capped
 
 
 AttentionInterface.register(ATTENTION, pack_attention)

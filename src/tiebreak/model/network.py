@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tiebreak.model.attention import PackLayout
+from tiebreak.model.fuse import is_fused
 from tiebreak.model.memory import TokenBudget
 from tiebreak.model.precision import HEAD
 from tiebreak.text import Pack, pack
@@ -34,7 +35,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     classifier = _classifier(model)
     body: Any = getattr(classifier, classifier.base_model_prefix)
     device = next(model.parameters()).device
-    layout = PackLayout.of(item, device)
+    layout = PackLayout(item, device)
     with _autocast(device, compute_dtype):
         hidden = body(
             input_ids=torch.as_tensor(item.input_ids)[None].to(device, non_blocking=True),
@@ -42,7 +43,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
             use_cache=False,
             pack_layout=layout,
         ).last_hidden_state[0]
-    pooled = hidden[torch.as_tensor(item.pooled).to(device, non_blocking=True)]
+    pooled = hidden if is_fused(model) else hidden[layout.pooled]
     return cast(Tensor, _head(model)(pooled.float()))
 
 

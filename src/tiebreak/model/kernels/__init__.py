@@ -1,0 +1,1 @@
+"""Triton kernels for CUDA cards from Ampere on, each with its launcher; imported only where they run."""

@@ -1,0 +1,125 @@
+"""Gated linear units (Shazeer 2020), GeGLU with the tanh form of GELU and SwiGLU, fused with the cast to FP8."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from tiebreak.model.fuse import Gating
+from tiebreak.model.kernels.quantise import FP8, FP8_MAX, TINY, to_fp8
+
+
+
+@triton.jit
+def _activate(x, GELU: tl.constexpr):
+    """The activation and its derivative."""
+    if GELU:
+        inner = 0.7978845608028654 * (x + 0.044715 * x * x * x)  # sqrt(2 / pi)
+        bent = 1.0 - 2.0 / (tl.exp(2.0 * inner) + 1.0)  # tanh
+        slope = 0.5 * (1.0 + bent) + 0.5 * x * (1.0 - bent * bent) * 0.7978845608028654 * (1.0 + 0.134145 * x * x)
+        return 0.5 * x * (1.0 + bent), slope
+    gate = 1.0 / (1.0 + tl.exp(-x))
+    return x * gate, gate * (1.0 + x * (1.0 - gate))
+
+
+@triton.jit
+def _glu_kernel(
+    both_ptr, out_ptr, fp8_ptr, scale_ptr, columns,
+    GELU: tl.constexpr, PLAIN: tl.constexpr, QUANTISED: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    gate_ptr = both_ptr + row * 2 * columns
+    largest = tl.full([], TINY, tl.float32)
+    for begin in range(0, columns, BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        inside = at < columns
+        gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
+        up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
+        active, _ = _activate(gate, GELU)
+        if PLAIN:
+            tl.store(out_ptr + row * columns + at, (active * up).to(out_ptr.dtype.element_ty), mask=inside)
+        if QUANTISED:
+            largest = tl.maximum(largest, tl.max(tl.abs(active * up), 0))
+    if QUANTISED:  # once more, out of the cache
+        tl.store(scale_ptr + row, largest / FP8_MAX)
+        for begin in range(0, columns, BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            inside = at < columns
+            gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
+            up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
+            active, _ = _activate(gate, GELU)
+            tl.store(fp8_ptr + row * columns + at, to_fp8(active * up, largest), mask=inside)
+
+
+@triton.jit
+def _glu_backward_kernel(
+    grad_ptr, both_ptr, out_ptr, fp8_ptr, scale_ptr, columns,
+    GELU: tl.constexpr, PLAIN: tl.constexpr, QUANTISED: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    gate_ptr = both_ptr + row * 2 * columns
+    largest = tl.full([], TINY, tl.float32)
+    if QUANTISED:
+        for begin in range(0, columns, BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            inside = at < columns
+            gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
+            up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
+            grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+            active, slope = _activate(gate, GELU)
+            largest = tl.maximum(largest, tl.max(tl.maximum(tl.abs(grad * up * slope), tl.abs(grad * active)), 0))
+        tl.store(scale_ptr + row, largest / FP8_MAX)
+    for begin in range(0, columns, BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        inside = at < columns
+        gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
+        up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
+        grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+        active, slope = _activate(gate, GELU)
+        grad_gate = grad * up * slope
+        grad_up = grad * active
+        to = row * 2 * columns + at
+        if QUANTISED:
+            tl.store(fp8_ptr + to, to_fp8(grad_gate, largest), mask=inside)
+            tl.store(fp8_ptr + to + columns, to_fp8(grad_up, largest), mask=inside)
+        if PLAIN:  # last, since it may lie where gate and up were
+            tl.store(out_ptr + to, grad_gate.to(out_ptr.dtype.element_ty), mask=inside)
+            tl.store(out_ptr + to + columns, grad_up.to(out_ptr.dtype.element_ty), mask=inside)
+
+
+def glu(
+    both: Tensor, gating: Gating, *, plain: bool = True, fp8: bool = False
+) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+    """activation(gate) * up, from [T, 2 C] that holds gate and up side by side.
+
+    Returns:
+        [T, C] in the input's type or None; (e4m3 [T, C], scales [T, 1]) or None.
+    """
+    columns = both.shape[1] // 2
+    return _run(_glu_kernel, (both,), both, columns, columns, gating, plain=plain, fp8=fp8)
+
+
+def glu_backward(
+    grad: Tensor, both: Tensor, gating: Gating, *, plain: bool = True, fp8: bool = False
+) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+    """The gradient of `both`, [T, 2 C], from that of `glu`'s outcome, [T, C]; returns as `glu` does."""
+    columns = both.shape[1] // 2
+    return _run(_glu_backward_kernel, (grad, both), both, columns, 2 * columns, gating, plain=plain, fp8=fp8)
+
+
+def _run(
+    kernel: triton.JITFunction, inputs: tuple[Tensor, ...], like: Tensor, columns: int, width: int,
+    gating: Gating, *, plain: bool, fp8: bool,
+) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
+    rows = like.shape[0]
+    out = torch.empty((rows, width), dtype=like.dtype, device=like.device) if plain else None
+    values = torch.empty((rows, width), dtype=FP8, device=like.device) if fp8 else None
+    scale = torch.empty((rows, 1), dtype=torch.float32, device=like.device) if fp8 else None
+    block = min(triton.next_power_of_2(columns), 2048)
+    kernel[(rows,)](
+        *inputs, out, values, scale, columns,
+        GELU=gating == "gelu_tanh", PLAIN=plain, QUANTISED=fp8, BLOCK=block, num_warps=8 if block >= 2048 else 4,
+    )  # fmt: skip
+    return out, None if values is None or scale is None else (values, scale)

@@ -1,0 +1,48 @@
+"""Rows to FP8 (e4m3), each with its own scale."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+FP8: Final = torch.float8_e4m3fn
+FP8_MAX: Final = tl.constexpr(448.0)
+"""The largest number of e4m3."""
+
+TINY: Final = tl.constexpr(1e-12)
+"""A row of zeros has this for its largest value, so that no scale is zero."""
+
+
+@triton.jit
+def to_fp8(values, largest):
+    """Values scaled so that `largest` becomes e4m3's largest number."""
+    return tl.clamp(values * (FP8_MAX / largest), -FP8_MAX, FP8_MAX).to(tl.float8e4nv)
+
+
+@triton.jit
+def _rows_kernel(x_ptr, out_ptr, scale_ptr, columns, stride_x, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    largest = tl.full([], TINY, tl.float32)
+    for begin in range(0, columns, BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * stride_x + at, mask=at < columns, other=0.0).to(tl.float32)
+        largest = tl.maximum(largest, tl.max(tl.abs(x), 0))
+    tl.store(scale_ptr + row, largest / FP8_MAX)
+    for begin in range(0, columns, BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + row * stride_x + at, mask=at < columns, other=0.0).to(tl.float32)
+        tl.store(out_ptr + row * columns + at, to_fp8(x, largest), mask=at < columns)
+
+
+def rows_to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
+    """[T, C] -> e4m3 [T, C] and float32 scales [T, 1], with x = values * scales."""
+    rows, columns = x.shape
+    out = torch.empty((rows, columns), dtype=FP8, device=x.device)
+    scale = torch.empty((rows, 1), dtype=torch.float32, device=x.device)
+    block = min(triton.next_power_of_2(columns), 4096)
+    _rows_kernel[(rows,)](x, out, scale, columns, x.stride(0), BLOCK=block, num_warps=8 if block >= 2048 else 4)
+    return out, scale
