@@ -172,7 +172,15 @@ def load_judge(
     folder = RunFolder(run)
     if not folder.path.is_dir():
         raise RunError(f"There is no run folder {folder}. `tiebreak train` and `tiebreak demo` make one.")
-    from tiebreak.model import TokenBudget, load_base, load_tokenizer, load_trained, read_card, resolve_compute_dtype
+    from tiebreak.model import (
+        TokenBudget,
+        fuse,
+        load_base,
+        load_tokenizer,
+        load_trained,
+        read_card,
+        resolve_compute_dtype,
+    )
     from tiebreak.text import Encoder, Template
 
     card = read_card(folder.model)
@@ -185,9 +193,11 @@ def load_judge(
         device=place,
     )
     model = load_trained(base, folder.model)
+    compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
+    fuse(model, compute_dtype)
     encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
     budget = TokenBudget(max(tokens_per_pass or card.tokens_per_pass, card.max_length), tell)
-    return Judge(model, encoder, resolve_compute_dtype(card.compute_dtype, card.precision, place), budget)
+    return Judge(model, encoder, compute_dtype, budget)
 
 
 def _device(name: str | None) -> torch.device:

@@ -69,9 +69,10 @@ class ModelSection(_Section):
     """Branch, tag or commit on the hub."""
     head: Literal["pairwise"] = "pairwise"
     """`pairwise`: one sequence holds prompt, A and B, and the head reads three logits off its last token."""
-    precision: Literal["nf4", "int8", "bf16", "fp16", "fp32"] = "nf4"
-    """How the frozen base weights are held: `nf4` is 4-bit with double quantisation (QLoRA), `int8` LLM.int8(), which
-    alone chooses its outlier columns over a whole pass, so that numbers vary a little with what shares it."""
+    precision: Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"] = "nf4"
+    """How the frozen base weights are held: `nf4` is 4-bit with double quantisation (QLoRA); `fp8` is e4m3 with a scale
+    a row, multiplied in FP8, the fastest from Ada and Hopper on; `int8` LLM.int8(), which alone chooses its outlier
+    columns over a whole pass, so that numbers vary a little with what shares it."""
     compute_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """The type of matrix products. `auto`: the weights' own, or for quantised weights bfloat16 from Ampere on,
     float16 on older cards, float32 on the CPU."""

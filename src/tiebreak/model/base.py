@@ -13,6 +13,7 @@ import torch
 from tiebreak.comparison import OUTCOMES
 from tiebreak.errors import ModelError
 from tiebreak.model.attention import ATTENTION
+from tiebreak.model.fp8 import freeze_in_fp8, supports_fp8
 from tiebreak.model.nano import NANO_PATH
 from tiebreak.model.precision import (
     HEAD,
@@ -81,6 +82,11 @@ def load_base(
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
+    if precision == "fp8" and device.type == "cuda" and not supports_fp8(device):
+        raise ModelError(
+            f"{torch.cuda.get_device_name(device)} has no FP8 products: they came with Ada (L4, RTX 4090) and Hopper "
+            "(H100). Take model.precision=nf4, or bf16 where memory allows."
+        )
     with _clear_load_errors(name):
         config = AutoConfig.from_pretrained(_location(name), revision=revision)
         _refuse_unfit(config, name, precision)
@@ -93,7 +99,8 @@ def load_base(
             ignore_mismatched_sizes=True,
             quantization_config=quantization_config(precision, dtype),
             dtype=held_dtype(precision, dtype),
-            device_map={"": device},
+            # FP8 weights are made on the device one by one: the model need not fit there as it is.
+            device_map={"": "cpu" if precision == "fp8" else device},
             attn_implementation=ATTENTION,
             output_loading_info=True,
         )
@@ -109,6 +116,8 @@ def load_base(
     float32_head(model)
     if not kept_head:
         reset_head(model, seed)
+    if precision == "fp8":
+        freeze_in_fp8(model, device, skip=HEAD)
     keep_gradients_on_cpu(model)
     model.config.label2id = dict(JUDGE_LABELS)
     model.config.id2label = {index: label for label, index in JUDGE_LABELS.items()}

@@ -73,9 +73,13 @@ def is_fused(model: nn.Module) -> bool:
     return getattr(_body(model), "fused", False)
 
 
-def fused_layers(model: nn.Module) -> list[Any]:
-    """The hand-made passes of a fused model's layers, in order; of another model none."""
-    return [layer.forward for layer in _body(model).layers] if is_fused(model) else []
+def checkpoint_layers(model: nn.Module, wanted: bool) -> None:
+    """Keep of each layer its input alone for the backward pass, or, where not wanted, what saves computing it anew."""
+    if is_fused(model):
+        for layer in _body(model).layers:
+            layer.forward.checkpointed = wanted
+    elif wanted:
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
 
 
 def _body(model: nn.Module) -> Any:

@@ -13,7 +13,7 @@ from tiebreak.errors import ModelError
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
-Precision = Literal["nf4", "int8", "bf16", "fp16", "fp32"]
+Precision = Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"]
 """How the frozen base weights are held; the compute type follows from it and the device, or is asked for."""
 
 ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]

@@ -83,9 +83,6 @@ def training_arguments(
         "remove_unused_columns": False,
         "use_cpu": not torch.cuda.is_available(),
     }
-    checkpointing = "activation_checkpointing" if "activation_checkpointing" in _KNOWN else "gradient_checkpointing"
-    if settings.gradient_checkpointing:  # the former is newer transformers' name for it
-        given |= {checkpointing: True, f"{checkpointing}_kwargs": {"use_reentrant": False}}
     _check(settings.trainer_arguments, given)
     try:
         arguments = TrainingArguments(**(given | settings.trainer_arguments))

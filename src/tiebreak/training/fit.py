@@ -23,8 +23,10 @@ from tiebreak.model import (
     JudgeCard,
     TokenBudget,
     add_adapter,
+    checkpoint_layers,
     continue_adapter,
     default_device,
+    fuse,
     load_base,
     load_tokenizer,
     lora_config,
@@ -119,6 +121,8 @@ def train(
         _refuse_other_data(folder, digest)
 
     model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    fuse(model, compute_dtype)
+    checkpoint_layers(model, recipe.training.gradient_checkpointing)
     _refuse_longer_than_context(model, recipe.text.max_length)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))

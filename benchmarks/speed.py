@@ -1,0 +1,348 @@
+"""Training and scoring at Gemma 2's shapes, the stack of the seed and Tiebreak in one run.
+
+Random weights and random tokens, in lengths like those of LMSYS's votes (log-normal, median 640 tokens, 60 to 2048);
+every rate counts real tokens, padding aside. Peers: the seed's stack (NF4, PEFT, eager attention, padded rows of five,
+gradient checkpointing), for scoring padded rows of eight as they come and sorted by length.
+
+    python benchmarks/speed.py --out speed.json [--shape 9b] [--only train-nf4 ...] [--profile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForSequenceClassification, Gemma2Config
+
+from benchmarks.random_checkpoint import SHAPES
+from tiebreak.model import TokenBudget, add_adapter, checkpoint_layers, fuse, lora_config, pack_logits, predict_logits
+from tiebreak.model.attention import ATTENTION
+from tiebreak.model.fp8 import freeze_in_fp8
+from tiebreak.text import pack
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+DTYPE = torch.bfloat16
+SEED_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+def lengths(rows: int, longest: int = 2048) -> list[int]:
+    """Tokens of so many comparisons."""
+    drawn = np.exp(np.random.default_rng(0).normal(np.log(640), 0.6, size=rows))
+    return [int(n) for n in np.clip(drawn, 60, longest)]
+
+
+def comparisons(rows: int, vocabulary: int, longest: int) -> list[np.ndarray]:
+    """Random token ids."""
+    rng = np.random.default_rng(1)
+    return [rng.integers(3, vocabulary, size=n).astype(np.int32) for n in lengths(rows, longest)]
+
+
+def base_model(shape: str, precision: str) -> nn.Module:
+    """A random classifier on the device, its body in `precision`, made there without a detour over the disk."""
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    config = Gemma2Config(
+        **SHAPES[shape], vocab_size=256_000 if shape != "tiny" else 500, pad_token_id=0, num_labels=3,
+        sliding_window=4096,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with DEVICE:
+        model = AutoModelForSequenceClassification.from_config(config, dtype=DTYPE, attn_implementation=ATTENTION)
+    model.score.float()
+    model.requires_grad_(False)
+    if precision == "fp8":
+        freeze_in_fp8(model, DEVICE, skip="score")
+    elif precision == "nf4":
+        for parent in list(model.model.modules()):
+            for name, child in list(parent.named_children()):
+                if type(child) is nn.Linear:
+                    layer = Linear4bit(
+                        child.in_features, child.out_features, bias=False, compute_dtype=DTYPE,
+                        compress_statistics=True, quant_type="nf4", device="meta",
+                    )  # fmt: skip
+                    layer.weight = Params4bit(
+                        child.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4"
+                    ).to(DEVICE)
+                    setattr(parent, name, layer)
+    return model
+
+
+def adapted(model: nn.Module, *, r: int, targets: list[str] | str, dropout: float = 0.0) -> PeftModel:
+    """With fresh LoRA matrices, B not zero, so that nothing is spared."""
+    config = lora_config(r=r, lora_alpha=r // 2, lora_dropout=dropout, target_modules=targets)
+    wrapped = add_adapter(model, config)  # type: ignore[arg-type]
+    torch.manual_seed(1)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.002)
+    return wrapped
+
+
+def use_attention(model: nn.Module, name: str) -> None:
+    """Switch a model's attention."""
+    for module in model.modules():
+        if hasattr(module, "config") and hasattr(module.config, "_attn_implementation"):
+            module.config._attn_implementation = name
+
+
+def padded(sequences: list[np.ndarray], rows: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Rows of padded ids and their mask, as a data collator makes them."""
+    for first in range(0, len(sequences), rows):
+        batch = sequences[first : first + rows]
+        ids = torch.zeros(len(batch), max(map(len, batch)), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, sequence in enumerate(batch):
+            ids[row, : len(sequence)] = torch.from_numpy(sequence)
+            mask[row, : len(sequence)] = 1
+        yield ids.to(DEVICE), mask.to(DEVICE)
+
+
+def timed(work: Callable[[], Any], *, tokens: int, warm_up: Callable[[], Any]) -> dict[str, float]:
+    """Rate and peak memory of `work`, after `warm_up`."""
+    warm_up()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    work()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    peak = torch.cuda.max_memory_allocated() / 2**30 if DEVICE.type == "cuda" else 0.0
+    return {"tokens_per_second": round(tokens / seconds, 1), "seconds": round(seconds, 3), "tokens": tokens,
+            "peak_gib": round(peak, 2)}  # fmt: skip
+
+
+def seed_step(model: PeftModel, sequences: list[np.ndarray]) -> None:
+    """The seed's training passes: padded rows of five, eager attention, everything checkpointed."""
+    for ids, mask in padded(sequences, 5):
+        with torch.autocast(DEVICE.type, dtype=DTYPE):
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        cross_entropy(logits.float(), torch.zeros(len(ids), dtype=torch.long, device=DEVICE)).backward()
+
+
+def packed_step(model: PeftModel, sequences: list[np.ndarray], tokens_per_pass: int) -> None:
+    """Tiebreak's training passes."""
+    for item in pack(sequences, tokens_per_pass=tokens_per_pass):
+        logits = pack_logits(model, item, DTYPE)
+        cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=DEVICE)).backward()
+
+
+def profiled(work: Callable[[], Any]) -> list[dict[str, Any]]:
+    """What the GPU spent its time on, kernel by kernel, the dearest first."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        work()
+        torch.cuda.synchronize()
+    events = [e for e in profile.key_averages() if e.device_time_total > 0]
+    total = sum(e.device_time_total for e in events)
+    ranked = sorted(events, key=lambda e: -e.device_time_total)[:24]
+    return [{"total_ms": round(total / 1000, 2)}] + [
+        {"kernel": e.key[:90], "ms": round(e.device_time_total / 1000, 2), "calls": e.count,
+         "share": round(e.device_time_total / total, 4)} for e in ranked
+    ]  # fmt: skip
+
+
+class Run:
+    """One run's measurements, written after each."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.record: dict[str, Any] = {
+            "date": datetime.date.today().isoformat(),
+            "hardware": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU",
+            "torch": torch.__version__,
+            "shape": given.shape,
+            "results": {},
+        }
+        vocabulary = 500 if given.shape == "tiny" else 256_000
+        longest = 128 if given.shape == "tiny" else 2048
+        self.sequences = comparisons(given.rows, vocabulary, longest)
+        self.tokens = sum(map(len, self.sequences))
+
+    def wants(self, name: str) -> bool:
+        """Whether this measurement was asked for."""
+        return not self.given.only or any(name.startswith(prefix) for prefix in self.given.only)
+
+    def keep(self, name: str, result: Any) -> None:
+        """Write a result down at once."""
+        self.record["results"][name] = result
+        print(name, json.dumps(result)[:400], flush=True)
+        self.given.out.write_text(json.dumps(self.record, indent=1) + "\n")
+
+    def measure(self, name: str, work: Callable[[list[np.ndarray]], Any], rows: int | None = None) -> None:
+        """Time `work` on the comparisons, or on the first so many of them, after a pass over a few."""
+        if not self.wants(name):
+            return
+        sequences = self.sequences[:rows]
+        try:
+            result = timed(
+                lambda: work(sequences), tokens=sum(map(len, sequences)), warm_up=lambda: work(self.sequences[:12])
+            )
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            result = {"error": str(error)[:200]}  # type: ignore[dict-item]
+        self.keep(name, result)
+
+
+def training(run: Run) -> None:
+    """The ladder of training."""
+    small = run.given.shape == "tiny"
+    budgets = (256,) if small else (2048, 8192, 16384)
+    for precision in ("nf4", "fp8"):
+        if not any(run.wants(f"train-{precision}{kind}") for kind in ("", "-seed", "-all")):
+            continue
+        model = adapted(base_model(run.given.shape, precision), r=16, targets=SEED_TARGETS, dropout=0.05)
+        model.train()
+        if precision == "nf4" and run.wants("train-nf4-seed"):
+            use_attention(model, "eager")
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            run.measure("train-nf4-seed", lambda sequences: seed_step(model, sequences), rows=30)
+            model.gradient_checkpointing_disable()
+            model.zero_grad()
+            use_attention(model, ATTENTION)
+            run.measure("train-nf4-unfused-8192", lambda s: packed_step(model, s, budgets[-1] // 2), rows=24)
+            model.zero_grad()
+        fused = fuse(model, DTYPE)
+        run.keep(f"fused-{precision}", fused)
+        for budget in budgets:
+            run.measure(f"train-{precision}-{budget}", lambda s, b=budget: packed_step(model, s, b))  # type: ignore[misc]
+            model.zero_grad()
+        checkpoint_layers(model, True)
+        for budget in budgets[:2]:
+            run.measure(f"train-{precision}-checkpointed-{budget}", lambda s, b=budget: packed_step(model, s, b), rows=32)  # type: ignore[misc]
+            model.zero_grad()
+        checkpoint_layers(model, False)
+        if run.given.profile and DEVICE.type == "cuda":
+            run.keep(f"profile-train-{precision}", profiled(lambda: packed_step(model, run.sequences[:11], 8192)))
+        model.zero_grad()
+        model.eval()
+        for budget in budgets[-2:]:
+            run.measure(
+                f"score-{precision}-adapter-{budget}",
+                lambda s, b=budget: predict_logits(model, s, compute_dtype=DTYPE, budget=TokenBudget(b)),  # type: ignore[misc]
+            )
+        del model
+        _free()
+    if run.wants("train-all"):
+        for precision in ("nf4", "fp8"):
+            model = adapted(base_model(run.given.shape, precision), r=64, targets="all-linear")
+            model.train()
+            fuse(model, DTYPE)
+            run.measure(f"train-all-linear-r64-{precision}", lambda s: packed_step(model, s, budgets[-1] // 2))
+            del model
+            _free()
+
+
+def scoring(run: Run) -> None:
+    """The ladder of scoring."""
+    small = run.given.shape == "tiny"
+    if run.wants("score-seed"):
+        model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS).eval()
+        use_attention(model, "eager")
+
+        @torch.no_grad()
+        def score(sequences: list[np.ndarray]) -> None:
+            for ids, mask in padded(sequences, 8):
+                with torch.autocast(DEVICE.type, dtype=DTYPE):
+                    model(input_ids=ids, attention_mask=mask, use_cache=False).logits.cpu()
+
+        run.measure("score-seed-padded", score, rows=64)
+        run.measure("score-seed-sorted", lambda s: score(sorted(s, key=len)))
+        del model
+        _free()
+    for precision in ("bf16", "fp8"):
+        if not run.wants(f"score-merged-{precision}"):
+            continue
+        model = base_model(run.given.shape, precision).eval()
+        fuse(model, DTYPE)
+        for budget in (256,) if small else (8192, 16384, 32768):
+            run.measure(
+                f"score-merged-{precision}-{budget}",
+                lambda s, b=budget: predict_logits(model, s, compute_dtype=DTYPE, budget=TokenBudget(b)),  # type: ignore[misc]
+            )
+        if run.given.profile and DEVICE.type == "cuda":
+            work = lambda: predict_logits(  # noqa: E731
+                model, run.sequences[:44], compute_dtype=DTYPE, budget=TokenBudget(16384)
+            )
+            run.keep(f"profile-score-{precision}", profiled(work))
+        del model
+        _free()
+
+
+def parity(run: Run) -> None:
+    """Fused against Hugging Face's layers on the same weights: logits, gradients, and FP8 and NF4 against bf16."""
+    sequences = run.sequences[:8]
+    logits: dict[str, torch.Tensor] = {}
+    for precision in ("bf16", "nf4", "fp8"):
+        model = adapted(base_model(run.given.shape, precision), r=16, targets=SEED_TARGETS)
+        found: dict[bool, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
+        for fused in (False, True):
+            if fused:
+                fuse(model, DTYPE)
+            checkpoint_layers(model, not fused)
+            model.train()
+            model.zero_grad()
+            outs = []
+            for item in pack(sequences, tokens_per_pass=8192):
+                out = pack_logits(model, item, DTYPE)
+                cross_entropy(out, torch.zeros(len(out), dtype=torch.long, device=DEVICE)).backward()
+                outs.append(out.detach()[torch.from_numpy(np.argsort(item.sequences)).to(DEVICE)])
+            gradients = {n: p.grad.float() for n, p in model.named_parameters() if p.grad is not None}
+            found[fused] = (torch.cat(outs), gradients)
+            if not fused:
+                model.gradient_checkpointing_disable()
+        (plain, by_autograd), (own, by_hand) = found[False], found[True]
+        difference = {n: ((g - by_autograd[n]).norm() / by_autograd[n].norm()).item() for n, g in by_hand.items()}
+        logits[precision] = own
+        spread = plain.std().item()
+        run.keep(
+            f"parity-{precision}",
+            {
+                "logits_spread": spread,
+                "logits_fused_vs_hf": ((own - plain).norm() / plain.norm()).item(),
+                "gradient_total": (
+                    torch.cat([(by_hand[n] - by_autograd[n]).flatten() for n in by_hand]).norm()
+                    / torch.cat([g.flatten() for g in by_autograd.values()]).norm()
+                ).item(),
+                "gradient_worst": max(difference.items(), key=lambda pair: pair[1]),
+                "logits_vs_bf16": ((own - logits["bf16"]).norm() / logits["bf16"].norm()).item(),
+            },
+        )
+        del model
+        _free()
+
+
+def _free() -> None:
+    import gc
+
+    gc.collect()
+    if DEVICE.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shape", choices=SHAPES, default="9b")
+    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--profile", action="store_true")
+    run = Run(parser.parse_args())
+    if run.wants("parity"):
+        parity(run)
+    training(run)
+    scoring(run)
+
+
+if __name__ == "__main__":
+    main()
