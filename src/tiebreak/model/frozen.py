@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tiebreak.model.fp8 import Fp8Linear, Rows, multiply
+from tiebreak.model.kernels.dequantise import FourBitMatrix
 from tiebreak.model.kernels.dropout import dropout
 
 
@@ -31,6 +32,7 @@ class Member:
     def __init__(self, module: nn.Module) -> None:
         self._module: Any = module
         self.base: nn.Linear = getattr(module, "base_layer", module)
+        self._four_bit = FourBitMatrix.of(self.base.weight) if hasattr(self.base.weight, "quant_state") else None
         self._adapter: str | None = module.active_adapters[0] if hasattr(module, "base_layer") else None  # type: ignore
 
     @property
@@ -60,13 +62,9 @@ class Member:
 
     def weight(self, dtype: torch.dtype) -> Tensor:
         """The frozen weight [o, I] in the compute type, dequantised if need be."""
-        weight: Any = self.base.weight
-        state = getattr(weight, "quant_state", None)
-        if state is None:
-            return weight.to(dtype)  # type: ignore[no-any-return]
-        from bitsandbytes.functional import dequantize_4bit
-
-        return dequantize_4bit(weight.data, state).to(dtype)
+        if self._four_bit is not None:
+            return self._four_bit.dequantise(dtype)
+        return self.base.weight.to(dtype)
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ class Group:
         grads_a = (grad_inner.t() @ self._dropped(x, inner.seed)).split([len(member.a) for member in self._adapted])
         if grad_x is not None:
             if inner.seed:
-                grad_x += self._dropped(grad_inner @ self._all_a(), inner.seed)
+                dropout(grad_inner @ self._all_a(), self._dropout, inner.seed, add_to=grad_x)
             else:
                 grad_x.addmm_(grad_inner, self._all_a())
         pairs = zip(self._adapted, grads_a, grads_b, strict=True)

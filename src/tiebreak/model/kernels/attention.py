@@ -103,7 +103,7 @@ def _attend(
     return acc, total, top
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _forward_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, lse_ptr, segments, chunks, tokens,
     stride_qt, stride_qh, stride_kt, stride_kh, stride_vt, stride_vh, stride_ot, stride_oh,
@@ -162,7 +162,7 @@ def _forward_kernel(
     tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=rows[:, None] < stop)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _delta_kernel(
     out_ptr, grad_ptr, delta_ptr, tokens, stride_ot, stride_oh, stride_gt, stride_gh, D: tl.constexpr, M: tl.constexpr
 ):
@@ -209,7 +209,7 @@ def _attend_backward(
     return grad_q
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _grad_q_kernel(
     q_ptr, k_ptr, v_ptr, grad_ptr, lse_ptr, delta_ptr, grad_q_ptr, segments, chunks, tokens,
     stride_qt, stride_qh, stride_kt, stride_kh, stride_vt, stride_vh, stride_gt, stride_gh,
@@ -302,7 +302,7 @@ def _meet_backward(
     return grad_k, grad_v
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _grad_kv_kernel(
     q_ptr, k_ptr, v_ptr, grad_ptr, lse_ptr, delta_ptr, grad_k_ptr, grad_v_ptr, positions, segments, chunks, tokens,
     stride_qt, stride_qh, stride_kt, stride_kh, stride_vt, stride_vh, stride_gt, stride_gh,

@@ -9,15 +9,43 @@ from torch import Tensor
 
 
 @triton.jit
-def _dropout_kernel(x_ptr, out_ptr, numbers, p, seed, BLOCK: tl.constexpr):
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+def _kept(bits, scale, least):
+    """1 / (1 - p) where 16 random bits are at least p in 65,536ths, else 0."""
+    return tl.where(bits >= least, scale, 0.0)
+
+
+@triton.jit(do_not_specialize=["numbers", "seed"])
+def _dropout_kernel(x_ptr, add_ptr, out_ptr, numbers, least, scale, seed, ADD: tl.constexpr, BLOCK: tl.constexpr):
+    # One draw of Philox gives four words of 32 bits, and these the masks of eight numbers.
+    start = tl.program_id(0).to(tl.int64) * (8 * BLOCK)
+    lane = tl.arange(0, BLOCK)
+    w0, w1, w2, w3 = tl.randint4x(seed, tl.program_id(0) * BLOCK + lane)
+    low = tl.interleave(tl.interleave(w0 & 0xFFFF, w1 & 0xFFFF), tl.interleave(w2 & 0xFFFF, w3 & 0xFFFF))
+    high = tl.interleave(
+        tl.interleave((w0 >> 16) & 0xFFFF, (w1 >> 16) & 0xFFFF), tl.interleave((w2 >> 16) & 0xFFFF, (w3 >> 16) & 0xFFFF)
+    )
+    at = start + tl.arange(0, 8 * BLOCK)
     x = tl.load(x_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
-    kept = tl.rand(seed, at.to(tl.int32)) >= p
-    tl.store(out_ptr + at, tl.where(kept, x / (1 - p), 0.0).to(out_ptr.dtype.element_ty), mask=at < numbers)
+    out = x * _kept(tl.interleave(low, high), scale, least)
+    if ADD:
+        out += tl.load(add_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
+    tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=at < numbers)
 
 
-def dropout(x: Tensor, p: float, seed: int) -> Tensor:
-    """x with a share p of its numbers, drawn from the seed, set to zero and the rest scaled by 1 / (1 - p)."""
-    out = torch.empty_like(x)
-    _dropout_kernel[(triton.cdiv(x.numel(), 1024),)](x, out, x.numel(), p, seed, BLOCK=1024, num_warps=4)
+def dropout(x: Tensor, p: float, seed: int, *, add_to: Tensor | None = None) -> Tensor:
+    """x with a share p of its numbers set to zero, drawn from the seed, and the rest scaled by 1 / (1 - p).
+
+    Args:
+        x: contiguous.
+        p: rounded to a 65,536th.
+        seed: the same seed draws the same numbers of a tensor of the same size.
+        add_to: add the outcome to this tensor, in place, and return it.
+    """
+    least = round(p * 65536)
+    out = torch.empty_like(x) if add_to is None else add_to
+    block = 256
+    _dropout_kernel[(triton.cdiv(x.numel(), 8 * block),)](
+        x, add_to, out, x.numel(), least, 65536 / (65536 - least), seed, ADD=add_to is not None, BLOCK=block,
+        num_warps=4,
+    )  # fmt: skip
     return out

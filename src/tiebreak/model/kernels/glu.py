@@ -30,27 +30,18 @@ def _glu_kernel(
     GELU: tl.constexpr, PLAIN: tl.constexpr, QUANTISED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
-    gate_ptr = both_ptr + row * 2 * columns
-    largest = tl.full([], TINY, tl.float32)
-    for begin in range(0, columns, BLOCK):
-        at = begin + tl.arange(0, BLOCK)
-        inside = at < columns
-        gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
-        active, _ = _activate(gate, GELU)
-        if PLAIN:
-            tl.store(out_ptr + row * columns + at, (active * up).to(out_ptr.dtype.element_ty), mask=inside)
-        if QUANTISED:
-            largest = tl.maximum(largest, tl.max(tl.abs(active * up), 0))
-    if QUANTISED:  # once more, out of the cache
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < columns
+    gate = tl.load(both_ptr + row * 2 * columns + at, mask=inside, other=0.0).to(tl.float32)
+    up = tl.load(both_ptr + row * 2 * columns + columns + at, mask=inside, other=0.0).to(tl.float32)
+    active, _ = _activate(gate, GELU)
+    out = active * up
+    if PLAIN:
+        tl.store(out_ptr + row * columns + at, out.to(out_ptr.dtype.element_ty), mask=inside)
+    if QUANTISED:  # then the block is the whole row
+        largest = tl.maximum(tl.max(tl.abs(out), 0), TINY)
         tl.store(scale_ptr + row, largest / FP8_MAX)
-        for begin in range(0, columns, BLOCK):
-            at = begin + tl.arange(0, BLOCK)
-            inside = at < columns
-            gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
-            up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
-            active, _ = _activate(gate, GELU)
-            tl.store(fp8_ptr + row * columns + at, to_fp8(active * up, largest), mask=inside)
+        tl.store(fp8_ptr + row * columns + at, to_fp8(out, largest), mask=inside)
 
 
 @triton.jit
@@ -59,34 +50,23 @@ def _glu_backward_kernel(
     GELU: tl.constexpr, PLAIN: tl.constexpr, QUANTISED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
-    gate_ptr = both_ptr + row * 2 * columns
-    largest = tl.full([], TINY, tl.float32)
+    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < columns
+    gate = tl.load(both_ptr + row * 2 * columns + at, mask=inside, other=0.0).to(tl.float32)
+    up = tl.load(both_ptr + row * 2 * columns + columns + at, mask=inside, other=0.0).to(tl.float32)
+    grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+    active, slope = _activate(gate, GELU)
+    grad_gate = grad * up * slope
+    grad_up = grad * active
+    to = row * 2 * columns + at
+    if PLAIN:
+        tl.store(out_ptr + to, grad_gate.to(out_ptr.dtype.element_ty), mask=inside)
+        tl.store(out_ptr + to + columns, grad_up.to(out_ptr.dtype.element_ty), mask=inside)
     if QUANTISED:
-        for begin in range(0, columns, BLOCK):
-            at = begin + tl.arange(0, BLOCK)
-            inside = at < columns
-            gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
-            up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
-            grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-            active, slope = _activate(gate, GELU)
-            largest = tl.maximum(largest, tl.max(tl.maximum(tl.abs(grad * up * slope), tl.abs(grad * active)), 0))
+        largest = tl.maximum(tl.max(tl.maximum(tl.abs(grad_gate), tl.abs(grad_up)), 0), TINY)
         tl.store(scale_ptr + row, largest / FP8_MAX)
-    for begin in range(0, columns, BLOCK):
-        at = begin + tl.arange(0, BLOCK)
-        inside = at < columns
-        gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        up = tl.load(gate_ptr + columns + at, mask=inside, other=0.0).to(tl.float32)
-        grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-        active, slope = _activate(gate, GELU)
-        grad_gate = grad * up * slope
-        grad_up = grad * active
-        to = row * 2 * columns + at
-        if QUANTISED:
-            tl.store(fp8_ptr + to, to_fp8(grad_gate, largest), mask=inside)
-            tl.store(fp8_ptr + to + columns, to_fp8(grad_up, largest), mask=inside)
-        if PLAIN:  # last, since it may lie where gate and up were
-            tl.store(out_ptr + to, grad_gate.to(out_ptr.dtype.element_ty), mask=inside)
-            tl.store(out_ptr + to + columns, grad_up.to(out_ptr.dtype.element_ty), mask=inside)
+        tl.store(fp8_ptr + to, to_fp8(grad_gate, largest), mask=inside)
+        tl.store(fp8_ptr + to + columns, to_fp8(grad_up, largest), mask=inside)
 
 
 def glu(
@@ -117,9 +97,10 @@ def _run(
     out = torch.empty((rows, width), dtype=like.dtype, device=like.device) if plain else None
     values = torch.empty((rows, width), dtype=FP8, device=like.device) if fp8 else None
     scale = torch.empty((rows, 1), dtype=torch.float32, device=like.device) if fp8 else None
-    block = min(triton.next_power_of_2(columns), 2048)
-    kernel[(rows,)](
+    # A row's scale is known when all of it was seen; held in registers meanwhile, it is read but once.
+    block = triton.next_power_of_2(columns) if fp8 else min(triton.next_power_of_2(columns), 2048)
+    kernel[rows, triton.cdiv(columns, block)](
         *inputs, out, values, scale, columns,
-        GELU=gating == "gelu_tanh", PLAIN=plain, QUANTISED=fp8, BLOCK=block, num_warps=8 if block >= 2048 else 4,
+        GELU=gating == "gelu_tanh", PLAIN=plain, QUANTISED=fp8, BLOCK=block, num_warps=max(4, min(16, block // 512)),
     )  # fmt: skip
     return out, None if values is None or scale is None else (values, scale)

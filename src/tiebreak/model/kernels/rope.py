@@ -7,7 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _rope_kernel(
     x_ptr, cos_ptr, sin_ptr, tokens, stride_x, stride_cos,
     HALF: tl.constexpr, INVERSE: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
