@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -24,6 +25,7 @@ Rows = tuple[Tensor, Tensor]
 """e4m3 [R, C], and float32 scales [R, 1]: what they stand for is the one times the other."""
 
 
+@cache
 def supports_fp8(device: torch.device) -> bool:
     """Whether products of FP8 matrices run on this device: Ada, Hopper and later (elsewhere they are emulated)."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)

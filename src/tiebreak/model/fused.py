@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tiebreak.model.frozen import Activation, Group, Inner
 from tiebreak.model.kernels.attention import Scoring, backward, forward
 from tiebreak.model.kernels.glu import glu, glu_backward
-from tiebreak.model.kernels.norm import norm, norm_backward
+from tiebreak.model.kernels.norm import join, norm, norm_backward
 from tiebreak.model.kernels.quantise import rows_to_fp8
 from tiebreak.model.kernels.rope import rope_
 
@@ -64,7 +64,9 @@ class FusedLayer:
     def __init__(self, layer: Any, config: Any, kind: Architecture, dtype: torch.dtype, *, last: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         norms = [None if name is None else _Norm(getattr(layer, name), kind.gain_offset) for name in kind.norms]
-        self._before, self._after, self._before_mlp, self._after_mlp = norms
+        before, self._after, before_mlp, self._after_mlp = norms
+        assert before is not None and before_mlp is not None
+        self._before, self._before_mlp = before, before_mlp
         self._groups = (
             Group([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
             Group([attention.o_proj], dtype),
@@ -108,15 +110,21 @@ class FusedLayer:
             inners.append(inner)
             return outcome
 
-        qkv = apply(to_qkv, self._normed(h, self._before, to_qkv))
+        before = self._before
+        normed = norm(h, before.gain, before.epsilon, plain=to_qkv.takes_plain, fp8=to_qkv.takes_fp8)
+        qkv = apply(to_qkv, Activation(*normed))
         self._rotate(qkv, place)
         out, lse = forward(*self._heads_of(qkv), place.layout.forest, self._scoring(place))
         rows, residual = out.flatten(1), h
         if self._last:
             rows, residual = rows[place.layout.pooled], h[place.layout.pooled]
         attended = apply(to_out, _activation(rows, to_out))
-        middle = _joined(residual, attended, self._after)
-        gate_up = apply(to_gate_up, self._normed(middle, self._before_mlp, to_gate_up))
+        after, before_mlp = self._after, self._before_mlp
+        middle, *joined = join(
+            attended, None if after is None else after.gain, residual, before_mlp.gain, before_mlp.epsilon,
+            plain=to_gate_up.takes_plain, fp8=to_gate_up.takes_fp8,
+        )  # fmt: skip
+        gate_up = apply(to_gate_up, Activation(*joined))
         fed = apply(to_down, Activation(*glu(gate_up, self._gating, plain=to_down.takes_plain, fp8=to_down.takes_fp8)))
         kept = _Kept(h, qkv, out, lse, attended, middle, gate_up, fed, inners)
         return _joined(middle, fed, self._after_mlp), kept
@@ -138,11 +146,12 @@ class FusedLayer:
             )
         )
         del grad_fed_in
-        x = self._plain_normed(kept.middle, self._before_mlp) if inner_gate_up else None
+        before_mlp, before = self._before_mlp, self._before
+        x = norm(kept.middle, before_mlp.gain, before_mlp.epsilon)[0] if inner_gate_up else None
         grad_x, grads_gate_up = to_gate_up.backward(grad_gate_up, x, inner_gate_up, wants_x=True)
         del grad_gate_up, x
         assert grad_x is not None
-        grad_middle, _ = self._norm_backward(grad_x, kept.middle, self._before_mlp, residual=grad)
+        grad_middle, _ = norm_backward(grad_x, kept.middle, before_mlp.gain, before_mlp.epsilon, residual=grad)
 
         # Attention.
         assert grad_middle is not None
@@ -164,24 +173,12 @@ class FusedLayer:
         )  # fmt: skip
         self._rotate(grad_qkv, place, inverse=True)
         del grad_rows
-        x = self._plain_normed(kept.h, self._before) if inner_qkv else None
+        x = norm(kept.h, before.gain, before.epsilon)[0] if inner_qkv else None
         grad_x, grads_qkv = to_qkv.backward(_activation(grad_qkv, to_qkv), x, inner_qkv, wants_x=wants_h)
         grad_h = None
         if grad_x is not None:
-            grad_h, _ = self._norm_backward(grad_x, kept.h, self._before, residual=grad_middle)
+            grad_h, _ = norm_backward(grad_x, kept.h, before.gain, before.epsilon, residual=grad_middle)
         return grad_h, [*grads_qkv, *grads_out, *grads_gate_up, *grads_down]
-
-    def _normed(self, x: Tensor, by: _Norm | None, group: Group) -> Activation:
-        assert by is not None
-        return Activation(*norm(x, by.gain, by.epsilon, plain=group.takes_plain, fp8=group.takes_fp8))
-
-    def _plain_normed(self, x: Tensor, by: _Norm | None) -> Tensor | None:
-        assert by is not None
-        return norm(x, by.gain, by.epsilon)[0]
-
-    def _norm_backward(self, grad: Tensor, x: Tensor, by: _Norm | None, *, residual: Tensor) -> Any:
-        assert by is not None
-        return norm_backward(grad, x, by.gain, by.epsilon, residual=residual)
 
     def _rotate(self, qkv: Tensor, place: _Place, *, inverse: bool = False) -> None:
         """Rotary embeddings on q and k, which lie before v."""

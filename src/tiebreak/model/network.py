@@ -98,12 +98,20 @@ def predict_logits(
         # After running out of memory, only what was not judged before is packed anew.
         order = sorted(waiting)
         shared = None if groups is None else [groups[i] for i in order]
+        before: tuple[list[int], Tensor] | None = None
         for item in pack([sequences[i] for i in order], tokens_per_pass=tokens, groups=shared):
-            indices = [order[i] for i in item.sequences]
-            logits[indices] = pack_logits(model, item, compute_dtype).cpu().numpy()
-            waiting.difference_update(indices)
-            if on_progress is not None:
-                on_progress(len(indices))
+            now = [order[i] for i in item.sequences], pack_logits(model, item, compute_dtype)
+            if before is not None:  # read only when the next pass is on its way, so that the GPU need not wait
+                take(*before)
+            before = now
+        if before is not None:
+            take(*before)
+
+    def take(indices: list[int], outcome: Tensor) -> None:
+        logits[indices] = outcome.cpu().numpy()
+        waiting.difference_update(indices)
+        if on_progress is not None:
+            on_progress(len(indices))
 
     was_training = model.training
     model.eval()
