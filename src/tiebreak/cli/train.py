@@ -32,7 +32,11 @@ def command(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of the run in the output folder.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the last checkpoint of the run in the output folder; where there is none, begin one.",
+        ),
     ] = False,
     gpus: Annotated[
         int | None, typer.Option(min=1, help="GPUs to train on, one process each. By default all there are.")

@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,7 @@ def train(
     Args:
         recipe: every setting; `data.train` and `output` must be given.
         resume: go on from the last whole checkpoint of the run in that folder, with the same result as if it had
-            never stopped. A finished run is left as it is. Where there is no run yet, one is begun.
+            never stopped. A finished run is left as it is. Where there is no run yet, one is begun, and `tell` told.
         callbacks: more callbacks for the transformers Trainer underneath.
         tell: called with one sentence at a time about what goes on.
 
@@ -78,7 +78,7 @@ def train(
         RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
         DataError: the votes cannot be used.
         ModelError: the base model cannot be had.
-        RunError: the folder is taken, or the disk is full.
+        RunError: the folder is taken, another process trains in it, or the disk is full.
         MemoryBudgetError: a single comparison does not fit into memory.
     """
     if recipe.data.train is None:
@@ -91,8 +91,21 @@ def train(
         if folder.is_finished:
             tell(f"{folder} is finished already: nothing to do.")
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
-    if process_index() == 0:
-        folder.refuse_if_taken(resume=resume)
+    elif resume:
+        tell(f"{folder} holds no run to go on with: beginning one.")
+    with folder.taken(resume=resume) if process_index() == 0 else nullcontext():
+        return _train(recipe, folder, resume=resume, callbacks=callbacks, tell=tell)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    resume: bool,
+    callbacks: Sequence[TrainerCallback],
+    tell: Callable[[str], None],
+) -> TrainingResult:
+    """`train`, in a folder that no other process trains in."""
     training, validation = _read(recipe.data, tell)
 
     set_seed(recipe.training.seed)
