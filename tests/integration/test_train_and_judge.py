@@ -269,6 +269,17 @@ def test_the_history_goes_to_tensorboard_and_to_the_users_own_callbacks(small_re
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(logged)
 
 
+def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Path], tmp_path: Path) -> None:
+    from tests.integration.conftest import small_overrides
+
+    (tmp_path / "mine.yaml").write_text("lora: {r: 4}\n")
+    for name, wanted in (((), True), (("model.name=nano",), False)):
+        said: list[str] = []
+        overrides = [o for o in small_overrides(tmp_path, votes, tmp_path / f"run-{wanted}") if "model.name" not in o]
+        train(load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1"]), tell=said.append)
+        assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
+
+
 def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:
     settings = ("training.max_steps=100", "training.learning_rate=1e-9", "training.metric_for_best_model=accuracy")
     steps = ("training.early_stopping_patience=2", "training.eval_steps=2", "training.save_steps=2")

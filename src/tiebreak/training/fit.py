@@ -268,6 +268,8 @@ def _build_model(
             raise ModelError(
                 f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
             )
+    if "name" not in settings.model_fields_set:
+        tell("The recipe names no model, so the built-in nano is taken. Name another with model.name=NAME.")
     tell(f"Loading {settings.name} in {settings.precision}.")
     try:
         base = load_base(
