@@ -276,7 +276,10 @@ def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Pat
     for name, wanted in (((), True), (("model.name=nano",), False)):
         said: list[str] = []
         overrides = [o for o in small_overrides(tmp_path, votes, tmp_path / f"run-{wanted}") if "model.name" not in o]
-        train(load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1"]), tell=said.append)
+        train(
+            load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
+            tell=said.append,
+        )
         assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
 
 
