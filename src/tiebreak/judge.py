@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Comparison, Outcome
-from tiebreak.errors import ModelError, RunError
+from tiebreak.errors import ModelError
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
@@ -170,8 +170,7 @@ def load_judge(
         ModelError: the base model cannot be had, or the device is not there.
     """
     folder = RunFolder(run)
-    if not folder.path.is_dir():
-        raise RunError(f"There is no run folder {folder}. `tiebreak train` and `tiebreak demo` make one.")
+    folder.refuse_if_untrained()
     from tiebreak.model import TokenBudget, load_base, load_tokenizer, load_trained, read_card, resolve_compute_dtype
     from tiebreak.text import Encoder, Template
 

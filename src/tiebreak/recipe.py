@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from tiebreak.errors import RecipeError
+from tiebreak.wording import counted
 from tiebreak.yamltext import read_yaml, write_yaml
 
 Positive = Annotated[int, Field(gt=0)]
@@ -103,8 +104,17 @@ class LoraSection(_Section):
     """Which biases are trained too."""
     use_rslora: bool = False
     """Scale by alpha / sqrt(r) instead."""
-    layers_to_transform: Annotated[list[int], Field(min_length=1)] | None = None
-    """Adapt only these decoder layers, counted from 0."""
+    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Adapt only these decoder layers, counted from 0. Their `target_modules` have to be named."""
+
+    @model_validator(mode="after")
+    def _layers_of_named_modules(self) -> LoraSection:
+        if self.layers_to_transform is not None and self.target_modules == "all-linear":
+            raise ValueError(
+                "layers_to_transform goes with named layers only, not with all-linear: name them, as "
+                "lora.target_modules=[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]"
+            )
+        return self
 
 
 class TextSection(_Section):
@@ -352,7 +362,7 @@ def _checked(values: Mapping[str, Any], source: str, overrides: Sequence[str] = 
             found.setdefault(_blamed(dict(detail), source, overrides), []).append(f"  {_explained(dict(detail))}")
         lines = []
         for blamed, explained in found.items():
-            lines += [f"{blamed}: {len(explained)} {'thing' if len(explained) == 1 else 'things'} to mend.", *explained]
+            lines += [f"{blamed}: {counted(len(explained), 'thing')} to mend.", *explained]
         raise RecipeError("\n".join(lines)) from None
 
 

@@ -181,6 +181,32 @@ class RunFolder:
         if not self.holds_a_run and self.path.is_dir() and set(self.path.iterdir()) - {self.lock}:
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
 
+    def refuse_if_untrained(self) -> None:
+        """Say early, before anything is loaded, that there is no judge here.
+
+        Raises:
+            RunError: this is no run's folder, or its training did not come to an end.
+        """
+        if not self.path.exists():
+            raise RunError(f"There is no run folder {self}. `tiebreak train` and `tiebreak demo` make one.")
+        if not self.path.is_dir():
+            raise RunError(f"{self} is a file. Name the folder of a finished run (runs/NAME).")
+        if (self.path / "tiebreak.json").is_file():
+            raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
+        if (self.model / "tiebreak.json").is_file():
+            return
+        if (self.path / "config.json").is_file():
+            raise RunError(
+                f"{self} is a model's folder, not a run's. Train a judge on it: tiebreak train RECIPE "
+                f"model.name={self}."
+            )
+        remedy = (
+            f"Its training did not come to an end: tiebreak train {self.recipe} --resume goes on with it."
+            if any(self.checkpoints.glob("checkpoint-*"))
+            else "Name the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
+        )
+        raise RunError(f"{self} holds no trained model. {remedy}")
+
     def begin(self, recipe: str) -> None:
         """Take the folder for a run of this recipe (as YAML).
 

@@ -91,6 +91,17 @@ def test_check_shows_every_problem_at_once(tmp_path: Path) -> None:
     assert as_json["rows"] == len(rows) + 2
 
 
+def test_check_counts_before_it_lists_and_ends_with_the_sum(tmp_path: Path) -> None:
+    rows = [[f"{i}", "q", "", "b", "1", "0", "0"] for i in range(30)]
+    shown = tiebreak("check", write_rows(tmp_path / "votes.csv", GOOD, *rows, ["99", "q", "a", "b", "1", "1", "0"]))
+    lines = shown.stdout.splitlines()
+    head = lines.index("Rows that cannot be used as they are (31; 30 empty_answer, 1 duplicate_id, 1 several_winners):")
+    assert len([line for line in lines[head:] if line.startswith("  line ")]) == 32
+    assert lines[-1].startswith("31 of 32 rows cannot be used as they are.")
+    one = tiebreak("check", write_rows(tmp_path / "one.csv", GOOD))
+    assert one.stdout.splitlines()[-1] == "1 row: all can be used."
+
+
 def test_check_is_content_with_good_votes_and_counts_oddities(tmp_path: Path) -> None:
     rows = [
         ["1", "q", "a", "b", "1", "0", "0"],
@@ -172,6 +183,10 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.save_steps=4.5", "whole number of steps"),
         ("training.seed=-1", "greater than or equal to 0"),
         ("lora.target_modules=[]", "at least one layer"),
+        ("lora.layers_to_transform=[0]", "named layers only, not with all-linear: name them"),
+        ("lora={layers_to_transform: [1, 2], target_modules: [q_proj]}", "names 2: the model's layers are 0 to 1"),
+        ("lora={layers_to_transform: [-1], target_modules: [q_proj]}", "greater than or equal to 0"),
+        ("training.trainer_arguments.adam_beta1=2", "Invalid beta parameter at index 0: 2"),
         ("training.trainer_arguments={save_only_model: true}", "could not be resumed"),
         ("training.optim=schedule_free_adamw", "not supported"),
     ],
@@ -211,6 +226,24 @@ def test_run_folders_that_cannot_be_used(
     assert status == 1
     assert "already holds a run" in said
     assert {p: p.stat().st_mtime_ns for p in small_run.folder.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "judge"])
+def test_the_run_is_looked_at_first(
+    verb: str, votes: tuple[Path, Path], small_run: TrainingResult, tmp_path: Path, run_here: Command
+) -> None:
+    """Before the data are read, and before questions are asked."""
+    data = [] if verb == "judge" else [tmp_path / "no.csv"]
+    status, _, said = run_here(verb, tmp_path / "no-run", *data)
+    assert status == 1
+    assert "There is no run folder" in said
+    status, _, said = run_here(verb, small_run.folder.model, *data)
+    assert status == 1
+    assert f"Name the run's: {small_run.folder}." in said
+    if data:
+        status, _, said = run_here(verb, votes[1], small_run.folder)
+        assert status == 1
+        assert f"the run comes first, then the data: {small_run.folder} {votes[1]}" in said
 
 
 def test_a_full_disk_at_the_end_of_judging(

@@ -111,6 +111,27 @@ def test_a_folder_in_which_no_run_was_begun_is_left_as_it_was(tmp_path: Path) ->
         pass
 
 
+def test_what_is_no_trained_run_is_told_apart(tmp_path: Path) -> None:
+    def refused(path: Path, message: str) -> None:
+        with pytest.raises(RunError, match=message):
+            RunFolder(path).refuse_if_untrained()
+
+    run = RunFolder(tmp_path / "run")
+    refused(run.path, "There is no run folder")
+    run.checkpoints.mkdir(parents=True)
+    refused(run.path, r"holds no trained model\. Name the folder of a finished run")
+    (run.checkpoints / "checkpoint-5").mkdir()
+    refused(run.path, rf"did not come to an end: tiebreak train {run.recipe} --resume")
+    run.model.mkdir()
+    (run.model / "tiebreak.json").touch()
+    run.refuse_if_untrained()
+    refused(run.model, rf"is the model folder of a run\. Name the run's: {run}\.")
+    refused(run.model / "tiebreak.json", "is a file")
+    (tmp_path / "gemma").mkdir()
+    (tmp_path / "gemma" / "config.json").touch()
+    refused(tmp_path / "gemma", r"is a model's folder.*tiebreak train RECIPE model\.name=.*gemma")
+
+
 def test_only_checkpoints_written_to_their_end_are_taken_up(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.latest_checkpoint() is None

@@ -14,9 +14,11 @@ from tiebreak.cli.judging import (
     RunArgument,
     SwapOption,
     load_judge_aloud,
+    look_at_run,
     read_aloud,
     verdicts_aloud,
 )
+from tiebreak.wording import counted
 
 
 def command(
@@ -33,6 +35,7 @@ def command(
 
       tiebreak evaluate runs/demo votes.csv --swap average
     """
+    look_at_run(run, data)
     comparisons = read_aloud(data, votes="required", problem_rows=problem_rows)
     judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
@@ -45,7 +48,7 @@ def command(
         print_json({"run": str(run), "data": str(data), "rows": len(votes), "swap": swap, **metrics})
         return
     results.print(f"[bold]{'':24}{'log loss':>10}{'accuracy':>10}[/]")
-    results.print(f"{f'all {len(votes):,} rows':24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
+    results.print(f"{counted(len(votes), 'row'):24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
     for outcome, name in (("model_a", "A was preferred"), ("model_b", "B was preferred"), ("tie", "a tie")):
         if f"loss_{outcome}" in metrics:
             results.print(f"{name:24}{metrics[f'loss_{outcome}']:>10.4f}{metrics[f'recall_{outcome}']:>10.3f}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud
+from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, look_at_run, read_aloud
 from tiebreak.comparison import Comparison, Outcome
 from tiebreak.errors import DataError
 from tiebreak.judge import Verdict
@@ -37,6 +37,7 @@ def command(
 
       tiebreak judge runs/demo --file comparison.json --swap average
     """
+    look_at_run(run)
     if file is None:
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:

@@ -12,6 +12,8 @@ from rich.progress import TextColumn
 
 from tiebreak.cli.console import problems, progress_bar, quiet_libraries, tell
 from tiebreak.comparison import Comparison
+from tiebreak.errors import RunError
+from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.judge import Judge, Swap, Verdict
@@ -28,6 +30,13 @@ ProblemRows = Annotated[
     Literal["refuse", "skip", "keep"],
     typer.Option(help="Rows that cannot be used: refuse the file, skip them, or keep those with an empty answer."),
 ]
+
+
+def look_at_run(run: Path, data: Path | None = None) -> None:
+    """Refuse what is no trained run before anything else is read, and arguments in the wrong order."""
+    if data is not None and run.is_file() and data.is_dir():
+        raise RunError(f"{run} is a file and {data} a folder: the run comes first, then the data: {data} {run}.")
+    RunFolder(run).refuse_if_untrained()
 
 
 def load_judge_aloud(run: Path, base_model: str | None = None) -> Judge:

@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import results
-from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+from tiebreak.cli.judging import (
+    BaseModelOption,
+    RunArgument,
+    SwapOption,
+    load_judge_aloud,
+    look_at_run,
+    read_aloud,
+    verdicts_aloud,
+)
 from tiebreak.errors import DataError
+from tiebreak.wording import counted
 
 
 def command(
@@ -32,6 +41,7 @@ def command(
     """
     from tiebreak.judging import check_submission_path, write_submission
 
+    look_at_run(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be judged: it would be overwritten. Give -o another name.")
@@ -43,4 +53,4 @@ def command(
     judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
     write_submission(output, comparisons, [(v.model_a, v.model_b, v.tie) for v in verdicts])
-    results.print(f"{output}: {len(comparisons):,} rows.")
+    results.print(f"{output}: {counted(len(comparisons), 'row')}.")

@@ -15,6 +15,7 @@ from tiebreak.data.table import Row, Table
 from tiebreak.data.validate import check_table
 from tiebreak.data.votefile import VoteFile, read_votes
 from tiebreak.errors import DataError
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,9 @@ def load_comparisons(
     dropped = bad if problem_rows == "skip" else set()
     kept = tuple(c for c, line in zip(file.comparisons, file.lines, strict=True) if line not in dropped)
     if not kept:
-        raise DataError(f"{path}: every one of its {file.rows} rows has a problem; `tiebreak check {path}` shows them.")
+        raise DataError(
+            f"{path}: {counted(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` shows them."
+        )
     if file.problems:
         note = _note(str(path), file, len(dropped))
         if on_note is None:
@@ -113,7 +116,7 @@ def _refuse(name: str, problems: Sequence[Problem], rows: int, problem_rows: Pro
     places = sorted({problem.line for problem in stoppers})
     listed = [f"  {problem}" for problem in stoppers if problem.line <= places[:_SHOWN][-1]]
     if len(places) > _SHOWN:
-        listed.append(f"  and {len(places) - _SHOWN} rows more")
+        listed.append(f"  and {counted(len(places) - _SHOWN, 'row')} more")
     remedies = "Mend or drop these rows (counted from 0, as in iloc)."
     if problem_rows is not None:
         unreadable = len({problem.line for problem in stoppers if problem.severity == "unreadable"})
@@ -123,15 +126,17 @@ def _refuse(name: str, problems: Sequence[Problem], rows: int, problem_rows: Pro
         )
         if problem_rows == "refuse":
             remedies += ", or data.problem_rows=keep to keep empty texts and repeated ids as they are"
-            remedies += f" (the {unreadable} unreadable rows stay refused)" if unreadable else ""
+            remedies += f" ({counted(unreadable, 'unreadable row')} would stay refused)" if unreadable else ""
         remedies += "."
-    total = f"{len(places)} of {rows} rows cannot be used as they are"
+    total = f"{len(places):,} of {counted(rows, 'row')} cannot be used as they are"
     raise DataError("\n".join((f"{name}: {total}:", *listed, remedies)))
 
 
 def _note(name: str, file: VoteFile, dropped: int) -> str:
     """One line: how many rows were left out, and how often each kind of problem was met."""
     counts = Counter(problem.kind for problem in file.problems)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-    done = f"{dropped} of {file.rows} rows left out" if dropped else f"all {file.rows} rows kept"
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    done = (
+        f"{dropped:,} of {counted(file.rows, 'row')} left out" if dropped else f"{counted(file.rows, 'row')}, all kept"
+    )
     return f"{name}: {done}; {kinds} (`tiebreak check {name}` shows them)"

@@ -263,6 +263,7 @@ def _build_model(
     """The base model with a fresh adapter, or with an earlier run's."""
     start = None if settings.start_from is None else RunFolder(settings.start_from)
     if start is not None:
+        start.refuse_if_untrained()
         card = read_card(start.model)
         if card.base_model != settings.name:
             raise ModelError(
@@ -285,6 +286,7 @@ def _build_model(
             f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Take "
             "model.precision=nf4, a smaller model, or a GPU with more memory; see that no other process uses it."
         ) from error
+    _refuse_layers_that_are_not_there(lora, base.config.num_hidden_layers)
     config = lora_config(**lora.model_dump())
     if start is None:
         if settings.reset_head:
@@ -295,6 +297,15 @@ def _build_model(
         reset_head(model, seed)
     tell(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
     return model
+
+
+def _refuse_layers_that_are_not_there(settings: LoraSection, layers: int) -> None:
+    """PEFT leaves such layers out in silence, or finds nothing to adapt."""
+    absent = [layer for layer in settings.layers_to_transform or () if layer >= layers]
+    if absent:
+        raise RecipeError(
+            f"lora.layers_to_transform names {', '.join(map(str, absent))}: the model's layers are 0 to {layers - 1}."
+        )
 
 
 def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[TrainerCallback]:

@@ -39,7 +39,7 @@ def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None
         "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
         "  line 5, id 1, id: was used before, on line 2",
         f"`tiebreak check {path}` shows all of them. Mend the file, or set data.problem_rows=skip to leave such rows "
-        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (the 1 unreadable rows stay "
+        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would stay "
         "refused).",
     ]
 
@@ -83,7 +83,7 @@ def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
     kept = load_comparisons(readable, votes="required", problem_rows="keep", on_note=notes.append)
     assert [(c.id, c.answer_a) for c in kept] == [("1", ("Hello",)), ("2", ("",)), ("1", ("Hello",))]
     assert notes == [
-        f"{readable}: all 3 rows kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
+        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
     ]
 
 
@@ -97,7 +97,7 @@ def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "v.csv", [ROWS[1], ROWS[2]])
-    with pytest.raises(DataError, match="every one of its 2 rows has a problem"):
+    with pytest.raises(DataError, match="2 rows, and none without a problem"):
         load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
 
 
