@@ -105,8 +105,23 @@ def test_frames_in_and_out(small_run: TrainingResult) -> None:
         judged[["winner_model_a", "winner_model_b", "winner_tie"]], probabilities(judge, votes), atol=1e-9
     )
     assert judged["answer"].tolist() == [v.answer for v in judge.compare_many(votes)]
-    with pytest.raises(DataError, match="response_b"):
-        judge.compare_frame(frame.drop(columns="response_b"))
+    with pytest.raises(DataError, match=r"lacks response_b \(rename 'reponse_b'\?\)"):
+        judge.compare_frame(frame.rename(columns={"response_b": "reponse_b"}))
+    pairs = frame.rename(columns={"response_a": "chosen", "response_b": "rejected"})
+    with pytest.raises(DataError, match="lacks response_a, response_b"):  # which of them would be A?
+        judge.compare_frame(pairs)
+    numbers = judge.compare_frame(pd.DataFrame({"prompt": ["question ?"], "response_a": [7], "response_b": [8.0]}))
+    assert numbers["winner_model_a"].tolist() == [judge.compare("question ?", "7", "8").model_a]
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"good", ["good", None], {"good"}])
+def test_what_is_no_text_is_named(wrong: Any, small_run: TrainingResult) -> None:
+    judge = load_judge(small_run.folder.path)
+    for place, name in enumerate(("prompt", "a", "b")):
+        texts: list[Any] = ["question ?", "good", "bad"]
+        texts[place] = wrong
+        with pytest.raises(TypeError, match=f"^{name} is .*: it is a text, or a list of texts, one a turn"):
+            judge.compare(*texts)
 
 
 def test_a_judge_reads_no_more_than_it_was_trained_to(small_run: TrainingResult) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiebreak.comparison import Comparison
-from tiebreak.data.layout import KNOWN, Votes, recognise
+from tiebreak.data.layout import ANSWERS, KNOWN, PAIR, Votes, recognise
 from tiebreak.data.problem import Problem, Severity
 from tiebreak.data.table import Row, Table
 from tiebreak.data.validate import check_table
@@ -78,6 +78,8 @@ def load_comparisons(
 def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Comparison, ...]:
     """The comparisons in a data frame, which has the columns of a file; null, NaN and NA are empty cells.
 
+    Numbers in the place of texts, which pandas makes of a CSV file's `7`, are taken as their texts.
+
     Raises:
         DataError: the columns are not those of a `Layout`, or rows have problems; they are named by their position,
             as in `frame.iloc`.
@@ -94,7 +96,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
 
 def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
     columns = [column for column in frame.columns if column in KNOWN]
-    cells = (_cells(frame[column]) for column in columns)
+    cells = (_texts(frame[column]) if column in (*ANSWERS, *PAIR) else _cells(frame[column]) for column in columns)
     for position, row in enumerate(zip(*cells, strict=True)):
         yield Row(position, dict(zip(columns, row, strict=True)))
 
@@ -103,6 +105,12 @@ def _cells(series: pd.Series[Any]) -> list[object]:
     """The values as plain Python objects: null as None, arrays (lists in Parquet, read by pandas) as lists."""
     values = (value.tolist() if hasattr(value, "tolist") else value for value in series.tolist())
     return [None if missing else value for value, missing in zip(values, series.isna(), strict=True)]
+
+
+def _texts(series: pd.Series[Any]) -> list[object]:
+    """The values, numbers as their texts: whole floats, as a column of numbers with a gap has them, without `.0`."""
+    values = (int(cell) if isinstance(cell, float) and cell.is_integer() else cell for cell in _cells(series))
+    return [str(cell) if isinstance(cell, int | float) else cell for cell in values]
 
 
 def _refuse(name: str, problems: Sequence[Problem], rows: int, problem_rows: ProblemRows | None) -> None:

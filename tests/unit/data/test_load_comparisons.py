@@ -109,6 +109,21 @@ def test_a_frame_gives_what_its_file_gives(tmp_path: Path) -> None:
     assert from_frame(pd.DataFrame(rows, index=[9, 9, 4]), votes="required") == expected
 
 
+@pytest.mark.parametrize("answers", [("7", "8"), ("7", ""), ("7.5", "8.25"), ("True", "False")])
+def test_a_frame_takes_the_numbers_that_pandas_makes_of_a_file(answers: tuple[str, str], tmp_path: Path) -> None:
+    rows = [lmsys_row(id=str(i), prompt="How many?", response_a=a, response_b="9") for i, a in enumerate(answers)]
+    path = write_csv(tmp_path / "v.csv", rows)
+    frame = pd.read_csv(path)
+    assert frame["response_a"].dtype != object
+    if "" in answers:
+        with pytest.raises(DataError, match="row 1, id 1, response_a: is empty"):
+            from_frame(frame)
+        frame, kept = frame[:1], load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
+        assert from_frame(frame) == kept
+    else:
+        assert from_frame(frame) == load_comparisons(path, votes="required")
+
+
 def test_a_frame_of_texts_lists_and_arrays_without_votes() -> None:
     frame = pd.DataFrame(
         {
