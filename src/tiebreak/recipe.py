@@ -140,8 +140,8 @@ class DataSection(_Section):
     validation_share: Share | None = None
     """Validate on this share of `train`. Without either, one row in ten, at most 1,000."""
     problem_rows: Literal["refuse", "skip", "keep"] = "refuse"
-    """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` those
-    whose only trouble is an empty answer."""
+    """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` empty
+    texts and repeated ids as they are (unreadable rows are refused even so)."""
     seed: int = 42
     """Decides the split."""
 

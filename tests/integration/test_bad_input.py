@@ -421,6 +421,33 @@ def test_a_file_with_semicolons_is_recognised(tmp_path: Path) -> None:
     assert "separated by ';'. Save it with commas" in shown.stderr
 
 
+def test_what_was_left_to_the_program_is_said(
+    small_run: TrainingResult, votes: tuple[Path, Path], tmp_path: Path, run_here: Command
+) -> None:
+    status, out, _ = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out")
+    assert status == 0
+    assert out.endswith("out: 30 rows, as CSV.\n")
+    assert len(pd.read_csv(tmp_path / "out")) == 30
+    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out.xlsx")
+    assert status == 1
+    assert "not as .xlsx" in said
+    status, _, said = run_here("judge", small_run.folder, "--prompt", " ", "--a", "", "--b", "bad")
+    assert status == 0
+    assert "Prompt is empty: it is judged as an empty text." in said
+    assert "Answer A is empty" in said
+    assert "Answer B" not in said
+
+
+def test_a_refused_file_names_the_option_of_the_verb(
+    small_run: TrainingResult, tmp_path: Path, run_here: Command
+) -> None:
+    path = write_rows(tmp_path / "votes.csv", GOOD, BAD_ROWS["multiple winners"][0])
+    _, _, said = run_here("evaluate", small_run.folder, path)
+    assert "give --problem-rows skip to leave such rows out" in said
+    _, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
+    assert said.rstrip().endswith("Mend the file.")
+
+
 def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
     small_run: TrainingResult, votes: tuple[Path, Path], run_here: Command
 ) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from tests.integration.conftest import small_votes, tiebreak
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
+from tiebreak.comparison import A_WINS, B_WINS
 from tiebreak.data import load_comparisons
 from tiebreak.data.write import write_comparisons
 from tiebreak.errors import ModelError
@@ -74,7 +75,7 @@ def test_swapping_the_data_swaps_the_metrics_classes(small_run: TrainingResult, 
     plain = preference_metrics(probabilities(judge, comparisons, swap="average"), [c.vote for c in comparisons])
     mirrored = preference_metrics(probabilities(judge, swapped, swap="average"), [c.vote for c in swapped])
     for here, there in (("a", "b"), ("b", "a")):
-        for measure in ("loss", "recall"):
+        for measure in ("loss", "accuracy"):
             assert plain[f"{measure}_model_{here}"] == pytest.approx(mirrored[f"{measure}_model_{there}"], abs=1e-6)
     assert plain["loss"] == pytest.approx(mirrored["loss"], abs=1e-6)
     assert plain["loss_model_a"] != pytest.approx(plain["loss_model_b"], abs=1e-3)
@@ -225,6 +226,43 @@ def test_the_command_line_from_votes_to_submission(tiny_base: Path, votes: tuple
     judged = tiebreak("judge", run, "--prompt", "question 1 2 0 ?", "--a", "good answer", "--b", "bad answer")
     assert judged.returncode == 0, judged.stderr
     assert judged.stdout.splitlines()[-1] == "Answer: Model a"
+
+
+def test_the_chosen_answer_is_a_in_what_predict_writes(
+    small_run: TrainingResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from typer.testing import CliRunner
+
+    from tiebreak.cli import app
+
+    votes = [c for c in small_votes(60) if c.vote == A_WINS]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"id": i, "prompt": c.prompt[0], "chosen": c.answer_a[0], "rejected": c.answer_b[0]}) + "\n"
+            for i, c in enumerate(votes)
+        )
+    )
+    judged = [c.vote for c in load_comparisons(path, votes="optional")]
+    assert 0 < judged.count(A_WINS) < len(votes)
+    run = str(small_run.folder)
+    out = str(tmp_path / "out.parquet")
+    said = CliRunner().invoke(app, ["predict", run, str(path), "-o", out, "--swap", "average"])
+    assert "Model a is the chosen answer in every row" in said.stderr
+    frame = pd.read_parquet(out)
+    assert frame["id"].tolist() == list(range(len(votes)))  # numbers, as in the input
+    wanted = probabilities(load_judge(run), votes, swap="average")
+    np.testing.assert_allclose(frame[["winner_model_a", "winner_model_b", "winner_tie"]], wanted, atol=1e-6)
+
+    said = CliRunner().invoke(app, ["evaluate", run, str(path), "--json"])
+    assert f"A in {judged.count(A_WINS)}, B in {judged.count(B_WINS)}." in said.stderr
+    assert {"accuracy", "accuracy_model_a", "loss_model_b"} <= json.loads(said.stdout).keys()
+
+    row = next(i for i, vote in enumerate(judged) if vote == B_WINS)
+    path.write_text(path.read_text().splitlines()[row])
+    said = CliRunner().invoke(app, ["judge", run, "--file", str(path), "--json", "--swap", "average"])
+    assert "Model a is the chosen answer, model b the rejected one." in said.stderr
+    assert json.loads(said.stdout)["model_a"] == pytest.approx(wanted[row][0], abs=1e-6)
 
 
 def test_votes_can_be_split_off_the_training_file(small_recipe: Any, votes: tuple[Path, Path], tmp_path: Path) -> None:

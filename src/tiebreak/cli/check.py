@@ -94,7 +94,7 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
     if unusable:
         results.print(
             f"\n{unusable:,} of {counted(summary.rows, 'row')} cannot be used as they are. Mend them, or train with "
-            "data.problem_rows=skip to leave them out, or =keep to take empty answers as empty texts."
+            "data.problem_rows=skip to leave them out, or =keep to keep empty texts and repeated ids as they are."
         )
     elif file.layout == "unlabelled":
         results.print(f"\n{counted(summary.rows, 'row')}: all can be judged. There are no votes to learn from.")

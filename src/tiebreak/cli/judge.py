@@ -10,7 +10,7 @@ import typer
 
 from tiebreak.cli.console import print_json, results, tell
 from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, look_at_run, read_aloud
-from tiebreak.comparison import Comparison, Outcome
+from tiebreak.comparison import B_WINS, Comparison, Outcome
 from tiebreak.errors import DataError
 from tiebreak.judge import Verdict
 
@@ -53,16 +53,23 @@ def command(
 
 
 def _asked(name: str, given: str | None) -> str:
-    return str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
+    text = str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
+    if not text.strip():
+        tell(f"{name} is empty: it is judged as an empty text.")
+    return text
 
 
 def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
     if any(text is not None for text in given):
         raise DataError(f"Give --file {file} or --prompt, --a and --b, not both.")
-    comparisons = read_aloud(file, votes="optional", problem_rows="keep")
-    if len(comparisons) != 1:
-        raise DataError(f"{file} holds {len(comparisons):,} comparisons, judge takes one: use tiebreak predict.")
-    return comparisons[0]
+    read = read_aloud(file, votes="optional", problem_rows="keep", setting=None)
+    if len(read.comparisons) != 1:
+        raise DataError(f"{file} holds {len(read.comparisons):,} comparisons, judge takes one: use tiebreak predict.")
+    [comparison] = read.comparisons
+    if read.layout == "chosen-rejected":
+        tell("Model a is the chosen answer, model b the rejected one.")
+        return comparison.swap() if comparison.vote == B_WINS else comparison
+    return comparison
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -16,6 +16,7 @@ from tiebreak.errors import RunError
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
+    from tiebreak.data import VoteFile
     from tiebreak.judge import Judge, Swap, Verdict
 
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder, as runs/demo.")]
@@ -28,7 +29,10 @@ BaseModelOption = Annotated[
 ]
 ProblemRows = Annotated[
     Literal["refuse", "skip", "keep"],
-    typer.Option(help="Rows that cannot be used: refuse the file, skip them, or keep those with an empty answer."),
+    typer.Option(
+        help="Rows that cannot be used as they are: refuse the file, skip them, or keep empty texts and repeated ids "
+        "as they are (unreadable rows are refused even so)."
+    ),
 ]
 
 
@@ -49,12 +53,12 @@ def load_judge_aloud(run: Path, base_model: str | None = None) -> Judge:
 
 
 def read_aloud(
-    data: Path, *, votes: Literal["required", "optional"], problem_rows: ProblemRows
-) -> Sequence[Comparison]:
-    """Read comparisons; what is dropped or repaired is told."""
-    from tiebreak.data import load_comparisons
+    data: Path, *, votes: Literal["required", "optional"], problem_rows: ProblemRows, setting: str | None
+) -> VoteFile:
+    """Read comparisons; what is dropped or repaired is told. `setting`: what to write before other `problem_rows`."""
+    from tiebreak.data import load_votes
 
-    return load_comparisons(data, votes=votes, problem_rows=problem_rows, on_note=tell)
+    return load_votes(data, votes=votes, problem_rows=problem_rows, setting=setting, on_note=tell)
 
 
 def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swap) -> list[Verdict]:

@@ -8,7 +8,7 @@ in a file is found, with the line it is on, and no row is left out in silence.
 
 from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.layout import Layout, Votes
-from tiebreak.data.load import ProblemRows, from_frame, load_comparisons
+from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.problem import Kind, Problem, Severity
 from tiebreak.data.read import Format
 from tiebreak.data.split import split_by_prompt
@@ -32,6 +32,7 @@ __all__ = [
     "arithmetic_comparisons",
     "from_frame",
     "load_comparisons",
+    "load_votes",
     "read_votes",
     "split_by_prompt",
     "summarise",

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiebreak.comparison import Comparison
@@ -25,7 +26,7 @@ ProblemRows = Literal["refuse", "skip", "keep"]
 
 - `refuse`: nothing is loaded until every row is right.
 - `skip`: unreadable rows, rows with an empty text and rows that repeat an id are left out.
-- `keep`: empty texts stay empty and repeated ids repeat; unreadable rows are refused.
+- `keep`: empty texts and repeated ids stay as they are; unreadable rows are refused.
 
 Notes never stand in the way.
 """
@@ -45,12 +46,25 @@ def load_comparisons(
     problem_rows: ProblemRows = "refuse",
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[Comparison, ...]:
-    """The comparisons of a file, in its order.
+    """The comparisons of a file, in its order: those of `load_votes`, which see."""
+    return load_votes(path, votes=votes, problem_rows=problem_rows, on_note=on_note).comparisons
+
+
+def load_votes(
+    path: str | os.PathLike[str],
+    *,
+    votes: Votes,
+    problem_rows: ProblemRows = "refuse",
+    setting: str | None = "data.problem_rows=",
+    on_note: Callable[[str], None] | None = None,
+) -> VoteFile:
+    """A file of votes with the comparisons to work with, in its order.
 
     Args:
         path: see `read_votes`.
         votes: see `read_votes`.
         problem_rows: see `ProblemRows`.
+        setting: what people write in front of another value of `problem_rows`; None where they cannot.
         on_note: told, in one line, how many rows were left out or repaired and why, if any were. Without it the line
             becomes a Python warning: no row is left out in silence.
 
@@ -58,10 +72,10 @@ def load_comparisons(
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or none is left.
     """
     file = read_votes(path, votes=votes)
-    _refuse(str(path), file.problems, file.rows, problem_rows)
+    _refuse(str(path), file.problems, file.rows, problem_rows, setting)
     bad = {problem.line for problem in file.problems if problem.severity != "note"}
     dropped = bad if problem_rows == "skip" else set()
-    kept = tuple(c for c, line in zip(file.comparisons, file.lines, strict=True) if line not in dropped)
+    kept = [(c, line) for c, line in zip(file.comparisons, file.lines, strict=True) if line not in dropped]
     if not kept:
         raise DataError(
             f"{path}: {counted(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` shows them."
@@ -72,7 +86,8 @@ def load_comparisons(
             warnings.warn(note, stacklevel=2)
         else:
             on_note(note)
-    return kept
+    comparisons, lines = zip(*kept, strict=True)
+    return replace(file, comparisons=comparisons, lines=lines)
 
 
 def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Comparison, ...]:
@@ -90,7 +105,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
             raise DataError(f"the data frame has {columns.count(column)} columns named {column!r}: rename all but one.")
     layout = recognise("the data frame", columns, votes)
     checked = check_table(Table(columns, _frame_rows(frame), "row"), layout, votes)
-    _refuse("the data frame", checked.problems, checked.rows, None)
+    _refuse("the data frame", checked.problems, checked.rows, None, None)
     return checked.comparisons
 
 
@@ -113,7 +128,9 @@ def _texts(series: pd.Series[Any]) -> list[object]:
     return [str(cell) if isinstance(cell, int | float) else cell for cell in values]
 
 
-def _refuse(name: str, problems: Sequence[Problem], rows: int, problem_rows: ProblemRows | None) -> None:
+def _refuse(
+    name: str, problems: Sequence[Problem], rows: int, problem_rows: ProblemRows | None, setting: str | None
+) -> None:
     """Raises the `DataError` that lists the first rows with problems, unless there are none that matter.
 
     Without `problem_rows` every row has to be right, and the remedies are those of a data frame.
@@ -128,12 +145,11 @@ def _refuse(name: str, problems: Sequence[Problem], rows: int, problem_rows: Pro
     remedies = "Mend or drop these rows (counted from 0, as in iloc)."
     if problem_rows is not None:
         unreadable = len({problem.line for problem in stoppers if problem.severity == "unreadable"})
-        remedies = (
-            f"`tiebreak check {name}` shows all of them. Mend the file, or set data.problem_rows=skip to leave such "
-            "rows out"
-        )
-        if problem_rows == "refuse":
-            remedies += ", or data.problem_rows=keep to keep empty texts and repeated ids as they are"
+        remedies = f"`tiebreak check {name}` shows all of them. Mend the file"
+        if setting is not None:
+            remedies += f", or give {setting}skip to leave such rows out"
+        if setting is not None and problem_rows == "refuse":
+            remedies += f", or {setting}keep to keep empty texts and repeated ids as they are"
             remedies += f" ({counted(unreadable, 'unreadable row')} would stay refused)" if unreadable else ""
         remedies += "."
     total = f"{len(places):,} of {counted(rows, 'row')} cannot be used as they are"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tiebreak.comparison import A_WINS, TIE, Comparison
-from tiebreak.data import from_frame, load_comparisons
+from tiebreak.data import from_frame, load_comparisons, load_votes
 from tiebreak.errors import DataError
 
 from .votefiles import LMSYS, lmsys_row, write_csv
@@ -38,7 +39,7 @@ def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None
         "  line 4, id 3, prompt: is not a JSON list of turns: Unterminated string starting at at character 2",
         "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
         "  line 5, id 1, id: was used before, on line 2",
-        f"`tiebreak check {path}` shows all of them. Mend the file, or set data.problem_rows=skip to leave such rows "
+        f"`tiebreak check {path}` shows all of them. Mend the file, or give data.problem_rows=skip to leave such rows "
         "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would stay "
         "refused).",
     ]
@@ -85,6 +86,27 @@ def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
     assert notes == [
         f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
     ]
+
+
+def test_the_remedy_is_one_that_can_be_taken(path: Path) -> None:
+    for setting, remedy in (("--problem-rows ", "give --problem-rows skip"), (None, None)):
+        with pytest.raises(DataError) as caught:
+            load_votes(path, votes="required", setting=setting)
+        last = str(caught.value).splitlines()[-1]
+        assert "data.problem_rows" not in last
+        assert remedy in last if remedy else last.endswith("Mend the file.")
+
+
+@pytest.mark.parametrize(
+    ("ids", "integers"), [([5, 7], True), ([5, None], True), (["5", "7"], False), ([5, True], False), ([5, 7.5], False)]
+)
+def test_whole_numbers_as_ids_are_known_from_texts(ids: list[object], integers: bool, tmp_path: Path) -> None:
+    row = {"prompt": "p", "response_a": "a", "response_b": "b"}
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in ids))
+    assert load_votes(path, votes="optional", on_note=lambda _: None).integer_ids == integers
+    path.write_text(json.dumps(row) + "\n")
+    assert load_votes(path, votes="optional").integer_ids
 
 
 def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
