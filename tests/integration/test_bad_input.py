@@ -200,6 +200,41 @@ def test_a_wrong_setting_is_told_before_anything_is_trained(
     assert not (tmp_path / "run").exists()  # so that the mended command is not refused
 
 
+WITHOUT_TORCH = """
+import sys
+from tiebreak import cli
+try:
+    cli.main()
+finally:
+    print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.train=no.csv", "no.csv does not exist"),
+        ("data.validation=votes.txt", "says no known format"),
+        ("model.start_from=.", "holds no trained model"),
+        ("output=taken", "taken already holds a run"),
+        ("training.batch_size=0", "The override training.batch_size=0"),
+    ],
+)
+def test_what_can_be_seen_at_once_is_told_before_torch_is_loaded(override: str, message: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "votes.csv", GOOD)
+    (tmp_path / "votes.txt").touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "recipe.yaml").touch()
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "train", "demo", "data.train=votes.csv", "output=new", override],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert message in ran.stderr
+    assert ran.stdout == "False\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_that_is_no_model_says_so(
     votes: tuple[Path, Path], tmp_path: Path, run_here: Command, tiny_base: Path
 ) -> None:

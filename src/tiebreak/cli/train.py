@@ -13,6 +13,7 @@ from rich.markup import escape
 from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
+from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -63,6 +64,7 @@ def command(
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
         raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
+    _look_at_what_it_names(settings, resume=resume)
 
     from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
 
@@ -85,6 +87,21 @@ def command(
         f"  {program()} evaluate {result.folder} VOTES\n"
         f"  {program()} predict {result.folder} test.csv -o submission.csv"
     )
+
+
+def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
+    """Refuse what can be refused before torch takes its seconds to load."""
+    from tiebreak.cli.launch import is_first_child
+    from tiebreak.data import check_votes_path
+
+    for path in (settings.data.train, settings.data.validation):
+        if path is not None:
+            check_votes_path(path)
+    if settings.model.start_from is not None:
+        RunFolder(settings.model.start_from).refuse_if_untrained()
+    if settings.output is not None and not resume and is_first_child():  # the others may find the run already begun
+        with RunFolder(settings.output).taken(resume=False):
+            pass
 
 
 def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
