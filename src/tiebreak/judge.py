@@ -12,6 +12,7 @@ import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Comparison, Outcome
 from tiebreak.errors import ModelError
+from tiebreak.quiet import quiet_loading
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
@@ -182,14 +183,15 @@ def load_judge(
 
     card = read_card(folder.model)
     place = _device(device)
-    base = load_base(
-        base_model or card.base_model,
-        revision=card.revision,
-        precision=card.precision,
-        compute_dtype=card.compute_dtype,
-        device=place,
-    )
-    model = load_trained(base, folder.model)
+    with quiet_loading():
+        base = load_base(
+            base_model or card.base_model,
+            revision=card.revision,
+            precision=card.precision,
+            compute_dtype=card.compute_dtype,
+            device=place,
+        )
+        model = load_trained(base, folder.model)
     encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
     budget = TokenBudget(max(tokens_per_pass or card.tokens_per_pass, card.max_length), tell)
     return Judge(model, encoder, resolve_compute_dtype(card.compute_dtype, card.precision, place), budget)

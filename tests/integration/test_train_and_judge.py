@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,24 @@ def test_a_verdict_depends_on_nothing_but_its_comparison(small_run: TrainingResu
     np.testing.assert_allclose((verdict.model_a, verdict.model_b, verdict.tie), probabilities(cramped, [alone])[0])
     assert verdict.model_a + verdict.model_b + verdict.tie == pytest.approx(1)
     assert verdict.answer == "model_a"
+
+
+AS_A_LIBRARY = """
+import logging, sys
+from tiebreak import load_judge
+judge = load_judge(sys.argv[1])
+from transformers.utils import logging as of_transformers
+print(of_transformers.get_verbosity() == logging.WARNING, logging.getLogger("bitsandbytes").level)
+"""
+
+
+def test_a_judge_is_loaded_without_a_word_of_missing_weights(small_run: TrainingResult) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", AS_A_LIBRARY, str(small_run.folder)], capture_output=True, text=True, check=True
+    )
+    for noise in ("MISSING", "kernels", "FutureWarning"):
+        assert noise not in loaded.stderr
+    assert loaded.stdout == "True 0\n"  # and the libraries speak as before
 
 
 def test_frames_in_and_out(small_run: TrainingResult) -> None:

@@ -33,6 +33,7 @@ from tiebreak.model import (
     resolve_compute_dtype,
     save_trained,
 )
+from tiebreak.quiet import quiet_loading
 from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, TrainingSection, dump_recipe, load_recipe
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
@@ -131,7 +132,8 @@ def _train(
     if resume:
         _refuse_other_data(folder, digest)
 
-    model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    with quiet_loading():
+        model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
     _refuse_longer_than_context(model, recipe.text.max_length)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))
