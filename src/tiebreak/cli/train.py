@@ -14,6 +14,7 @@ from tiebreak.cli.console import print_json, problems, program, quiet_libraries,
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.run import RunFolder
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -70,7 +71,7 @@ def command(
 
     there = gpu_count()
     if gpus is not None and there and gpus > there:
-        raise RecipeError(f"--gpus {gpus}: there are {there} GPUs here.")
+        raise RecipeError(f"--gpus {gpus}: this machine has {counted(there, 'GPU')}.")
     processes = gpus or max(1, there)
     if processes > 1 and not is_child():
         sys.exit(launch(processes))

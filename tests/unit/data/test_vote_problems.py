@@ -234,7 +234,7 @@ def unusable(tmp_path: Path, name: str, content: bytes | None) -> str:
         ("v.csv", b"prompt,prompt,response_a\n", "has 2 columns named 'prompt'"),
         ("v.parquet", b"PAR1 and then nothing", "cannot be read as Parquet"),
         ("v.csv.gz", b"not packed", "cannot be read: Not a gzipped file"),
-        ("v.csv.gz", gzip.compress(b"prompt,response_a,response_b,winner\n" * 99)[:-9], "cannot be read: "),
+        ("v.csv.gz", gzip.compress(b"prompt,response_a,response_b,winner\n" * 99, mtime=0)[:-9], "cannot be read: "),
     ],
 )
 def test_unusable_files_are_refused_at_once(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
