@@ -49,7 +49,7 @@ def clear_write_errors(path: Path) -> Iterator[None]:
 
 
 def _locked(file: IO[str]) -> bool:
-    """Lock an open file for this process alone; False if another has. Where there are none, it is ours."""
+    """Lock an open file for this process alone; False if another has. Where files have no locks, it is ours."""
     try:
         import fcntl
     except ImportError:  # not a Unix

@@ -20,7 +20,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.integration.conftest import small_overrides, tiebreak
-from tiebreak import cli, load_judge
+from tiebreak import cli, load_judge, load_recipe
+from tiebreak.recipe import dump_recipe
+from tiebreak.run import RunFolder
 from tiebreak.training import TrainingResult
 
 COLUMNS = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]
@@ -233,6 +235,19 @@ def test_what_can_be_seen_at_once_is_told_before_torch_is_loaded(override: str, 
     assert message in ran.stderr
     assert ran.stdout == "False\n"
     assert not (tmp_path / "new").exists()
+
+
+def test_a_finished_run_needs_its_votes_no_more(tiny_base: Path, tmp_path: Path, run_here: Command) -> None:
+    overrides = small_overrides(tiny_base, (tmp_path / "gone.csv", tmp_path / "gone.csv"), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(dump_recipe(load_recipe("demo", overrides)))
+    status, _, said = run_here("train", "demo", *overrides, "--resume")
+    assert status == 1
+    assert "gone.csv does not exist" in said
+    folder.metrics.write_text('{"loss": 0.5, "accuracy": 0.75}')
+    shown = tiebreak("train", "demo", *overrides, "--resume", "--json")
+    assert "finished already: nothing to do" in shown.stderr
+    assert json.loads(shown.stdout)["metrics"] == {"loss": 0.5, "accuracy": 0.75}
 
 
 def test_a_folder_that_is_no_model_says_so(

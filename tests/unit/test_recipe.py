@@ -165,6 +165,14 @@ def test_a_key_given_twice_is_refused_by_its_lines(tmp_path: Path) -> None:
         load_recipe(mine)
 
 
+def test_dates_in_a_file_are_texts_and_exponents_numbers(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("data: {train: 2024-01-01}\ntraining: {trainer_arguments: {adam_epsilon: 1e-9, adam_beta1: .9}}\n")
+    recipe = load_recipe(mine)
+    assert recipe.data.train == Path.cwd() / "2024-01-01"
+    assert recipe.training.trainer_arguments == {"adam_epsilon": 1e-9, "adam_beta1": 0.9}
+
+
 def test_what_is_no_recipe_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text("id,prompt\n")
     with pytest.raises(RecipeError, match=r"votes\.csv is no recipe.*tiebreak train RECIPE data\.train=.*votes\.csv"):

@@ -95,6 +95,8 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
     from tiebreak.cli.launch import is_first_child
     from tiebreak.data import check_votes_path
 
+    if resume and settings.output is not None and RunFolder(settings.output).is_finished:
+        return  # nothing will be read
     for path in (settings.data.train, settings.data.validation):
         if path is not None:
             check_votes_path(path)
