@@ -218,7 +218,9 @@ def training(run: Run) -> None:
             model.zero_grad()
         checkpoint_layers(model, True)
         for budget in budgets[:2]:
-            run.measure(f"train-{precision}-checkpointed-{budget}", lambda s, b=budget: packed_step(model, s, b), rows=32)  # type: ignore[misc]
+            run.measure(
+                f"train-{precision}-checkpointed-{budget}", lambda s, b=budget: packed_step(model, s, b), rows=32
+            )  # type: ignore[misc]
             model.zero_grad()
         checkpoint_layers(model, False)
         if run.given.profile and DEVICE.type == "cuda":
@@ -270,8 +272,10 @@ def scoring(run: Run) -> None:
                 lambda s, b=budget: predict_logits(model, s, compute_dtype=DTYPE, budget=TokenBudget(b)),  # type: ignore[misc]
             )
         if run.given.profile and DEVICE.type == "cuda":
-            work = lambda: predict_logits(  # noqa: E731
-                model, run.sequences[:44], compute_dtype=DTYPE, budget=TokenBudget(16384)
+            work = (
+                lambda: predict_logits(  # noqa: E731
+                    model, run.sequences[:44], compute_dtype=DTYPE, budget=TokenBudget(16384)
+                )
             )
             run.keep(f"profile-score-{precision}", profiled(work))
         del model

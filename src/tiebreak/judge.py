@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Comparison, Outcome
-from tiebreak.errors import ModelError, RunError
+from tiebreak.errors import ModelError
+from tiebreak.quiet import quiet_loading
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
@@ -68,9 +70,11 @@ class Judge:
             swap: judge as given, or both orders.
 
         Raises:
+            TypeError: one of them is neither a text nor a list of texts.
             ValueError: prompt and answers differ in their number of turns.
         """
-        return self.compare_many([Comparison(_turns(prompt), _turns(a), _turns(b))], swap=swap)[0]
+        comparison = Comparison(_turns("prompt", prompt), _turns("a", a), _turns("b", b))
+        return self.compare_many([comparison], swap=swap)[0]
 
     def compare_many(
         self,
@@ -124,7 +128,8 @@ class Judge:
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
 
-        Cells hold a text, or a JSON list of turns. Columns beyond these are not looked at.
+        Cells hold a text (or a number, which is taken as its text), or a JSON list of turns. Columns beyond these are
+        not looked at.
 
         Returns:
             A new frame on the same index: `winner_model_a`, `winner_model_b`, `winner_tie` (probabilities), `answer`.
@@ -135,8 +140,10 @@ class Judge:
         import pandas as pd
 
         from tiebreak.data import from_frame
+        from tiebreak.data.layout import PAIR, WINNERS
 
-        verdicts = self.compare_many(from_frame(frame[_text_columns(frame)]), swap=swap)
+        unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
+        verdicts = self.compare_many(from_frame(frame[[c for c in frame.columns if c not in unread]]), swap=swap)
         return pd.DataFrame(
             {
                 "winner_model_a": [v.model_a for v in verdicts],
@@ -170,8 +177,7 @@ def load_judge(
         ModelError: the base model cannot be had, or the device is not there.
     """
     folder = RunFolder(run)
-    if not folder.path.is_dir():
-        raise RunError(f"There is no run folder {folder}. `tiebreak train` and `tiebreak demo` make one.")
+    folder.refuse_if_untrained()
     from tiebreak.model import (
         TokenBudget,
         fuse,
@@ -185,14 +191,15 @@ def load_judge(
 
     card = read_card(folder.model)
     place = _device(device)
-    base = load_base(
-        base_model or card.base_model,
-        revision=card.revision,
-        precision=card.precision,
-        compute_dtype=card.compute_dtype,
-        device=place,
-    )
-    model = load_trained(base, folder.model)
+    with quiet_loading():
+        base = load_base(
+            base_model or card.base_model,
+            revision=card.revision,
+            precision=card.precision,
+            compute_dtype=card.compute_dtype,
+            device=place,
+        )
+        model = load_trained(base, folder.model)
     compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
     fuse(model, compute_dtype)
     encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
@@ -215,12 +222,11 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _turns(text: Turns) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
-
-
-def _text_columns(frame: pd.DataFrame) -> list[str]:
-    return [c for c in frame.columns if c in ("id", "prompt", "response_a", "response_b")]
+def _turns(name: str, text: Turns) -> tuple[str, ...]:
+    turns = (text,) if isinstance(text, str) else text
+    if not isinstance(turns, Sequence) or not all(isinstance(turn, str) for turn in turns):
+        raise TypeError(f"{name} is {reprlib.repr(text)}: it is a text, or a list of texts, one a turn")
+    return tuple(turns)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,12 +10,15 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from tiebreak.errors import RecipeError
+from tiebreak.wording import counted
+from tiebreak.yamltext import read_yaml, write_yaml
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -25,6 +28,11 @@ def _whole(steps: float) -> float:
     if steps >= 1 and steps != int(steps):
         raise ValueError("should be a whole number of steps, or below 1 a share of all steps")
     return steps
+
+
+def _named(names: Any) -> Any:
+    """One logger's name stands for a list of it."""
+    return [names] if isinstance(names, str) else names
 
 
 def _located(name: str) -> str:
@@ -97,8 +105,17 @@ class LoraSection(_Section):
     """Which biases are trained too."""
     use_rslora: bool = False
     """Scale by alpha / sqrt(r) instead."""
-    layers_to_transform: Annotated[list[int], Field(min_length=1)] | None = None
-    """Adapt only these decoder layers, counted from 0."""
+    layers_to_transform: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Adapt only these decoder layers, counted from 0. Their `target_modules` have to be named."""
+
+    @model_validator(mode="after")
+    def _layers_of_named_modules(self) -> LoraSection:
+        if self.layers_to_transform is not None and self.target_modules == "all-linear":
+            raise ValueError(
+                "layers_to_transform goes with named layers only, not with all-linear: name them, as "
+                "lora.target_modules=[q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]"
+            )
+        return self
 
 
 class TextSection(_Section):
@@ -124,8 +141,8 @@ class DataSection(_Section):
     validation_share: Share | None = None
     """Validate on this share of `train`. Without either, one row in ten, at most 1,000."""
     problem_rows: Literal["refuse", "skip", "keep"] = "refuse"
-    """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` those
-    whose only trouble is an empty answer."""
+    """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` empty
+    texts and repeated ids as they are (unreadable rows are refused even so)."""
     seed: int = 42
     """Decides the split."""
 
@@ -179,7 +196,7 @@ class TrainingSection(_Section):
     """`loss` (log loss) or `accuracy`, on the validation rows."""
     early_stopping_patience: Positive | None = None
     """Stop after so many validations without a better `metric_for_best_model`."""
-    report_to: list[str] = ["tensorboard"]
+    report_to: Annotated[list[str], BeforeValidator(_named)] = ["tensorboard"]
     """Loggers of transformers: tensorboard, wandb, mlflow, comet_ml, ..."""
     seed: Annotated[int, Field(ge=0)] = 42
     """Decides the fresh weights, the order of the rows and the dropout."""
@@ -209,6 +226,21 @@ class Recipe(_Section):
         return self
 
 
+_OTHER_NAMES: Final = {
+    "lr": "training.learning_rate",
+    "epochs": "training.num_train_epochs",
+    "num_epochs": "training.num_train_epochs",
+    "per_device_train_batch_size": "training.batch_size",
+    "fp16": "model.compute_dtype",
+    "bf16": "model.compute_dtype",
+    "load_in_4bit": "model.precision",
+    "load_in_8bit": "model.precision",
+    "model_name_or_path": "model.name",
+    "output_dir": "output",
+}
+"""What people call some keys, from elsewhere."""
+
+
 def shipped_recipes() -> dict[str, Path]:
     """Name -> file of the recipes that come with Tiebreak."""
     here = Path(__file__).parent / "recipes"  # in an installed package
@@ -219,22 +251,18 @@ def shipped_recipes() -> dict[str, Path]:
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, put `key.key=value` overrides on top, and check every key and value.
 
-    `path` may also be the bare name of a shipped recipe. Values of overrides are read as YAML.
+    `path` may also be the bare name of a shipped recipe. Values of overrides are read as YAML, but those of keys that
+    hold a text or a path are taken as they are.
 
     Raises:
         RecipeError: no such file, not YAML, an unknown key, an impossible value; all of them at once.
     """
-    file = Path(path)
-    if not file.is_file():
-        shipped = shipped_recipes()
-        # `recipes/seed.yaml` is found from any folder, as is plain `seed`.
-        if file.stem not in shipped or str(file.parent) not in (".", "recipes"):
-            raise RecipeError(f"There is no recipe {file}.{_nearest(file.stem, shipped, 'Tiebreak comes with')}")
-        file = shipped[file.stem]
+    file = _recipe_file(Path(path))
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file} cannot be read as YAML: {error}") from error
+    values = read_yaml(text, str(file))
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -244,7 +272,27 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if file.name == "recipe.yaml" and (file.parent / "environment.json").exists():
         values["output"] = str(file.parent)  # a run's own recipe: the run is where it lies, even if it was moved
     values.setdefault("output", f"runs/{file.stem}")
-    return _checked(values, source=str(file))
+    return _checked(values, str(file), overrides)
+
+
+def _recipe_file(path: Path) -> Path:
+    """The file that is meant: by its path, or by the name of a shipped recipe."""
+    shipped = shipped_recipes()
+    if not path.is_file():
+        # `recipes/seed.yaml` is found from any folder, as is plain `seed`.
+        if path.stem in shipped and str(path.parent) in (".", "recipes"):
+            return shipped[path.stem]
+        if (path / "recipe.yaml").is_file():
+            raise RecipeError(
+                f"{path} is a run's folder, not a recipe. Go on with the run: tiebreak train {path / 'recipe.yaml'} "
+                "--resume."
+            )
+        if path.is_dir():
+            raise RecipeError(f"{path} is a folder, not a recipe (a YAML file). A model's goes into model.name={path}.")
+        raise RecipeError(f"There is no recipe {path}.{_nearest(path.stem, shipped, 'Tiebreak comes with')}")
+    if path.suffix.lower() in (".csv", ".jsonl", ".parquet", ".gz"):
+        raise RecipeError(f"{path} is no recipe, but looks like votes: tiebreak train RECIPE data.train={path}.")
+    return path
 
 
 def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
@@ -253,35 +301,47 @@ def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
     Raises:
         RecipeError: an unknown key or an impossible value; all of them at once.
     """
-    return _checked(dict(values), source)
+    return _checked(values, source)
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML with every value written out; `load_recipe` reads it back to an equal recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return write_yaml(recipe.model_dump(mode="json"))
 
 
 def recipe_keys() -> dict[str, tuple[Any, str]]:
     """Every dotted key, in order, with its default and what it means."""
-    keys: dict[str, tuple[Any, str]] = {}
+    return {key: (field.default, " ".join((field.description or "").split())) for key, field in _fields().items()}
+
+
+def _fields() -> dict[str, FieldInfo]:
+    fields: dict[str, FieldInfo] = {}
     for name, field in Recipe.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, _Section):
-            inner = {f"{name}.{key}": inner for key, inner in section.model_fields.items()}
+            fields |= {f"{name}.{key}": inner for key, inner in section.model_fields.items()}
         else:
-            inner = {name: field}
-        keys |= {key: (one.default, " ".join((one.description or "").split())) for key, one in inner.items()}
-    return keys
+            fields[name] = field
+    return fields
+
+
+def _holds_text(key: str) -> bool:
+    """Whether a key's value is a text or a path, whatever the text looks like."""
+    field = _fields().get(key)
+    if field is None:
+        return False
+    is_union = get_origin(field.annotation) in (Union, UnionType)
+    kinds = get_args(field.annotation) if is_union else (field.annotation,)
+    return any(getattr(kind, "__origin__", kind) in (str, Path) for kind in kinds)  # the origin of an Annotated
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not re.fullmatch(r"[a-z_]+(\.[a-zA-Z_]\w*)*", key):
         raise RecipeError(f"{override!r} is no override: write key=value, for instance training.learning_rate=1e-4.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"The value of {override!r} is not YAML: {error}") from error
+    quoted = text[:1] in ("'", '"')
+    as_it_is = _holds_text(key) and not quoted and text not in ("", "null")
+    value = text if as_it_is else read_yaml(text, f"The value of {override!r}")
     *sections, last = key.split(".")
     target = values
     for depth, section in enumerate(sections):
@@ -294,23 +354,32 @@ def _apply(values: dict[str, Any], override: str) -> None:
     target[last] = value
 
 
-def _checked(values: dict[str, Any], source: str) -> Recipe:
+def _checked(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
-        return Recipe.model_validate(_numbers(values))
+        return Recipe.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explained(dict(detail)) for detail in error.errors()]
-        raise RecipeError(
-            "\n".join([f"{source}: {len(lines)} thing(s) to mend.", *(f"  {x}" for x in lines)])
-        ) from None
+        found: dict[str, list[str]] = {}
+        for detail in error.errors():
+            found.setdefault(_blamed(dict(detail), source, overrides), []).append(f"  {_explained(dict(detail))}")
+        lines = []
+        for blamed, explained in found.items():
+            lines += [f"{blamed}: {counted(len(explained), 'thing')} to mend.", *explained]
+        raise RecipeError("\n".join(lines)) from None
 
 
-def _numbers(value: Any) -> Any:
-    """YAML 1.1 takes 1e-4 (without a dot) for a text; people mean the number."""
-    if isinstance(value, dict):
-        return {k: _numbers(v) for k, v in value.items()}
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-        return float(value)
-    return value
+def _blamed(detail: Mapping[str, Any], source: str, overrides: Sequence[str]) -> str:
+    """Where a mistake was made: in an override, or in the recipe, perhaps by what overrides made of it."""
+    wrong = ".".join(str(part) for part in detail["loc"])
+    keys = {override.partition("=")[0]: override for override in overrides}
+    for key, override in keys.items():
+        if wrong == key or wrong.startswith(f"{key}."):
+            return f"The override {override}"
+    inside = [  # two keys that do not go together are told of the section that holds them
+        override
+        for key, override in keys.items()
+        if key.startswith(f"{wrong}." if wrong else "") and re.search(rf"\b{key.rpartition('.')[2]}\b", detail["msg"])
+    ]
+    return f"{source} with {' '.join(inside)}" if inside and detail["type"] == "value_error" else source
 
 
 def _explained(detail: Mapping[str, Any]) -> str:
@@ -333,6 +402,8 @@ def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(names)}
     sections = {candidate.partition(".")[0]: candidate for candidate in names}
     last = name.rpartition(".")[2]
+    if last in _OTHER_NAMES and _OTHER_NAMES[last] in names:
+        return f" Did you mean {_OTHER_NAMES[last]}?"
     close = difflib.get_close_matches(name, [*names, *(sections if "." not in name else ())], n=1, cutoff=0.75)
     if last in by_last:
         close = [by_last[last]]

@@ -8,6 +8,7 @@ runs/NAME/
   model/               adapter and head, tokenizer, tiebreak.json
   predictions.parquet  the validation rows' probabilities
   metrics.json         how good they are
+  .lock                held by the process that trains in it
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tiebreak.errors import RunError
 
@@ -45,6 +46,21 @@ def clear_write_errors(path: Path) -> Iterator[None]:
         if isinstance(error, OSError):
             raise RunError(f"{path} could not be written: {error.strerror or error}.") from error
         raise
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock an open file for this process alone; False if another has. Where files have no locks, it is ours."""
+    try:
+        import fcntl
+    except ImportError:  # not a Unix
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems have no locks
+        return True
+    return True
 
 
 def _free_bytes(path: Path) -> int:
@@ -103,6 +119,7 @@ class RunFolder:
         self.model = self.path / "model"
         self.predictions = self.path / "predictions.parquet"
         self.metrics = self.path / "metrics.json"
+        self.lock = self.path / ".lock"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -117,6 +134,37 @@ class RunFolder:
         """Whether a run came to its end here: the metrics are what a run writes last."""
         return self.metrics.exists()
 
+    @contextmanager
+    def taken(self, *, resume: bool) -> Iterator[None]:
+        """Keep every other process from training in this folder; one that no run was begun in is left as it was.
+
+        The lock is the kernel's and ends with the process, however that ends.
+
+        Raises:
+            RunError: another process trains here, or what `refuse_if_taken` raises.
+        """
+        there = self.path.exists()
+        if there and not self.lock.exists():  # so that nothing is written into a folder that is none of ours
+            self.refuse_if_taken(resume=resume)
+        with clear_write_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self.lock.open("a")
+        with file:
+            if not _locked(file):
+                raise RunError(
+                    f"Another process is training in {self}. Wait for it to end, or start another run: "
+                    "output=runs/NAME."
+                )
+            try:
+                self.refuse_if_taken(resume=resume)
+                yield
+            finally:
+                if not self.holds_a_run:
+                    self.lock.unlink(missing_ok=True)
+                    if not there:
+                        with suppress(OSError):
+                            self.path.rmdir()
+
     def refuse_if_taken(self, *, resume: bool) -> None:
         """Say early that no run can be begun here, or taken up again.
 
@@ -130,8 +178,34 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file. A run needs a folder: output=runs/NAME.")
-        if not self.holds_a_run and self.path.is_dir() and any(self.path.iterdir()):
+        if not self.holds_a_run and self.path.is_dir() and set(self.path.iterdir()) - {self.lock}:
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
+
+    def refuse_if_untrained(self) -> None:
+        """Say early, before anything is loaded, that there is no judge here.
+
+        Raises:
+            RunError: this is no run's folder, or its training did not come to an end.
+        """
+        if not self.path.exists():
+            raise RunError(f"There is no run folder {self}. `tiebreak train` and `tiebreak demo` make one.")
+        if not self.path.is_dir():
+            raise RunError(f"{self} is a file. Name the folder of a finished run (runs/NAME).")
+        if (self.path / "tiebreak.json").is_file():
+            raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
+        if (self.model / "tiebreak.json").is_file():
+            return
+        if (self.path / "config.json").is_file():
+            raise RunError(
+                f"{self} is a model's folder, not a run's. Train a judge on it: tiebreak train RECIPE "
+                f"model.name={self}."
+            )
+        remedy = (
+            f"Its training did not come to an end: tiebreak train {self.recipe} --resume goes on with it."
+            if any(self.checkpoints.glob("checkpoint-*"))
+            else "Name the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
+        )
+        raise RunError(f"{self} holds no trained model. {remedy}")
 
     def begin(self, recipe: str) -> None:
         """Take the folder for a run of this recipe (as YAML).

@@ -20,7 +20,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.integration.conftest import small_overrides, tiebreak
-from tiebreak import cli, load_judge
+from tiebreak import cli, load_judge, load_recipe
+from tiebreak.recipe import dump_recipe
+from tiebreak.run import RunFolder
 from tiebreak.training import TrainingResult
 
 COLUMNS = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]
@@ -89,6 +91,17 @@ def test_check_shows_every_problem_at_once(tmp_path: Path) -> None:
     as_json = json.loads(tiebreak("check", path, "--json").stdout)
     assert {problem["line"] for problem in as_json["problem_rows"]} >= set(range(3, 3 + len(rows) + 1))
     assert as_json["rows"] == len(rows) + 2
+
+
+def test_check_counts_before_it_lists_and_ends_with_the_sum(tmp_path: Path) -> None:
+    rows = [[f"{i}", "q", "", "b", "1", "0", "0"] for i in range(30)]
+    shown = tiebreak("check", write_rows(tmp_path / "votes.csv", GOOD, *rows, ["99", "q", "a", "b", "1", "1", "0"]))
+    lines = shown.stdout.splitlines()
+    head = lines.index("Rows that cannot be used as they are (31; 30 empty_answer, 1 duplicate_id, 1 several_winners):")
+    assert len([line for line in lines[head:] if line.startswith("  line ")]) == 32
+    assert lines[-1].startswith("31 of 32 rows cannot be used as they are.")
+    one = tiebreak("check", write_rows(tmp_path / "one.csv", GOOD))
+    assert one.stdout.splitlines()[-1] == "1 row: all can be used."
 
 
 def test_check_is_content_with_good_votes_and_counts_oddities(tmp_path: Path) -> None:
@@ -172,6 +185,10 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.save_steps=4.5", "whole number of steps"),
         ("training.seed=-1", "greater than or equal to 0"),
         ("lora.target_modules=[]", "at least one layer"),
+        ("lora.layers_to_transform=[0]", "named layers only, not with all-linear: name them"),
+        ("lora={layers_to_transform: [1, 2], target_modules: [q_proj]}", "names 2: the model's layers are 0 to 1"),
+        ("lora={layers_to_transform: [-1], target_modules: [q_proj]}", "greater than or equal to 0"),
+        ("training.trainer_arguments.adam_beta1=2", "Invalid beta parameter at index 0: 2"),
         ("training.trainer_arguments={save_only_model: true}", "could not be resumed"),
         ("training.optim=schedule_free_adamw", "not supported"),
     ],
@@ -183,6 +200,54 @@ def test_a_wrong_setting_is_told_before_anything_is_trained(
     assert status == 1
     assert message in " ".join(said.split())
     assert not (tmp_path / "run").exists()  # so that the mended command is not refused
+
+
+WITHOUT_TORCH = """
+import sys
+from tiebreak import cli
+try:
+    cli.main()
+finally:
+    print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.train=no.csv", "no.csv does not exist"),
+        ("data.validation=votes.txt", "says no known format"),
+        ("model.start_from=.", "holds no trained model"),
+        ("output=taken", "taken already holds a run"),
+        ("training.batch_size=0", "The override training.batch_size=0"),
+    ],
+)
+def test_what_can_be_seen_at_once_is_told_before_torch_is_loaded(override: str, message: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "votes.csv", GOOD)
+    (tmp_path / "votes.txt").touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "recipe.yaml").touch()
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "train", "demo", "data.train=votes.csv", "output=new", override],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert message in ran.stderr
+    assert ran.stdout == "False\n"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_finished_run_needs_its_votes_no_more(tiny_base: Path, tmp_path: Path, run_here: Command) -> None:
+    overrides = small_overrides(tiny_base, (tmp_path / "gone.csv", tmp_path / "gone.csv"), tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    folder.begin(dump_recipe(load_recipe("demo", overrides)))
+    status, _, said = run_here("train", "demo", *overrides, "--resume")
+    assert status == 1
+    assert "gone.csv does not exist" in said
+    folder.metrics.write_text('{"loss": 0.5, "accuracy": 0.75}')
+    shown = tiebreak("train", "demo", *overrides, "--resume", "--json")
+    assert "finished already: nothing to do" in shown.stderr
+    assert json.loads(shown.stdout)["metrics"] == {"loss": 0.5, "accuracy": 0.75}
 
 
 def test_a_folder_that_is_no_model_says_so(
@@ -211,6 +276,24 @@ def test_run_folders_that_cannot_be_used(
     assert status == 1
     assert "already holds a run" in said
     assert {p: p.stat().st_mtime_ns for p in small_run.folder.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "judge"])
+def test_the_run_is_looked_at_first(
+    verb: str, votes: tuple[Path, Path], small_run: TrainingResult, tmp_path: Path, run_here: Command
+) -> None:
+    """Before the data are read, and before questions are asked."""
+    data = [] if verb == "judge" else [tmp_path / "no.csv"]
+    status, _, said = run_here(verb, tmp_path / "no-run", *data)
+    assert status == 1
+    assert "There is no run folder" in said
+    status, _, said = run_here(verb, small_run.folder.model, *data)
+    assert status == 1
+    assert f"Name the run's: {small_run.folder}." in said
+    if data:
+        status, _, said = run_here(verb, votes[1], small_run.folder)
+        assert status == 1
+        assert f"the run comes first, then the data: {small_run.folder} {votes[1]}" in said
 
 
 def test_a_full_disk_at_the_end_of_judging(
@@ -386,6 +469,33 @@ def test_a_file_with_semicolons_is_recognised(tmp_path: Path) -> None:
     shown = tiebreak("check", path)
     assert shown.returncode == 1
     assert "separated by ';'. Save it with commas" in shown.stderr
+
+
+def test_what_was_left_to_the_program_is_said(
+    small_run: TrainingResult, votes: tuple[Path, Path], tmp_path: Path, run_here: Command
+) -> None:
+    status, out, _ = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out")
+    assert status == 0
+    assert out.endswith("out: 30 rows, as CSV.\n")
+    assert len(pd.read_csv(tmp_path / "out")) == 30
+    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out.xlsx")
+    assert status == 1
+    assert "not as .xlsx" in said
+    status, _, said = run_here("judge", small_run.folder, "--prompt", " ", "--a", "", "--b", "bad")
+    assert status == 0
+    assert "Prompt is empty: it is judged as an empty text." in said
+    assert "Answer A is empty" in said
+    assert "Answer B" not in said
+
+
+def test_a_refused_file_names_the_option_of_the_verb(
+    small_run: TrainingResult, tmp_path: Path, run_here: Command
+) -> None:
+    path = write_rows(tmp_path / "votes.csv", GOOD, BAD_ROWS["multiple winners"][0])
+    _, _, said = run_here("evaluate", small_run.folder, path)
+    assert "give --problem-rows skip to leave such rows out" in said
+    _, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
+    assert said.rstrip().endswith("Mend the file.")
 
 
 def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(

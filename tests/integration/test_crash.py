@@ -93,6 +93,20 @@ def test_killed_after_the_last_step_only_the_end_is_done_again(
         assert torch.equal(tensor, wanted[name]), name
 
 
+def test_two_processes_do_not_train_in_one_folder(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    overrides = small_overrides(tiny_base, votes, folder.path, "training.max_steps=4")
+    said: list[str] = []
+    with folder.taken(resume=False):
+        for resume in (False, True):
+            refused = tiebreak("train", "demo", *overrides, *(["--resume"] if resume else []))
+            assert refused.returncode == 1
+            assert f"Another process is training in {folder}" in " ".join(refused.stderr.split())
+    train(load_recipe("demo", overrides), resume=True, tell=said.append)
+    assert f"{folder} holds no run to go on with: beginning one." in said
+    assert folder.is_finished
+
+
 def test_a_run_is_not_resumed_with_another_recipe(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
     train(load_recipe("demo", overrides))

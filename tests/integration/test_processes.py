@@ -32,10 +32,12 @@ def test_two_processes_learn_what_one_does(tiny_base: Path, votes: tuple[Path, P
     torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=1e-4, rtol=0)
 
 
-def test_an_error_in_all_processes_is_told_once(tmp_path: Path) -> None:
-    ran = tiebreak("train", "demo", f"data.train={tmp_path / 'no.csv'}", f"output={tmp_path / 'run'}", "--gpus", "2")
+def test_an_error_in_all_processes_is_told_once(votes: tuple[Path, Path], tmp_path: Path) -> None:
+    overrides = small_overrides(tmp_path, votes, tmp_path / "run", "model.name=./nowhere")
+    ran = tiebreak("train", "demo", *overrides, "--gpus", "2")
     assert ran.returncode == 1
     assert ran.stderr.count("Error:") == 1
+    assert "There is no folder ./nowhere" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

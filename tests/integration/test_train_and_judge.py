@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from safetensors.torch import load_file
 
 from tests.integration.conftest import small_votes, tiebreak
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
+from tiebreak.comparison import A_WINS, B_WINS
 from tiebreak.data import load_comparisons
 from tiebreak.data.write import write_comparisons
 from tiebreak.errors import ModelError
@@ -74,7 +77,7 @@ def test_swapping_the_data_swaps_the_metrics_classes(small_run: TrainingResult, 
     plain = preference_metrics(probabilities(judge, comparisons, swap="average"), [c.vote for c in comparisons])
     mirrored = preference_metrics(probabilities(judge, swapped, swap="average"), [c.vote for c in swapped])
     for here, there in (("a", "b"), ("b", "a")):
-        for measure in ("loss", "recall"):
+        for measure in ("loss", "accuracy"):
             assert plain[f"{measure}_model_{here}"] == pytest.approx(mirrored[f"{measure}_model_{there}"], abs=1e-6)
     assert plain["loss"] == pytest.approx(mirrored["loss"], abs=1e-6)
     assert plain["loss_model_a"] != pytest.approx(plain["loss_model_b"], abs=1e-3)
@@ -92,6 +95,24 @@ def test_a_verdict_depends_on_nothing_but_its_comparison(small_run: TrainingResu
     assert verdict.answer == "model_a"
 
 
+AS_A_LIBRARY = """
+import logging, sys
+from tiebreak import load_judge
+judge = load_judge(sys.argv[1])
+from transformers.utils import logging as of_transformers
+print(of_transformers.get_verbosity() == logging.WARNING, logging.getLogger("bitsandbytes").level)
+"""
+
+
+def test_a_judge_is_loaded_without_a_word_of_missing_weights(small_run: TrainingResult) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", AS_A_LIBRARY, str(small_run.folder)], capture_output=True, text=True, check=True
+    )
+    for noise in ("MISSING", "kernels", "FutureWarning"):
+        assert noise not in loaded.stderr
+    assert loaded.stdout == "True 0\n"  # and the libraries speak as before
+
+
 def test_frames_in_and_out(small_run: TrainingResult) -> None:
     judge = load_judge(small_run.folder.path)
     votes = small_votes(6)
@@ -105,8 +126,23 @@ def test_frames_in_and_out(small_run: TrainingResult) -> None:
         judged[["winner_model_a", "winner_model_b", "winner_tie"]], probabilities(judge, votes), atol=1e-9
     )
     assert judged["answer"].tolist() == [v.answer for v in judge.compare_many(votes)]
-    with pytest.raises(DataError, match="response_b"):
-        judge.compare_frame(frame.drop(columns="response_b"))
+    with pytest.raises(DataError, match=r"lacks response_b \(rename 'reponse_b'\?\)"):
+        judge.compare_frame(frame.rename(columns={"response_b": "reponse_b"}))
+    pairs = frame.rename(columns={"response_a": "chosen", "response_b": "rejected"})
+    with pytest.raises(DataError, match="lacks response_a, response_b"):  # which of them would be A?
+        judge.compare_frame(pairs)
+    numbers = judge.compare_frame(pd.DataFrame({"prompt": ["question ?"], "response_a": [7], "response_b": [8.0]}))
+    assert numbers["winner_model_a"].tolist() == [judge.compare("question ?", "7", "8").model_a]
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"good", ["good", None], {"good"}])
+def test_what_is_no_text_is_named(wrong: Any, small_run: TrainingResult) -> None:
+    judge = load_judge(small_run.folder.path)
+    for place, name in enumerate(("prompt", "a", "b")):
+        texts: list[Any] = ["question ?", "good", "bad"]
+        texts[place] = wrong
+        with pytest.raises(TypeError, match=f"^{name} is .*: it is a text, or a list of texts, one a turn"):
+            judge.compare(*texts)
 
 
 def test_a_judge_reads_no_more_than_it_was_trained_to(small_run: TrainingResult) -> None:
@@ -212,6 +248,43 @@ def test_the_command_line_from_votes_to_submission(tiny_base: Path, votes: tuple
     assert judged.stdout.splitlines()[-1] == "Answer: Model a"
 
 
+def test_the_chosen_answer_is_a_in_what_predict_writes(
+    small_run: TrainingResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from typer.testing import CliRunner
+
+    from tiebreak.cli import app
+
+    votes = [c for c in small_votes(60) if c.vote == A_WINS]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"id": i, "prompt": c.prompt[0], "chosen": c.answer_a[0], "rejected": c.answer_b[0]}) + "\n"
+            for i, c in enumerate(votes)
+        )
+    )
+    judged = [c.vote for c in load_comparisons(path, votes="optional")]
+    assert 0 < judged.count(A_WINS) < len(votes)
+    run = str(small_run.folder)
+    out = str(tmp_path / "out.parquet")
+    said = CliRunner().invoke(app, ["predict", run, str(path), "-o", out, "--swap", "average"])
+    assert "Model a is the chosen answer in every row" in said.stderr
+    frame = pd.read_parquet(out)
+    assert frame["id"].tolist() == list(range(len(votes)))  # numbers, as in the input
+    wanted = probabilities(load_judge(run), votes, swap="average")
+    np.testing.assert_allclose(frame[["winner_model_a", "winner_model_b", "winner_tie"]], wanted, atol=1e-6)
+
+    said = CliRunner().invoke(app, ["evaluate", run, str(path), "--json"])
+    assert f"A in {judged.count(A_WINS)}, B in {judged.count(B_WINS)}." in said.stderr
+    assert {"accuracy", "accuracy_model_a", "loss_model_b"} <= json.loads(said.stdout).keys()
+
+    row = next(i for i, vote in enumerate(judged) if vote == B_WINS)
+    path.write_text(path.read_text().splitlines()[row])
+    said = CliRunner().invoke(app, ["judge", run, "--file", str(path), "--json", "--swap", "average"])
+    assert "Model a is the chosen answer, model b the rejected one." in said.stderr
+    assert json.loads(said.stdout)["model_a"] == pytest.approx(wanted[row][0], abs=1e-6)
+
+
 def test_votes_can_be_split_off_the_training_file(small_recipe: Any, votes: tuple[Path, Path], tmp_path: Path) -> None:
     write_comparisons(tmp_path / "all.csv", small_votes(60))
     result = train(
@@ -267,6 +340,20 @@ def test_the_history_goes_to_tensorboard_and_to_the_users_own_callbacks(small_re
     events = EventAccumulator(str(result.folder.tensorboard)).Reload()
     logged = [line["loss"] for line in result.folder.read_history() if "loss" in line]
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(logged)
+
+
+def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Path], tmp_path: Path) -> None:
+    from tests.integration.conftest import small_overrides
+
+    (tmp_path / "mine.yaml").write_text("lora: {r: 4}\n")
+    for name, wanted in (((), True), (("model.name=nano",), False)):
+        said: list[str] = []
+        overrides = [o for o in small_overrides(tmp_path, votes, tmp_path / f"run-{wanted}") if "model.name" not in o]
+        train(
+            load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
+            tell=said.append,
+        )
+        assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
 
 
 def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:

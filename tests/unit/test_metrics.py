@@ -22,8 +22,8 @@ def test_log_loss_and_accuracy_by_hand() -> None:
     assert metrics["loss"] == pytest.approx(-(math.log(0.5) + math.log(0.7) + math.log(0.1)) / 3)
     assert metrics["accuracy"] == pytest.approx(2 / 3)
     assert metrics["loss_tie"] == pytest.approx(-math.log(0.1))
-    assert metrics["recall_tie"] == 0
-    assert metrics["recall_model_b"] == 1
+    assert metrics["accuracy_tie"] == 0
+    assert metrics["accuracy_model_b"] == 1
 
 
 def test_a_soft_vote_is_met_best_by_itself() -> None:

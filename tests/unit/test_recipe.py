@@ -94,7 +94,10 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
     ("override", "message"),
     [
         ("lora.rank=4", r"lora\.rank: there is no such key\. Did you mean lora\.r\?"),
-        ("training.lr=1", r"training\.lr: there is no such key\."),
+        ("training.lr=1", r"training\.lr: there is no such key\. Did you mean training\.learning_rate\?"),
+        ("epochs=1", r"epochs: there is no such key\. Did you mean training\.num_train_epochs\?"),
+        ("training.per_device_train_batch_size=1", r"Did you mean training\.batch_size\?"),
+        ("training.fp16=true", r"Did you mean model\.compute_dtype\?"),
         ("training.lora_alpha=4", r"Did you mean lora\.lora_alpha\?"),
         ("trainin.seed=4", r"Did you mean training\?"),
         ("training.batch_size=five", r"training\.batch_size: .*integer.*'five'"),
@@ -103,7 +106,8 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
         ("lora.lora_dropout=1.5", r"lora\.lora_dropout: .*less than 1"),
         ("text.max_length=99999", r"a whole comparison has to fit into one pass"),
         ("lora.r", r"'lora\.r' is no override: write key=value"),
-        ("lora.r=[", r"is not YAML"),
+        ("lora.r=[", r"The value of 'lora\.r=\[' cannot be read as YAML"),
+        ("lora={r: 4, r: 5}", r"The value of 'lora={r: 4, r: 5}': the key r on line 1 was given before"),
         ("output.deeper=1", r"output is no section"),
         ("data.validation_share=0.5", None),
     ],
@@ -117,10 +121,73 @@ def test_what_is_wrong_with_an_override_is_said(override: str, message: str | No
         load_recipe("demo", overrides)
 
 
+@pytest.mark.parametrize("text", ["2024-01-01", "5", "1e5", "a #b.csv", "a: b", "[x]", "true", "{x"])
+def test_texts_and_paths_are_taken_as_they_are(text: str, tmp_path: Path) -> None:
+    keys = ("data.train", "data.validation", "model.start_from", "output", "model.revision", "text.template")
+    recipe = load_recipe("demo", [f"{key}={text}" for key in keys])
+    paths = (recipe.data.train, recipe.data.validation, recipe.model.start_from)
+    assert paths == (Path.cwd() / text,) * 3
+    assert (recipe.output, recipe.model.revision, recipe.text.template) == (Path(text), text, text)
+    (tmp_path / "again.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+
+
+def test_a_text_may_be_quoted_or_taken_away() -> None:
+    recipe = load_recipe("demo", ['text.template="{prompt}\\n{response_a}"', "data.train=null", "model.revision="])
+    assert recipe.text.template == "{prompt}\n{response_a}"
+    assert (recipe.data.train, recipe.model.revision) == (None, None)
+
+
+def test_a_logger_may_be_named_alone() -> None:
+    assert load_recipe("demo", ["training.report_to=wandb"]).training.report_to == ["wandb"]
+    assert load_recipe("demo", ["training.report_to=[wandb, mlflow]"]).training.report_to == ["wandb", "mlflow"]
+
+
+def test_mistakes_are_blamed_on_whoever_made_them(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("lora: {r: -4}\n")
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(mine, ["training.batch_size=five", "training.lr=2", "lora.lora_alpha=8"])
+    assert [line for line in str(raised.value).splitlines() if not line.startswith(" ")] == [
+        f"{mine}: 1 thing to mend.",
+        "The override training.batch_size=five: 1 thing to mend.",
+        "The override training.lr=2: 1 thing to mend.",
+    ]
+    mine.write_text("training: {tokens_per_pass: 512}\n")
+    with pytest.raises(RecipeError, match=rf"^{mine} with text\.max_length=600: 1 thing to mend"):
+        load_recipe(mine, ["lora.r=4", "text.max_length=600"])
+
+
+def test_a_key_given_twice_is_refused_by_its_lines(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("lora:\n  r: 4\ntraining:\n  seed: 1\nlora:\n  r: 5\n")
+    with pytest.raises(RecipeError, match=rf"{mine}: the key lora on line 5 was given before, on line 1\. Keep one"):
+        load_recipe(mine)
+
+
+def test_dates_in_a_file_are_texts_and_exponents_numbers(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("data: {train: 2024-01-01}\ntraining: {trainer_arguments: {adam_epsilon: 1e-9, adam_beta1: .9}}\n")
+    recipe = load_recipe(mine)
+    assert recipe.data.train == Path.cwd() / "2024-01-01"
+    assert recipe.training.trainer_arguments == {"adam_epsilon": 1e-9, "adam_beta1": 0.9}
+
+
+def test_what_is_no_recipe_is_recognised(tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text("id,prompt\n")
+    with pytest.raises(RecipeError, match=r"votes\.csv is no recipe.*tiebreak train RECIPE data\.train=.*votes\.csv"):
+        load_recipe(tmp_path / "votes.csv")
+    with pytest.raises(RecipeError, match=rf"{tmp_path} is a folder, not a recipe"):
+        load_recipe(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("")
+    with pytest.raises(RecipeError, match=rf"{tmp_path} is a run's folder.*train {tmp_path}/recipe\.yaml --resume"):
+        load_recipe(tmp_path)
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(RecipeError) as raised:
         parse_recipe({"lora": {"r": -1, "alpha": 2}, "nonsense": 1}, "mine.yaml")
-    assert "mine.yaml: 3 thing(s) to mend" in str(raised.value)
+    assert "mine.yaml: 3 things to mend" in str(raised.value)
     for key in ("lora.r:", "lora.alpha:", "nonsense:"):
         assert key in str(raised.value)
 

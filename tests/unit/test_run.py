@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,77 @@ def test_a_taken_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.png").write_text("")
     with pytest.raises(RunError, match="is not empty and holds no run"):
         RunFolder(tmp_path / "photos").refuse_if_taken(resume=True)
+
+
+HOLDER = """
+import sys, time
+from tiebreak.run import RunFolder
+folder = RunFolder(sys.argv[1])
+with folder.taken(resume=False):
+    folder.begin("first: 1\\n")
+    print("taken", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_one_processs_until_that_dies(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "taken\n"
+        for resume in (False, True):
+            with pytest.raises(RunError, match=rf"Another process is training in {folder}\. .*output=runs/NAME"):
+                folder.taken(resume=resume).__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+    with pytest.raises(RunError, match="already holds a run"), folder.taken(resume=False):
+        pass
+    with folder.taken(resume=True):
+        assert folder.recipe.read_text() == "first: 1\n"
+
+
+def test_a_folder_in_which_no_run_was_begun_is_left_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "new").taken(resume=False):
+        _ = 1 / 0
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "empty").taken(resume=False):
+        _ = 1 / 0
+    assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".lock").touch()  # by a process that was killed before it began its run
+    with RunFolder(tmp_path / "killed").taken(resume=False):
+        pass
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    with pytest.raises(RunError, match="holds no run"), RunFolder(tmp_path / "photos").taken(resume=True):
+        pass
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["cat.png"]
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="is a file"), RunFolder(tmp_path / "file").taken(resume=False):
+        pass
+
+
+def test_what_is_no_trained_run_is_told_apart(tmp_path: Path) -> None:
+    def refused(path: Path, message: str) -> None:
+        with pytest.raises(RunError, match=message):
+            RunFolder(path).refuse_if_untrained()
+
+    run = RunFolder(tmp_path / "run")
+    refused(run.path, "There is no run folder")
+    run.checkpoints.mkdir(parents=True)
+    refused(run.path, r"holds no trained model\. Name the folder of a finished run")
+    (run.checkpoints / "checkpoint-5").mkdir()
+    refused(run.path, rf"did not come to an end: tiebreak train {run.recipe} --resume")
+    run.model.mkdir()
+    (run.model / "tiebreak.json").touch()
+    run.refuse_if_untrained()
+    refused(run.model, rf"is the model folder of a run\. Name the run's: {run}\.")
+    refused(run.model / "tiebreak.json", "is a file")
+    (tmp_path / "gemma").mkdir()
+    (tmp_path / "gemma" / "config.json").touch()
+    refused(tmp_path / "gemma", r"is a model's folder.*tiebreak train RECIPE model\.name=.*gemma")
 
 
 def test_only_checkpoints_written_to_their_end_are_taken_up(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tiebreak.cli.console import print_json, results
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     from tiebreak.data import Summary, VoteFile
@@ -47,7 +49,9 @@ def command(
 
 
 def _print_summary(summary: Summary) -> None:
-    results.print(f"[bold]{escape(summary.path)}[/]: {summary.rows:,} rows ({summary.format}, {summary.layout})")
+    results.print(
+        f"[bold]{escape(summary.path)}[/]: {counted(summary.rows, 'row')} ({summary.format}, {summary.layout})"
+    )
     if summary.shares is not None:
         a, b, tie = summary.shares.values()
         results.print(f"Votes: A {a:.1%}, B {b:.1%}, tie {tie:.1%}")
@@ -65,8 +69,8 @@ def _print_summary(summary: Summary) -> None:
 def _print_oddities(summary: Summary) -> None:
     if summary.duplicate_rows:
         results.print(
-            f"Duplicates: {summary.duplicate_rows:,} rows in {summary.duplicate_groups:,} groups have the same prompt "
-            "and answers."
+            f"Duplicates: {summary.duplicate_rows:,} rows in {counted(summary.duplicate_groups, 'group')} have the "
+            "same prompt and answers."
         )
     if summary.contradictions:
         results.print(f"Contradicting votes: {len(summary.contradictions):,} of these groups. Lines:")
@@ -81,16 +85,18 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
     for title, notes in (("Rows that cannot be used as they are", False), ("Notes on rows that can be used", True)):
         problems = [p for p in file.problems if (p.severity == "note") == notes]
         if problems:
-            results.print(f"\n[bold]{title}[/] ({len({p.line for p in problems}):,}):")
+            kinds = Counter(p.kind for p in problems).most_common()
+            counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+            results.print(f"\n[bold]{title}[/] ({len({p.line for p in problems}):,}; {counts}):")
             for problem in problems:
                 results.print(f"  {escape(str(problem))}")
     unusable = summary.rows - summary.usable_rows
     if unusable:
         results.print(
-            f"\n{unusable:,} of {summary.rows:,} rows cannot be used as they are. Mend them, or train with "
-            "data.problem_rows=skip to leave them out, or =keep to take empty answers as empty texts."
+            f"\n{unusable:,} of {counted(summary.rows, 'row')} cannot be used as they are. Mend them, or train with "
+            "data.problem_rows=skip to leave them out, or =keep to keep empty texts and repeated ids as they are."
         )
     elif file.layout == "unlabelled":
-        results.print(f"\nAll {summary.rows:,} rows can be judged. There are no votes to learn from.")
+        results.print(f"\n{counted(summary.rows, 'row')}: all can be judged. There are no votes to learn from.")
     else:
-        results.print(f"\nAll {summary.rows:,} rows can be used.")
+        results.print(f"\n{counted(summary.rows, 'row')}: all can be used.")

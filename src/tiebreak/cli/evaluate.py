@@ -7,16 +7,19 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import print_json, results
+from tiebreak.cli.console import print_json, results, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
     ProblemRows,
     RunArgument,
     SwapOption,
     load_judge_aloud,
+    look_at_run,
     read_aloud,
     verdicts_aloud,
 )
+from tiebreak.comparison import A_WINS
+from tiebreak.wording import counted
 
 
 def command(
@@ -33,7 +36,15 @@ def command(
 
       tiebreak evaluate runs/demo votes.csv --swap average
     """
-    comparisons = read_aloud(data, votes="required", problem_rows=problem_rows)
+    look_at_run(run, data)
+    file = read_aloud(data, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
+    comparisons = file.comparisons
+    if file.layout == "chosen-rejected":
+        first = sum(c.vote == A_WINS for c in comparisons)
+        tell(
+            f"A hash of each row decides which side its chosen answer is judged on: A in {first:,}, B in "
+            f"{len(comparisons) - first:,}."
+        )
     judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
 
@@ -45,8 +56,8 @@ def command(
         print_json({"run": str(run), "data": str(data), "rows": len(votes), "swap": swap, **metrics})
         return
     results.print(f"[bold]{'':24}{'log loss':>10}{'accuracy':>10}[/]")
-    results.print(f"{f'all {len(votes):,} rows':24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
+    results.print(f"{counted(len(votes), 'row'):24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
     for outcome, name in (("model_a", "A was preferred"), ("model_b", "B was preferred"), ("tie", "a tie")):
         if f"loss_{outcome}" in metrics:
-            results.print(f"{name:24}{metrics[f'loss_{outcome}']:>10.4f}{metrics[f'recall_{outcome}']:>10.3f}")
+            results.print(f"{name:24}{metrics[f'loss_{outcome}']:>10.4f}{metrics[f'accuracy_{outcome}']:>10.3f}")
     results.print("A uniform guess has a log loss of 1.0986.")

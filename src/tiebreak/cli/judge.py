@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud
-from tiebreak.comparison import Comparison, Outcome
+from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, look_at_run, read_aloud
+from tiebreak.comparison import B_WINS, Comparison, Outcome
 from tiebreak.errors import DataError
 from tiebreak.judge import Verdict
 
@@ -37,6 +37,7 @@ def command(
 
       tiebreak judge runs/demo --file comparison.json --swap average
     """
+    look_at_run(run)
     if file is None:
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:
@@ -52,16 +53,23 @@ def command(
 
 
 def _asked(name: str, given: str | None) -> str:
-    return str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
+    text = str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
+    if not text.strip():
+        tell(f"{name} is empty: it is judged as an empty text.")
+    return text
 
 
 def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
     if any(text is not None for text in given):
         raise DataError(f"Give --file {file} or --prompt, --a and --b, not both.")
-    comparisons = read_aloud(file, votes="optional", problem_rows="keep")
-    if len(comparisons) != 1:
-        raise DataError(f"{file} holds {len(comparisons):,} comparisons, judge takes one: use tiebreak predict.")
-    return comparisons[0]
+    read = read_aloud(file, votes="optional", problem_rows="keep", setting=None)
+    if len(read.comparisons) != 1:
+        raise DataError(f"{file} holds {len(read.comparisons):,} comparisons, judge takes one: use tiebreak predict.")
+    [comparison] = read.comparisons
+    if read.layout == "chosen-rejected":
+        tell("Model a is the chosen answer, model b the rejected one.")
+        return comparison.swap() if comparison.vote == B_WINS else comparison
+    return comparison
 
 
 def print_verdict(verdict: Verdict) -> None:

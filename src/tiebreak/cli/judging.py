@@ -12,8 +12,11 @@ from rich.progress import TextColumn
 
 from tiebreak.cli.console import problems, progress_bar, quiet_libraries, tell
 from tiebreak.comparison import Comparison
+from tiebreak.errors import RunError
+from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
+    from tiebreak.data import VoteFile
     from tiebreak.judge import Judge, Swap, Verdict
 
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder, as runs/demo.")]
@@ -26,8 +29,18 @@ BaseModelOption = Annotated[
 ]
 ProblemRows = Annotated[
     Literal["refuse", "skip", "keep"],
-    typer.Option(help="Rows that cannot be used: refuse the file, skip them, or keep those with an empty answer."),
+    typer.Option(
+        help="Rows that cannot be used as they are: refuse the file, skip them, or keep empty texts and repeated ids "
+        "as they are (unreadable rows are refused even so)."
+    ),
 ]
+
+
+def look_at_run(run: Path, data: Path | None = None) -> None:
+    """Refuse what is no trained run before anything else is read, and arguments in the wrong order."""
+    if data is not None and run.is_file() and data.is_dir():
+        raise RunError(f"{run} is a file and {data} a folder: the run comes first, then the data: {data} {run}.")
+    RunFolder(run).refuse_if_untrained()
 
 
 def load_judge_aloud(run: Path, base_model: str | None = None) -> Judge:
@@ -40,12 +53,12 @@ def load_judge_aloud(run: Path, base_model: str | None = None) -> Judge:
 
 
 def read_aloud(
-    data: Path, *, votes: Literal["required", "optional"], problem_rows: ProblemRows
-) -> Sequence[Comparison]:
-    """Read comparisons; what is dropped or repaired is told."""
-    from tiebreak.data import load_comparisons
+    data: Path, *, votes: Literal["required", "optional"], problem_rows: ProblemRows, setting: str | None
+) -> VoteFile:
+    """Read comparisons; what is dropped or repaired is told. `setting`: what to write before other `problem_rows`."""
+    from tiebreak.data import load_votes
 
-    return load_comparisons(data, votes=votes, problem_rows=problem_rows, on_note=tell)
+    return load_votes(data, votes=votes, problem_rows=problem_rows, setting=setting, on_note=tell)
 
 
 def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swap) -> list[Verdict]:

@@ -7,24 +7,36 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import results
-from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, read_aloud, verdicts_aloud
+from tiebreak.cli.console import results, tell
+from tiebreak.cli.judging import (
+    BaseModelOption,
+    RunArgument,
+    SwapOption,
+    load_judge_aloud,
+    look_at_run,
+    read_aloud,
+    verdicts_aloud,
+)
+from tiebreak.comparison import B_WINS, swap_vote
 from tiebreak.errors import DataError
+from tiebreak.wording import counted
 
 
 def command(
     run: RunArgument,
     data: Annotated[Path, typer.Argument(help="Comparisons with or without votes: CSV, JSONL or Parquet.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: .csv, .parquet or .jsonl.")] = Path(
-        "submission.csv"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Where to write: .csv, .parquet or .jsonl; without an ending, CSV."),
+    ] = Path("submission.csv"),
     swap: SwapOption = "none",
     base_model: BaseModelOption = None,
 ) -> None:
     """Judge a file and write Kaggle's submission columns.
 
     The output has the columns id, winner_model_a, winner_model_b, winner_tie; a row for every row of the input, in its
-    order; three probabilities that sum to 1. An empty answer is judged as an empty text.
+    order; three probabilities that sum to 1. An empty answer is judged as an empty text. Of chosen and rejected
+    answers, model a is the chosen one.
 
     [bold]Example[/]
 
@@ -32,15 +44,21 @@ def command(
     """
     from tiebreak.judging import check_submission_path, write_submission
 
+    look_at_run(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be judged: it would be overwritten. Give -o another name.")
     if (output.parent / "recipe.yaml").exists():
         raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
-    comparisons = read_aloud(data, votes="optional", problem_rows="keep")
-    if not comparisons:
-        raise DataError(f"{data} holds no comparisons to judge.")
+    file = read_aloud(data, votes="optional", problem_rows="keep", setting=None)
+    comparisons = file.comparisons
     judge = load_judge_aloud(run, base_model)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
-    write_submission(output, comparisons, [(v.model_a, v.model_b, v.tie) for v in verdicts])
-    results.print(f"{output}: {len(comparisons):,} rows.")
+    probabilities = [(v.model_a, v.model_b, v.tie) for v in verdicts]
+    if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged
+        sides = zip(comparisons, probabilities, strict=True)
+        probabilities = [swap_vote(three) if c.vote == B_WINS else three for c, three in sides]
+        tell("Model a is the chosen answer in every row, model b the rejected one.")
+    write_submission(output, comparisons, probabilities, integer_ids=file.integer_ids)
+    kind = "" if output.suffix else ", as CSV"
+    results.print(f"{output}: {counted(len(comparisons), 'row')}{kind}.")

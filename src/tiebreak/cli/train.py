@@ -13,6 +13,8 @@ from rich.markup import escape
 from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
+from tiebreak.run import RunFolder
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -32,7 +34,11 @@ def command(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of the run in the output folder.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the last checkpoint of the run in the output folder; where there is none, begin one.",
+        ),
     ] = False,
     gpus: Annotated[
         int | None, typer.Option(min=1, help="GPUs to train on, one process each. By default all there are.")
@@ -59,12 +65,13 @@ def command(
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
         raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
+    _look_at_what_it_names(settings, resume=resume)
 
     from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
 
     there = gpu_count()
     if gpus is not None and there and gpus > there:
-        raise RecipeError(f"--gpus {gpus}: there are {there} GPUs here.")
+        raise RecipeError(f"--gpus {gpus}: this machine has {counted(there, 'GPU')}.")
     processes = gpus or max(1, there)
     if processes > 1 and not is_child():
         sys.exit(launch(processes))
@@ -81,6 +88,23 @@ def command(
         f"  {program()} evaluate {result.folder} VOTES\n"
         f"  {program()} predict {result.folder} test.csv -o submission.csv"
     )
+
+
+def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
+    """Refuse what can be refused before torch takes its seconds to load."""
+    from tiebreak.cli.launch import is_first_child
+    from tiebreak.data import check_votes_path
+
+    if resume and settings.output is not None and RunFolder(settings.output).is_finished:
+        return  # nothing will be read
+    for path in (settings.data.train, settings.data.validation):
+        if path is not None:
+            check_votes_path(path)
+    if settings.model.start_from is not None:
+        RunFolder(settings.model.start_from).refuse_if_untrained()
+    if settings.output is not None and not resume and is_first_child():  # the others may find the run already begun
+        with RunFolder(settings.output).taken(resume=False):
+            pass
 
 
 def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:

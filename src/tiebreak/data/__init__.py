@@ -8,9 +8,9 @@ in a file is found, with the line it is on, and no row is left out in silence.
 
 from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.layout import Layout, Votes
-from tiebreak.data.load import ProblemRows, from_frame, load_comparisons
+from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.problem import Kind, Problem, Severity
-from tiebreak.data.read import Format
+from tiebreak.data.read import Format, check_votes_path
 from tiebreak.data.split import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.votefile import VoteFile, read_votes
@@ -30,8 +30,10 @@ __all__ = [
     "VoteFile",
     "Votes",
     "arithmetic_comparisons",
+    "check_votes_path",
     "from_frame",
     "load_comparisons",
+    "load_votes",
     "read_votes",
     "split_by_prompt",
     "summarise",

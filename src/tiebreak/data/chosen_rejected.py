@@ -8,7 +8,7 @@ from hashlib import blake2b
 from tiebreak.comparison import A_WINS, Comparison
 from tiebreak.data.layout import PAIR
 from tiebreak.data.messages import Message, parse_messages, parse_side
-from tiebreak.data.parse import cell_text, is_blank
+from tiebreak.data.parse import PRINTED_BY_PYTHON, cell_text, is_blank, printed_by_python
 from tiebreak.data.report import RowReport
 from tiebreak.data.texts import Turns, repaired
 
@@ -42,6 +42,8 @@ def _sides(cells: dict[str, object], report: RowReport) -> tuple[Side, Side] | N
     for column, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")):
         with report:
             cell = cell_text(column, cells.get(column))
+            if printed_by_python(cell):
+                report.add(column, "lists_as_text", PRINTED_BY_PYTHON)
             blank = is_blank(cell) and column != "prompt"
             messages[column] = () if blank else parse_messages(column, cell, role=role)
     if report.unreadable():

@@ -10,6 +10,7 @@ from tiebreak.data.problem import Kind, Problem, severity_of
 from tiebreak.data.table import Row, Table
 from tiebreak.data.utf8 import decode, undecodable
 from tiebreak.errors import DataError
+from tiebreak.wording import counted
 
 _WIDEST_CELL: Final = 2**31 - 1
 """Characters; the largest limit that the csv module takes on every platform."""
@@ -94,8 +95,8 @@ def _broken(source: _Lines, line: int, cells: list[str] | csv.Error, columns: in
     if isinstance(cells, csv.Error):
         return "broken_csv", f"has a carriage return outside quotes, or worse: quote the cell it is in ({cells})"
     if source.exhausted:  # a whole record never makes the reader ask for a line after the last one
-        swallowed = source.number - line + 1
-        return "unclosed_quote", f'opens a " that is never closed: the rest of the file, {swallowed} lines, is in it'
+        rest = counted(source.number - line + 1, "line")
+        return "unclosed_quote", f'opens a " that is never closed: the rest of the file, {rest}, is in it'
     if source.undecodable:
         number, reason = next(iter(source.undecodable.items()))
         source.undecodable.clear()

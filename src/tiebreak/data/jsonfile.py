@@ -9,6 +9,7 @@ from tiebreak.data.problem import Problem, Unit, severity_of, shown
 from tiebreak.data.table import Row, Table
 from tiebreak.data.utf8 import decode, undecodable
 from tiebreak.errors import DataError
+from tiebreak.wording import counted
 
 
 def parse_json(text: str) -> object:
@@ -77,5 +78,5 @@ def _table(name: str, values: Iterable[tuple[int, object]], wanted: Collection[s
             rows.append(Problem(number, "", "", "broken_json", message, severity_of("broken_json"), unit))
     if not columns:
         first = f" The first: {rows[0]}." if rows else ""
-        raise DataError(f"{name} holds no JSON object with columns in it, in {len(rows)} rows.{first}")
+        raise DataError(f"{name} holds no JSON object with columns in it, in {counted(len(rows), 'row')}.{first}")
     return Table(tuple(columns), rows, unit)

@@ -69,6 +69,15 @@ def written_as_turns(cell: object) -> bool:
     return isinstance(cell, list) or (isinstance(cell, str) and _WRITTEN_AS_TURNS.match(cell) is not None)
 
 
+PRINTED_BY_PYTHON: Final = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
+
+
+def printed_by_python(cell: object) -> bool:
+    """Whether a cell is a text like `['a', 'b']` or `[{'role': ...}]`, which is no JSON."""
+    text = cell.strip() if isinstance(cell, str) else ""
+    return text.startswith(("['", "[{'")) and text.endswith("]")
+
+
 def row_holds_turns(prompt: object, answer_a: object, answer_b: object) -> bool:
     """Whether texts written as turns are turns in this row (see the top of this module)."""
     answers = [written_as_turns(answer) for answer in (answer_a, answer_b) if not is_blank(answer)]

@@ -36,14 +36,7 @@ def read_table(path: Path, wanted: Collection[str]) -> tuple[Format, Table]:
         DataError: there is no such file, its format is unknown, or it cannot be read at all. A damaged file may
             raise later, while its rows are read.
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: name one file of votes in it.")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.")
-    ending = next((ending for ending in _FORMATS if path.name.lower().endswith(ending)), None)
-    if ending is None:
-        known = ", ".join(_FORMATS)
-        raise DataError(f"{path} ends in {path.suffix!r}, which says no known format. Known endings: {known}.")
+    ending = check_votes_path(path)
     table_format = _FORMATS[ending]
     if table_format == "parquet":
         return table_format, parquet_table(path, wanted)
@@ -55,6 +48,23 @@ def read_table(path: Path, wanted: Collection[str]) -> tuple[Format, Table]:
     if data.lstrip().startswith(b"["):
         return table_format, json_list_table(str(path), data, wanted)
     return table_format, json_lines_table(str(path), iter(data.split(b"\n")), wanted)
+
+
+def check_votes_path(path: Path) -> str:
+    """The known ending of a file that is there: what can be said early, before it is read.
+
+    Raises:
+        DataError: there is no such file, or its ending says no known format.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name one file of votes in it.")
+    if not path.exists():
+        raise DataError(f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.")
+    ending = next((ending for ending in _FORMATS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        known = ", ".join(_FORMATS)
+        raise DataError(f"{path} ends in {path.suffix!r}, which says no known format. Known endings: {known}.")
+    return ending
 
 
 def _lines(path: Path) -> Iterator[bytes]:

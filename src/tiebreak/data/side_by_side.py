@@ -5,12 +5,14 @@ from __future__ import annotations
 from tiebreak.comparison import Comparison, Vote
 from tiebreak.data.layout import ANSWERS, WINNERS, Layout, Votes
 from tiebreak.data.parse import (
+    PRINTED_BY_PYTHON,
     WINNER_COLUMNS,
     cell_text,
     is_blank,
     parse_turns,
     parse_winner,
     parse_winner_columns,
+    printed_by_python,
     row_holds_turns,
     written_as_turns,
 )
@@ -45,6 +47,9 @@ def _texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, T
     if not of_turns and all(written_as_turns(texts[column]) for column in ANSWERS[1:]):
         note = "both answers are lists of texts in JSON, but the prompt is plain text: read as plain text"
         report.add("", "lists_as_text", note)
+    printed = [column for column in ANSWERS if printed_by_python(texts[column])]
+    if "prompt" in printed or len(printed) == 2:  # an answer alone may well be about Python
+        report.add(", ".join(printed), "lists_as_text", PRINTED_BY_PYTHON)
     turns: dict[str, Turns] = {}
     for column, cell in texts.items():
         with report:

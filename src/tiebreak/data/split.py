@@ -21,23 +21,31 @@ def split_by_prompt(
     machine. Its size is the nearest to the one asked for that whole groups can make.
 
     Args:
-        comparisons: at least two, with at least two different prompts.
+        comparisons: at least two, with at least two different first prompts.
         validation_rows: how many rows to validate on; exactly one of this and the share is given.
         validation_share: the same as a share of all rows, between 0 and 1.
         seed: other seeds choose other groups.
 
     Raises:
         ValueError: both sizes are given, or none.
-        DataError: the size leaves nothing to train or to validate on, or there is only one prompt.
+        DataError: the size leaves nothing to train or to validate on, or there is only one row or one first prompt.
     """
     rows = list(comparisons)
     keys = [_key(comparison) for comparison in rows]
+    if len(rows) < 2:
+        raise DataError(
+            "there is only one comparison: none would be left to learn from. Validate on a file of its own "
+            "(data.validation=FILE), or give more votes."
+        )
     target = _target(len(rows), validation_rows, validation_share)
     groups: dict[str, int] = defaultdict(int)
     for key in keys:
         groups[key] += 1
     if len(groups) < 2:
-        raise DataError(f"all {len(rows)} comparisons have the same prompt: they cannot be split by prompt.")
+        raise DataError(
+            f"all {len(rows)} comparisons have the same first prompt, and those that share one stay together: none "
+            "would be left to learn from. Validate on a file of its own: data.validation=FILE."
+        )
     by_size: dict[int, list[str]] = defaultdict(list)
     for key in sorted(groups, key=lambda key: _keyed_hash(key, seed)):
         by_size[groups[key]].append(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import NoneType
 
 from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data.chosen_rejected import chosen_rejected
@@ -18,13 +19,17 @@ from tiebreak.data.utf8 import repair
 
 @dataclass(frozen=True)
 class Checked:
-    """The comparisons that could be made, the line of each, the problems in the order of the rows, and the rows."""
+    """The comparisons that could be made, the line of each, the problems in the order of the rows, and the rows.
+
+    `integer_ids`: all ids were whole numbers, and no texts; where there were none, the rows' numbers are.
+    """
 
     layout: Layout
     comparisons: tuple[Comparison, ...]
     lines: tuple[int, ...]
     problems: tuple[Problem, ...]
     rows: int
+    integer_ids: bool
 
 
 def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
@@ -41,6 +46,7 @@ def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
     problems: list[Problem] = []
     first_seen: dict[str, int] = {}
     rows = 0
+    integer_ids = True
     for row in table.rows:
         rows += 1
         if isinstance(row, Problem):
@@ -49,6 +55,7 @@ def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
         report = RowReport(row.line, table.unit)
         row_id = str(rows - 1)
         if "id" in table.columns:
+            integer_ids &= type(row.cells.get("id")) in (int, NoneType)  # bool is an int too
             row_id = _identify(row.cells.get("id"), row_id, report)
             if first_seen.setdefault(row_id, row.line) != row.line:
                 report.add("id", "duplicate_id", f"was used before, on {table.unit} {first_seen[row_id]}")
@@ -62,7 +69,7 @@ def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
             lines.append(row.line)
     if layout == "lmsys" and any(comparison.vote not in (A_WINS, B_WINS, TIE, None) for comparison in comparisons):
         layout = "soft"
-    return Checked(layout, tuple(comparisons), tuple(lines), tuple(problems), rows)
+    return Checked(layout, tuple(comparisons), tuple(lines), tuple(problems), rows, integer_ids)
 
 
 def _identify(cell: object, number: str, report: RowReport) -> str:

@@ -29,6 +29,8 @@ class VoteFile:
     lines: tuple[int, ...]
     problems: tuple[Problem, ...]
     rows: int
+    integer_ids: bool
+    """Whether the ids were whole numbers in the file, and no texts."""
 
 
 def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
@@ -50,5 +52,12 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
     if not checked.rows:
         raise DataError(f"{path} has column names but no rows: there is nothing to read in it.")
     return VoteFile(
-        path, file_format, checked.layout, checked.comparisons, checked.lines, checked.problems, checked.rows
+        path,
+        file_format,
+        checked.layout,
+        checked.comparisons,
+        checked.lines,
+        checked.problems,
+        checked.rows,
+        checked.integer_ids,
     )

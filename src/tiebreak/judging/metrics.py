@@ -50,7 +50,7 @@ def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[
 
     Returns:
         `loss` in nats (1.0986 for a uniform guess), `accuracy`, and for each outcome with votes
-        `loss_OUTCOME` and `recall_OUTCOME`.
+        `loss_OUTCOME` and `accuracy_OUTCOME` over the rows people voted so (the latter is the recall).
 
     Raises:
         ValueError: there are no rows, or what `cross_entropies` raises.
@@ -65,5 +65,5 @@ def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[
         rows = voted == index
         if rows.any():
             metrics[f"loss_{outcome}"] = float(losses[rows].mean())
-            metrics[f"recall_{outcome}"] = float(right[rows].mean())
+            metrics[f"accuracy_{outcome}"] = float(right[rows].mean())
     return metrics

@@ -20,12 +20,15 @@ SUBMISSION_COLUMNS = tuple(f"winner_{outcome}" for outcome in OUTCOMES)
 """`winner_model_a, winner_model_b, winner_tie`: the columns of Kaggle's submission, beside `id`."""
 
 
-def submission_frame(comparisons: Sequence[Comparison], probabilities: ArrayLike) -> pd.DataFrame:
+def submission_frame(
+    comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
+) -> pd.DataFrame:
     """Kaggle's submission: `id` and one column an outcome, a row a comparison in the given order.
 
     Args:
         comparisons: [rows].
         probabilities: [rows, 3] over `OUTCOMES`.
+        integer_ids: write the ids, all of which are whole numbers, as such and not as texts.
 
     Returns:
         A frame whose three probabilities sum to 1 in float64, as closely as float64 can.
@@ -34,20 +37,22 @@ def submission_frame(comparisons: Sequence[Comparison], probabilities: ArrayLike
 
     exact = np.asarray(probabilities, dtype=np.float64)
     exact = exact / exact.sum(axis=1, keepdims=True)
-    columns: dict[str, Any] = {"id": [c.id for c in comparisons]}
+    columns: dict[str, Any] = {"id": [int(c.id) if integer_ids else c.id for c in comparisons]}
     columns |= {name: exact[:, i] for i, name in enumerate(SUBMISSION_COLUMNS)}
     return pd.DataFrame(columns)
 
 
-def write_submission(path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike) -> None:
-    """Write a submission as CSV, or as Parquet or JSONL by the file's ending, whole or not at all.
+def write_submission(
+    path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
+) -> None:
+    """Write a `submission_frame` as CSV, or as Parquet or JSONL by the file's ending, whole or not at all.
 
     Raises:
         DataError: the file's ending is none of these.
         RunError: the disk is full, or the folder cannot be written to.
     """
     check_submission_path(path)
-    frame = submission_frame(comparisons, probabilities)
+    frame = submission_frame(comparisons, probabilities, integer_ids=integer_ids)
     if path.suffix == ".parquet":
         write_whole(path, lambda draft: frame.to_parquet(draft, index=False))
     elif path.suffix == ".jsonl":

@@ -119,7 +119,9 @@ def _reach(pack: Pack) -> Any:
         if parent >= 0:
             reach[parent] = max(reach[parent], reach[segment])
     parents = pack.parents[pack.parents >= 0]
-    if (reach[parents] < reach[pack.parents >= 0]).any() or (pack.starts[1:][parents] > pack.starts[:-1][pack.parents >= 0]).any():
+    if (reach[parents] < reach[pack.parents >= 0]).any() or (
+        pack.starts[1:][parents] > pack.starts[:-1][pack.parents >= 0]
+    ).any():
         raise ValueError("a pack's segments stand in preorder: each followed by all that is below it")
     return reach
 

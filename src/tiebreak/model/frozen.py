@@ -180,5 +180,8 @@ class Group:
         ranks = [len(member.a) for member in self._adapted]
         columns = dict(zip(map(id, self._members), outputs.split(self._outputs, dim=1), strict=True))
         yield from zip(
-            self._adapted, (columns[id(m)] for m in self._adapted), *(i.split(ranks, dim=1) for i in inners), strict=True
+            self._adapted,
+            (columns[id(m)] for m in self._adapted),
+            *(i.split(ranks, dim=1) for i in inners),
+            strict=True,
         )

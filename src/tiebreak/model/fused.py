@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tiebreak.model.attention import PackLayout
     from tiebreak.model.fuse import Architecture
 
+
 @dataclass
 class _Kept:
     """What a layer's backward pass needs of its forward pass."""
@@ -129,7 +130,9 @@ class FusedLayer:
         kept = _Kept(h, qkv, out, lse, attended, middle, gate_up, fed, inners)
         return _joined(middle, fed, self._after_mlp), kept
 
-    def backward(self, grad: Tensor, kept: _Kept, place: _Place, *, wants_h: bool) -> tuple[Tensor | None, list[Tensor]]:
+    def backward(
+        self, grad: Tensor, kept: _Kept, place: _Place, *, wants_h: bool
+    ) -> tuple[Tensor | None, list[Tensor]]:
         """The gradients of h, [T, C], and of `parameters`, from that of the outcome."""
         to_qkv, to_out, to_gate_up, to_down = self._groups
         inner_qkv, inner_out, inner_gate_up, inner_down = kept.inners

@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ from tiebreak.model import (
     resolve_compute_dtype,
     save_trained,
 )
+from tiebreak.quiet import quiet_loading
 from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, TrainingSection, dump_recipe, load_recipe
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
@@ -69,7 +70,7 @@ def train(
     Args:
         recipe: every setting; `data.train` and `output` must be given.
         resume: go on from the last whole checkpoint of the run in that folder, with the same result as if it had
-            never stopped. A finished run is left as it is. Where there is no run yet, one is begun.
+            never stopped. A finished run is left as it is. Where there is no run yet, one is begun, and `tell` told.
         callbacks: more callbacks for the transformers Trainer underneath.
         tell: called with one sentence at a time about what goes on.
 
@@ -80,7 +81,7 @@ def train(
         RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
         DataError: the votes cannot be used.
         ModelError: the base model cannot be had.
-        RunError: the folder is taken, or the disk is full.
+        RunError: the folder is taken, another process trains in it, or the disk is full.
         MemoryBudgetError: a single comparison does not fit into memory.
     """
     if recipe.data.train is None:
@@ -93,8 +94,21 @@ def train(
         if folder.is_finished:
             tell(f"{folder} is finished already: nothing to do.")
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
-    if process_index() == 0:
-        folder.refuse_if_taken(resume=resume)
+    elif resume:
+        tell(f"{folder} holds no run to go on with: beginning one.")
+    with folder.taken(resume=resume) if process_index() == 0 else nullcontext():
+        return _train(recipe, folder, resume=resume, callbacks=callbacks, tell=tell)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    resume: bool,
+    callbacks: Sequence[TrainerCallback],
+    tell: Callable[[str], None],
+) -> TrainingResult:
+    """`train`, in a folder that no other process trains in."""
     training, validation = _read(recipe.data, tell)
 
     set_seed(recipe.training.seed)
@@ -120,7 +134,8 @@ def train(
     if resume:
         _refuse_other_data(folder, digest)
 
-    model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+    with quiet_loading():
+        model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
     fuse(model, compute_dtype)
     checkpoint_layers(model, recipe.training.gradient_checkpointing)
     _refuse_longer_than_context(model, recipe.text.max_length)
@@ -254,11 +269,14 @@ def _build_model(
     """The base model with a fresh adapter, or with an earlier run's."""
     start = None if settings.start_from is None else RunFolder(settings.start_from)
     if start is not None:
+        start.refuse_if_untrained()
         card = read_card(start.model)
         if card.base_model != settings.name:
             raise ModelError(
                 f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
             )
+    if "name" not in settings.model_fields_set:
+        tell("The recipe names no model, so the built-in nano is taken. Name another with model.name=NAME.")
     tell(f"Loading {settings.name} in {settings.precision}.")
     try:
         base = load_base(
@@ -274,6 +292,7 @@ def _build_model(
             f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Take "
             "model.precision=nf4, a smaller model, or a GPU with more memory; see that no other process uses it."
         ) from error
+    _refuse_layers_that_are_not_there(lora, base.config.num_hidden_layers)
     config = lora_config(**lora.model_dump())
     if start is None:
         if settings.reset_head:
@@ -284,6 +303,15 @@ def _build_model(
         reset_head(model, seed)
     tell(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
     return model
+
+
+def _refuse_layers_that_are_not_there(settings: LoraSection, layers: int) -> None:
+    """PEFT leaves such layers out in silence, or finds nothing to adapt."""
+    absent = [layer for layer in settings.layers_to_transform or () if layer >= layers]
+    if absent:
+        raise RecipeError(
+            f"lora.layers_to_transform names {', '.join(map(str, absent))}: the model's layers are 0 to {layers - 1}."
+        )
 
 
 def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[TrainerCallback]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tiebreak.comparison import A_WINS, TIE, Comparison
-from tiebreak.data import from_frame, load_comparisons
+from tiebreak.data import from_frame, load_comparisons, load_votes
 from tiebreak.errors import DataError
 
 from .votefiles import LMSYS, lmsys_row, write_csv
@@ -38,8 +39,8 @@ def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None
         "  line 4, id 3, prompt: is not a JSON list of turns: Unterminated string starting at at character 2",
         "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
         "  line 5, id 1, id: was used before, on line 2",
-        f"`tiebreak check {path}` shows all of them. Mend the file, or set data.problem_rows=skip to leave such rows "
-        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (the 1 unreadable rows stay "
+        f"`tiebreak check {path}` shows all of them. Mend the file, or give data.problem_rows=skip to leave such rows "
+        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would stay "
         "refused).",
     ]
 
@@ -83,8 +84,29 @@ def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
     kept = load_comparisons(readable, votes="required", problem_rows="keep", on_note=notes.append)
     assert [(c.id, c.answer_a) for c in kept] == [("1", ("Hello",)), ("2", ("",)), ("1", ("Hello",))]
     assert notes == [
-        f"{readable}: all 3 rows kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
+        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
     ]
+
+
+def test_the_remedy_is_one_that_can_be_taken(path: Path) -> None:
+    for setting, remedy in (("--problem-rows ", "give --problem-rows skip"), (None, None)):
+        with pytest.raises(DataError) as caught:
+            load_votes(path, votes="required", setting=setting)
+        last = str(caught.value).splitlines()[-1]
+        assert "data.problem_rows" not in last
+        assert remedy in last if remedy else last.endswith("Mend the file.")
+
+
+@pytest.mark.parametrize(
+    ("ids", "integers"), [([5, 7], True), ([5, None], True), (["5", "7"], False), ([5, True], False), ([5, 7.5], False)]
+)
+def test_whole_numbers_as_ids_are_known_from_texts(ids: list[object], integers: bool, tmp_path: Path) -> None:
+    row = {"prompt": "p", "response_a": "a", "response_b": "b"}
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in ids))
+    assert load_votes(path, votes="optional", on_note=lambda _: None).integer_ids == integers
+    path.write_text(json.dumps(row) + "\n")
+    assert load_votes(path, votes="optional").integer_ids
 
 
 def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
@@ -97,7 +119,7 @@ def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "v.csv", [ROWS[1], ROWS[2]])
-    with pytest.raises(DataError, match="every one of its 2 rows has a problem"):
+    with pytest.raises(DataError, match="2 rows, and none without a problem"):
         load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
 
 
@@ -107,6 +129,21 @@ def test_a_frame_gives_what_its_file_gives(tmp_path: Path) -> None:
     expected = load_comparisons(path, votes="required")
     assert from_frame(pd.read_csv(path), votes="required") == expected
     assert from_frame(pd.DataFrame(rows, index=[9, 9, 4]), votes="required") == expected
+
+
+@pytest.mark.parametrize("answers", [("7", "8"), ("7", ""), ("7.5", "8.25"), ("True", "False")])
+def test_a_frame_takes_the_numbers_that_pandas_makes_of_a_file(answers: tuple[str, str], tmp_path: Path) -> None:
+    rows = [lmsys_row(id=str(i), prompt="How many?", response_a=a, response_b="9") for i, a in enumerate(answers)]
+    path = write_csv(tmp_path / "v.csv", rows)
+    frame = pd.read_csv(path)
+    assert frame["response_a"].dtype != object
+    if "" in answers:
+        with pytest.raises(DataError, match="row 1, id 1, response_a: is empty"):
+            from_frame(frame)
+        frame, kept = frame[:1], load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
+        assert from_frame(frame) == kept
+    else:
+        assert from_frame(frame) == load_comparisons(path, votes="required")
 
 
 def test_a_frame_of_texts_lists_and_arrays_without_votes() -> None:

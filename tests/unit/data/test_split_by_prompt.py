@@ -109,7 +109,8 @@ def test_exactly_one_size_is_given(rows: int | None, share: float | None) -> Non
         ([1, 1], 0, None, "validation_rows=0 of 2"),
         ([1, 1], None, 1.0, "validation_share=1.0"),
         ([1, 1], None, 0.0, "validation_share=0.0"),
-        ([5], 2, None, "all 5 comparisons have the same prompt"),
+        ([1], 1, None, "only one comparison.*data.validation=FILE"),
+        ([5], 2, None, "all 5 comparisons have the same first prompt.*data.validation=FILE"),
     ],
 )
 def test_impossible_splits(sizes: list[int], rows: int | None, share: float | None, message: str) -> None:

@@ -234,7 +234,7 @@ def unusable(tmp_path: Path, name: str, content: bytes | None) -> str:
         ("v.csv", b"prompt,prompt,response_a\n", "has 2 columns named 'prompt'"),
         ("v.parquet", b"PAR1 and then nothing", "cannot be read as Parquet"),
         ("v.csv.gz", b"not packed", "cannot be read: Not a gzipped file"),
-        ("v.csv.gz", gzip.compress(b"prompt,response_a,response_b,winner\n" * 99)[:-9], "cannot be read: "),
+        ("v.csv.gz", gzip.compress(b"prompt,response_a,response_b,winner\n" * 99, mtime=0)[:-9], "cannot be read: "),
     ],
 )
 def test_unusable_files_are_refused_at_once(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -270,3 +270,16 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[100 : len(data) // 2] = b"\x00" * (len(data) // 2 - 100)
     assert "damaged after row" in unusable(tmp_path, "v.parquet", bytes(data))
+
+
+def test_lists_that_python_printed_are_remarked(tmp_path: Path) -> None:
+    printed = {"prompt": "['a', 'b']", "response_a": "['c', 'd']", "response_b": "['e', 'f']"}
+    about_python = {"prompt": "Show a list", "response_a": "['c', 'd']", "response_b": "[c, d]"}
+    path = write_csv(tmp_path / "v.csv", [lmsys_row(id="1", **printed), lmsys_row(id="2", **about_python)])
+    said = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
+    file = read_votes(path, votes="required")
+    assert [str(p) for p in file.problems] == [f"line 2, id 1, prompt, response_a, response_b: {said}"]
+    assert file.comparisons[0].prompt == ("['a', 'b']",)
+    messages = {"chosen": "[{'role': 'user', 'content': 'p'}]", "rejected": "bad", "prompt": "p"}
+    pair = write_csv(tmp_path / "pair.csv", [messages], columns=tuple(messages))
+    assert problems_of(pair) == [f"line 2, chosen: {said}"]

@@ -11,7 +11,6 @@ from tiebreak.model.fuse import Gating
 from tiebreak.model.kernels.quantise import FP8, FP8_MAX, TINY, to_fp8
 
 
-
 @triton.jit
 def _activate(x, GELU: tl.constexpr):
     """The activation and its derivative."""
