@@ -14,6 +14,7 @@ import datetime
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,9 @@ def packed_step(model: PeftModel, sequences: list[np.ndarray], tokens_per_pass: 
 
 
 def profiled(work: Callable[[], Any]) -> list[dict[str, Any]]:
-    """What the GPU spent its time on, kernel by kernel, the dearest first."""
+    """What the GPU spent its time on, kernel by kernel, the dearest first; nothing on a CPU."""
+    if DEVICE.type != "cuda":
+        return []
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         work()
         torch.cuda.synchronize()
@@ -170,8 +173,9 @@ class Run:
         self.tokens = sum(map(len, self.sequences))
 
     def wants(self, name: str) -> bool:
-        """Whether this measurement was asked for."""
-        return not self.given.only or any(name.startswith(prefix) for prefix in self.given.only)
+        """Whether this measurement, or one whose name begins with it, was asked for."""
+        only = self.given.only
+        return not only or any(name.startswith(wanted) or wanted.startswith(name) for wanted in only)
 
     def keep(self, name: str, result: Any) -> None:
         """Write a result down at once."""
@@ -194,89 +198,88 @@ class Run:
 
 
 def training(run: Run) -> None:
-    """The ladder of training."""
-    small = run.given.shape == "tiny"
-    budgets = (256,) if small else (2048, 8192, 16384)
+    """The ladder of training, and of scoring with an adapter."""
+    budgets = (256,) if run.given.shape == "tiny" else (2048, 8192, 16384)
     for precision in ("nf4", "fp8"):
-        if not any(run.wants(f"train-{precision}{kind}") for kind in ("", "-seed", "-all")):
-            continue
-        model = adapted(base_model(run.given.shape, precision), r=16, targets=SEED_TARGETS, dropout=0.05)
-        model.train()
-        if precision == "nf4" and run.wants("train-nf4-seed"):
-            use_attention(model, "eager")
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-            run.measure("train-nf4-seed", lambda sequences: seed_step(model, sequences), rows=30)
-            model.gradient_checkpointing_disable()
-            model.zero_grad()
-            use_attention(model, ATTENTION)
-            run.measure("train-nf4-unfused-8192", lambda s: packed_step(model, s, budgets[-1] // 2), rows=24)
-            model.zero_grad()
-        fused = fuse(model, DTYPE)
-        run.keep(f"fused-{precision}", fused)
-        for budget in budgets:
-            run.measure(f"train-{precision}-{budget}", lambda s, b=budget: packed_step(model, s, b))  # type: ignore[misc]
-            model.zero_grad()
-        checkpoint_layers(model, True)
-        for budget in budgets[:2]:
-            run.measure(
-                f"train-{precision}-checkpointed-{budget}", lambda s, b=budget: packed_step(model, s, b), rows=32
-            )  # type: ignore[misc]
-            model.zero_grad()
-        checkpoint_layers(model, False)
-        if run.given.profile and DEVICE.type == "cuda":
-            run.keep(f"profile-train-{precision}", profiled(lambda: packed_step(model, run.sequences[:11], 8192)))
-        model.zero_grad()
-        model.eval()
-        for budget in budgets[-2:]:
-            run.measure(
-                f"score-{precision}-adapter-{budget}",
-                lambda s, b=budget: predict_logits(model, s, compute_dtype=DTYPE, budget=TokenBudget(b)),  # type: ignore[misc]
-            )
-        del model
-        _free()
-    if run.wants("train-all"):
-        for precision in ("nf4", "fp8"):
-            model = adapted(base_model(run.given.shape, precision), r=64, targets="all-linear")
-            model.train()
+        if run.wants(f"train-{precision}"):
+            model = adapted(base_model(run.given.shape, precision), r=16, targets=SEED_TARGETS, dropout=0.05).train()
+            if precision == "nf4":
+                seed_training(run, model)
+            packed_training(run, model, precision, budgets)
+            del model
+            _free()
+        if run.wants(f"train-all-linear-{precision}"):
+            model = adapted(base_model(run.given.shape, precision), r=64, targets="all-linear").train()
             fuse(model, DTYPE)
-            run.measure(f"train-all-linear-r64-{precision}", lambda s: packed_step(model, s, budgets[-1] // 2))
+            run.measure(f"train-all-linear-{precision}", partial(packed_step, model, tokens_per_pass=budgets[-1]))
             del model
             _free()
 
 
+def seed_training(run: Run, model: PeftModel) -> None:
+    """The seed's stack, and Tiebreak's packs through Hugging Face's own layers."""
+    use_attention(model, "eager")
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    run.measure("train-nf4-seed", partial(seed_step, model), rows=30)
+    model.gradient_checkpointing_disable()
+    model.zero_grad()
+    use_attention(model, ATTENTION)
+    run.measure("train-nf4-unfused", partial(packed_step, model, tokens_per_pass=8192), rows=24)
+    model.zero_grad()
+
+
+def packed_training(run: Run, model: PeftModel, precision: str, budgets: tuple[int, ...]) -> None:
+    """Tiebreak's own layers, keeping everything and keeping the layers' inputs alone."""
+    run.keep(f"fused-{precision}", fuse(model, DTYPE))
+    for budget in budgets:
+        run.measure(f"train-{precision}-{budget}", partial(packed_step, model, tokens_per_pass=budget))
+        model.zero_grad()
+    checkpoint_layers(model, True)
+    for budget in budgets[:2]:
+        work = partial(packed_step, model, tokens_per_pass=budget)
+        run.measure(f"train-{precision}-checkpointed-{budget}", work, rows=32)
+        model.zero_grad()
+    checkpoint_layers(model, False)
+    if run.given.profile:
+        work = partial(packed_step, model, run.sequences[:11], tokens_per_pass=8192)
+        run.keep(f"profile-train-{precision}", profiled(work))
+    model.zero_grad()
+    model.eval()
+    for budget in budgets[-2:]:
+        run.measure(f"score-{precision}-adapter-{budget}", partial(score, model, tokens_per_pass=budget))
+
+
+def score(model: nn.Module, sequences: list[np.ndarray], tokens_per_pass: int) -> None:
+    """Tiebreak's scoring passes."""
+    predict_logits(model, sequences, compute_dtype=DTYPE, budget=TokenBudget(tokens_per_pass))
+
+
+@torch.no_grad()
+def seed_score(model: PeftModel, sequences: list[np.ndarray], *, by_length: bool) -> None:
+    """The seed's scoring passes: padded rows of eight."""
+    for ids, mask in padded(sorted(sequences, key=len) if by_length else sequences, 8):
+        with torch.autocast(DEVICE.type, dtype=DTYPE):
+            model(input_ids=ids, attention_mask=mask, use_cache=False).logits.cpu()
+
+
 def scoring(run: Run) -> None:
     """The ladder of scoring."""
-    small = run.given.shape == "tiny"
     if run.wants("score-seed"):
-        model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS).eval()
-        use_attention(model, "eager")
-
-        @torch.no_grad()
-        def score(sequences: list[np.ndarray]) -> None:
-            for ids, mask in padded(sequences, 8):
-                with torch.autocast(DEVICE.type, dtype=DTYPE):
-                    model(input_ids=ids, attention_mask=mask, use_cache=False).logits.cpu()
-
-        run.measure("score-seed-padded", score, rows=64)
-        run.measure("score-seed-sorted", lambda s: score(sorted(s, key=len)))
-        del model
+        peer = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS).eval()
+        use_attention(peer, "eager")
+        run.measure("score-seed-padded", partial(seed_score, peer, by_length=False), rows=64)
+        run.measure("score-seed-sorted", partial(seed_score, peer, by_length=True))
+        del peer
         _free()
     for precision in ("bf16", "fp8"):
         if not run.wants(f"score-merged-{precision}"):
             continue
         model = base_model(run.given.shape, precision).eval()
         fuse(model, DTYPE)
-        for budget in (256,) if small else (8192, 16384, 32768):
-            run.measure(
-                f"score-merged-{precision}-{budget}",
-                lambda s, b=budget: predict_logits(model, s, compute_dtype=DTYPE, budget=TokenBudget(b)),  # type: ignore[misc]
-            )
-        if run.given.profile and DEVICE.type == "cuda":
-            work = (
-                lambda: predict_logits(  # noqa: E731
-                    model, run.sequences[:44], compute_dtype=DTYPE, budget=TokenBudget(16384)
-                )
-            )
+        for budget in (256,) if run.given.shape == "tiny" else (8192, 16384, 32768):
+            run.measure(f"score-merged-{precision}-{budget}", partial(score, model, tokens_per_pass=budget))
+        if run.given.profile:
+            work = partial(score, model, run.sequences[:44], tokens_per_pass=16384)
             run.keep(f"profile-score-{precision}", profiled(work))
         del model
         _free()

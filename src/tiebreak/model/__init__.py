@@ -4,7 +4,7 @@ from tiebreak.model.adapter import add_adapter, continue_adapter, lora_config, s
 from tiebreak.model.attention import ATTENTION
 from tiebreak.model.base import NANO, load_base, load_tokenizer, reset_head
 from tiebreak.model.checkpoint import JudgeCard, load_trained, read_card, save_trained
-from tiebreak.model.fuse import checkpoint_layers, fuse
+from tiebreak.model.fusion import checkpoint_layers, fuse
 from tiebreak.model.memory import TokenBudget
 from tiebreak.model.network import pack_logits, predict_logits
 from tiebreak.model.precision import default_device, quantization_config, resolve_compute_dtype

@@ -13,7 +13,6 @@ Legend of shapes: H query heads, K key/value heads, T tokens of the pack, L toke
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -45,10 +44,8 @@ NO_WINDOW: Final = 2**30
 
 
 def supports_kernels(device: torch.device) -> bool:
-    """Whether the package's Triton kernels run on this device (Triton's interpreter runs them on a CPU, for tests)."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return os.environ.get("TRITON_INTERPRET") == "1"
+    """Whether the package's Triton kernels run on this device."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class PackLayout:
         flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.int32))
         if self.device.type == "cuda":
             flat = flat.pin_memory()
-        parts = flat.to(self.device, non_blocking=True).split([array.size for array in arrays])
+        parts = torch.split(flat.to(self.device, non_blocking=True), [array.size for array in arrays])
         return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     @cached_property
@@ -162,7 +159,7 @@ def pack_attention(
         window = 0 if sliding_window is None or sliding_window >= pack_layout.longest else sliding_window
         rows = [t[0].transpose(0, 1).to(value.dtype) for t in (query, key, value)]
         scoring = Scoring(scale, softcap or 0.0, window)
-        out: Tensor = ForestAttention.apply(*rows, pack_layout.forest, scoring)
+        out: Tensor = ForestAttention.apply(*rows, pack_layout.forest, scoring)  # type: ignore[no-untyped-call]
         return out[None], None
     window = NO_WINDOW if sliding_window is None else sliding_window
     out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window)

@@ -92,7 +92,8 @@ class Fp8Linear(nn.Linear):
         """[..., in] -> [..., out] in the input's type, or autocast's."""
         kind = input.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else input.dtype
-        flat: Tensor = _Product.apply(input.reshape(-1, self.in_features).to(dtype), self)
+        rows = input.reshape(-1, self.in_features).to(dtype)
+        flat: Tensor = _Product.apply(rows, self)  # type: ignore[no-untyped-call]
         return flat.view(*input.shape[:-1], self.out_features)
 
 

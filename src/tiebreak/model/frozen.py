@@ -1,7 +1,8 @@
 """Groups of linear layers that read the same input (q, k, v; gate, up): frozen weights, and LoRA beside them.
 
-A group's outputs lie side by side in one matrix. Legend of shapes: T tokens, I inputs, O outputs of all members, R ranks
-of all adapted members.
+A group's outputs lie side by side in one matrix.
+
+Legend of shapes: T tokens, I inputs, O outputs of all members, R ranks of all adapted members.
 """
 
 from __future__ import annotations
@@ -13,32 +14,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tiebreak.model.fp8 import Fp8Linear, Rows, multiply
+from tiebreak.model.fp8 import Fp8Linear, multiply
 from tiebreak.model.kernels.dequantise import FourBitMatrix
 from tiebreak.model.kernels.dropout import dropout
-
-
-@dataclass(frozen=True)
-class Activation:
-    """A matrix [T, C] as the products want it: in the compute type, in FP8, or in both."""
-
-    plain: Tensor | None
-    fp8: Rows | None = None
+from tiebreak.model.kernels.quantise import Activation, Forms
 
 
 class Member:
     """One linear layer, as PEFT left it, maybe with LoRA matrices beside it."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._module: Any = module
-        self.base: nn.Linear = getattr(module, "base_layer", module)
+        wrapper: Any = module
+        self._module = wrapper
+        self.base: nn.Linear = wrapper.base_layer if hasattr(wrapper, "base_layer") else wrapper
         self._four_bit = FourBitMatrix.of(self.base.weight) if hasattr(self.base.weight, "quant_state") else None
-        self._adapter: str | None = module.active_adapters[0] if hasattr(module, "base_layer") else None  # type: ignore
+        self._adapter: str | None = wrapper.active_adapters[0] if hasattr(wrapper, "base_layer") else None
 
     @property
     def adapted(self) -> bool:
         """Whether there are LoRA matrices."""
         return self._adapter is not None
+
+    @property
+    def bias(self) -> Tensor | None:
+        """[o], frozen."""
+        return self.base.bias
 
     @property
     def a(self) -> nn.Parameter:
@@ -89,8 +89,7 @@ class Group:
         self._dtype = dtype
         base = self._members[0].base
         self._fp8 = base.siblings if isinstance(base, Fp8Linear) else None
-        self.takes_fp8 = self._fp8 is not None
-        self.takes_plain = bool(self._adapted) or not self.takes_fp8
+        self.takes = Forms(plain=bool(self._adapted) or self._fp8 is None, fp8=self._fp8 is not None)
         self._outputs = [member.base.out_features for member in self._members]
         # One mask for all members: they read the same input.
         self._dropout = max((member.dropout for member in self._members), default=0.0)
@@ -109,18 +108,17 @@ class Group:
         """[T, I] -> [T, O]."""
         if self._fp8 is not None:
             assert x.fp8 is not None
-            biases = [member.base.bias for member in self._members]
-            bias = None if biases[0] is None else torch.cat(biases)
-            out = multiply(x.fp8, self._fp8.rows, self._dtype, bias)
+            biases = [member.bias for member in self._members if member.bias is not None]
+            out = multiply(x.fp8, self._fp8.rows, self._dtype, torch.cat(biases) if biases else None)
         else:
             assert x.plain is not None
             out = torch.empty((len(x.plain), sum(self._outputs)), dtype=self._dtype, device=x.plain.device)
-            for member, part in zip(self._members, out.split(self._outputs, dim=1), strict=True):
-                weight = member.weight(self._dtype).t()
-                if member.base.bias is None:
+            for member, part in zip(self._members, torch.split(out, self._outputs, dim=1), strict=True):
+                weight, bias = member.weight(self._dtype).t(), member.bias
+                if bias is None:
                     torch.mm(x.plain, weight, out=part)
                 else:
-                    torch.addmm(member.base.bias.to(self._dtype), x.plain, weight, out=part)
+                    torch.addmm(bias.to(self._dtype), x.plain, weight, out=part)
         if not self._adapted:
             return out, None
         assert x.plain is not None
@@ -147,7 +145,7 @@ class Group:
             grad_x = multiply(grad.fp8, self._fp8.columns, self._dtype)
         elif wants_x:
             assert grad.plain is not None
-            for member, part in zip(self._members, grad.plain.split(self._outputs, dim=1), strict=True):
+            for member, part in zip(self._members, torch.split(grad.plain, self._outputs, dim=1), strict=True):
                 weight = member.weight(self._dtype)
                 grad_x = part @ weight if grad_x is None else grad_x.addmm_(part, weight)
         if inner is None:
@@ -159,7 +157,9 @@ class Group:
         for member, part, product, grad_product in self._parts(grad.plain, inner.product, grad_inner):
             torch.mm(part, (member.b * member.scaling).to(self._dtype), out=grad_product)
             grads_b.append((part.t() @ product).to(member.b.dtype) * member.scaling)
-        grads_a = (grad_inner.t() @ self._dropped(x, inner.seed)).split([len(member.a) for member in self._adapted])
+        grads_a = torch.split(
+            grad_inner.t() @ self._dropped(x, inner.seed), [len(member.a) for member in self._adapted]
+        )
         if grad_x is not None:
             if inner.seed:
                 dropout(grad_inner @ self._all_a(), self._dropout, inner.seed, add_to=grad_x)
@@ -178,10 +178,10 @@ class Group:
     def _parts(self, outputs: Tensor, *inners: Tensor) -> Iterator[tuple[Any, ...]]:
         """Each adapted member with its columns of [T, O] and of matrices [T, R]."""
         ranks = [len(member.a) for member in self._adapted]
-        columns = dict(zip(map(id, self._members), outputs.split(self._outputs, dim=1), strict=True))
+        columns = dict(zip(map(id, self._members), torch.split(outputs, self._outputs, dim=1), strict=True))
         yield from zip(
             self._adapted,
             (columns[id(m)] for m in self._adapted),
-            *(i.split(ranks, dim=1) for i in inners),
+            *(torch.split(i, ranks, dim=1) for i in inners),
             strict=True,
         )

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tiebreak.model.frozen import Activation, Group, Inner
+from tiebreak.model.frozen import Group, Inner
+from tiebreak.model.fusion import GATINGS, Architecture, activation
 from tiebreak.model.kernels.attention import Scoring, backward, forward
 from tiebreak.model.kernels.glu import glu, glu_backward
 from tiebreak.model.kernels.norm import join, norm, norm_backward
-from tiebreak.model.kernels.quantise import rows_to_fp8
+from tiebreak.model.kernels.quantise import Activation, rows_to_fp8
 from tiebreak.model.kernels.rope import rope_
 
 if TYPE_CHECKING:
     from tiebreak.model.attention import PackLayout
-    from tiebreak.model.fuse import Architecture
 
 
 @dataclass
@@ -57,17 +57,22 @@ class FusedLayer:
     Args:
         layer: the module.
         config: the model's configuration.
-        kind: what its architecture is like.
+        architecture: what tells its kind of layer from others.
         dtype: the compute type.
         last: whether only pooled tokens are wanted from it.
     """
 
-    def __init__(self, layer: Any, config: Any, kind: Architecture, dtype: torch.dtype, *, last: bool) -> None:
+    def __init__(self, layer: Any, config: Any, architecture: Architecture, dtype: torch.dtype, *, last: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        norms = [None if name is None else _Norm(getattr(layer, name), kind.gain_offset) for name in kind.norms]
-        before, self._after, before_mlp, self._after_mlp = norms
-        assert before is not None and before_mlp is not None
-        self._before, self._before_mlp = before, before_mlp
+        offset = architecture.gain_offset
+        self._before = _Norm(layer.input_layernorm, offset)
+        self._after = self._after_mlp = None
+        if architecture.post_norms:
+            self._after = _Norm(layer.post_attention_layernorm, offset)
+            self._after_mlp = _Norm(layer.post_feedforward_layernorm, offset)
+            self._before_mlp = _Norm(layer.pre_feedforward_layernorm, offset)
+        else:
+            self._before_mlp = _Norm(layer.post_attention_layernorm, offset)
         self._groups = (
             Group([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
             Group([attention.o_proj], dtype),
@@ -77,7 +82,7 @@ class FusedLayer:
         self._module, self._dtype, self._last = layer, dtype, last
         self._dim = int(attention.head_dim)
         self._heads, self._kv_heads = int(config.num_attention_heads), int(config.num_key_value_heads)
-        self._gating = kind.gating
+        self._gating = GATINGS[activation(config)]
         self._scale = float(attention.scaling)
         self._softcap = float(getattr(attention, "attn_logit_softcapping", None) or 0)
         self._window = int(getattr(attention, "sliding_window", getattr(config, "sliding_window", None)) or 0)
@@ -90,7 +95,7 @@ class FusedLayer:
         h = hidden_states[0].to(self._dtype).contiguous()
         place = _Place(pack_layout, *(part[0].contiguous() for part in position_embeddings))
         if torch.is_grad_enabled():
-            out: Tensor = _Layer.apply(h, self, place, *self.parameters)
+            out: Tensor = _Layer.apply(h, self, place, *self.parameters)  # type: ignore[no-untyped-call]
         else:
             out, _kept = self.forward(h, place)
         return out[None]
@@ -112,8 +117,8 @@ class FusedLayer:
             return outcome
 
         before = self._before
-        normed = norm(h, before.gain, before.epsilon, plain=to_qkv.takes_plain, fp8=to_qkv.takes_fp8)
-        qkv = apply(to_qkv, Activation(*normed))
+        normed = norm(h, before.gain, before.epsilon, forms=to_qkv.takes)
+        qkv = apply(to_qkv, normed)
         self._rotate(qkv, place)
         out, lse = forward(*self._heads_of(qkv), place.layout.forest, self._scoring(place))
         rows, residual = out.flatten(1), h
@@ -121,12 +126,12 @@ class FusedLayer:
             rows, residual = rows[place.layout.pooled], h[place.layout.pooled]
         attended = apply(to_out, _activation(rows, to_out))
         after, before_mlp = self._after, self._before_mlp
-        middle, *joined = join(
+        middle, joined = join(
             attended, None if after is None else after.gain, residual, before_mlp.gain, before_mlp.epsilon,
-            plain=to_gate_up.takes_plain, fp8=to_gate_up.takes_fp8,
+            forms=to_gate_up.takes,
         )  # fmt: skip
-        gate_up = apply(to_gate_up, Activation(*joined))
-        fed = apply(to_down, Activation(*glu(gate_up, self._gating, plain=to_down.takes_plain, fp8=to_down.takes_fp8)))
+        gate_up = apply(to_gate_up, joined)
+        fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.takes))
         kept = _Kept(h, qkv, out, lse, attended, middle, gate_up, fed, inners)
         return _joined(middle, fed, self._after_mlp), kept
 
@@ -139,22 +144,18 @@ class FusedLayer:
 
         # Feed-forward.
         grad_fed = _through_norm(grad, kept.fed, self._after_mlp, to_down)
-        fed = glu(kept.gate_up, self._gating)[0] if inner_down else None
+        fed = glu(kept.gate_up, self._gating).plain if inner_down else None
         grad_fed_in, grads_down = to_down.backward(grad_fed, fed, inner_down, wants_x=True)
         del grad_fed, fed
         assert grad_fed_in is not None
-        grad_gate_up = Activation(
-            *glu_backward(
-                grad_fed_in, kept.gate_up, self._gating, plain=to_gate_up.takes_plain, fp8=to_gate_up.takes_fp8
-            )
-        )
+        grad_gate_up = glu_backward(grad_fed_in, kept.gate_up, self._gating, forms=to_gate_up.takes)
         del grad_fed_in
         before_mlp, before = self._before_mlp, self._before
-        x = norm(kept.middle, before_mlp.gain, before_mlp.epsilon)[0] if inner_gate_up else None
+        x = norm(kept.middle, before_mlp.gain, before_mlp.epsilon).plain if inner_gate_up else None
         grad_x, grads_gate_up = to_gate_up.backward(grad_gate_up, x, inner_gate_up, wants_x=True)
         del grad_gate_up, x
         assert grad_x is not None
-        grad_middle, _ = norm_backward(grad_x, kept.middle, before_mlp.gain, before_mlp.epsilon, residual=grad)
+        grad_middle = norm_backward(grad_x, kept.middle, before_mlp.gain, before_mlp.epsilon, residual=grad).plain
 
         # Attention.
         assert grad_middle is not None
@@ -176,11 +177,11 @@ class FusedLayer:
         )  # fmt: skip
         self._rotate(grad_qkv, place, inverse=True)
         del grad_rows
-        x = norm(kept.h, before.gain, before.epsilon)[0] if inner_qkv else None
+        x = norm(kept.h, before.gain, before.epsilon).plain if inner_qkv else None
         grad_x, grads_qkv = to_qkv.backward(_activation(grad_qkv, to_qkv), x, inner_qkv, wants_x=wants_h)
         grad_h = None
         if grad_x is not None:
-            grad_h, _ = norm_backward(grad_x, kept.h, before.gain, before.epsilon, residual=grad_middle)
+            grad_h = norm_backward(grad_x, kept.h, before.gain, before.epsilon, residual=grad_middle).plain
         return grad_h, [*grads_qkv, *grads_out, *grads_gate_up, *grads_down]
 
     def _rotate(self, qkv: Tensor, place: _Place, *, inverse: bool = False) -> None:
@@ -190,7 +191,7 @@ class FusedLayer:
     def _heads_of(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q [T, H, D], k and v [T, K, D], as views."""
         heads = qkv.view(len(qkv), -1, self._dim)
-        q, k, v = heads.split([self._heads, self._kv_heads, self._kv_heads], dim=1)
+        q, k, v = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], dim=1)
         return q, k, v
 
     def _scoring(self, place: _Place) -> Scoring:
@@ -231,14 +232,14 @@ class _Layer(torch.autograd.Function):
 
 
 def _activation(x: Tensor, group: Group) -> Activation:
-    return Activation(x if group.takes_plain else None, rows_to_fp8(x) if group.takes_fp8 else None)
+    return Activation(x if group.takes.plain else None, rows_to_fp8(x) if group.takes.fp8 else None)
 
 
 def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
     """residual + x, or + norm(x) where the architecture norms what comes out of a half."""
     if by is None:
         return residual + x
-    out = norm(x, by.gain, by.epsilon, residual=residual)[0]
+    out = norm(x, by.gain, by.epsilon, residual=residual).plain
     assert out is not None
     return out
 
@@ -247,4 +248,4 @@ def _through_norm(grad: Tensor, x: Tensor, by: _Norm | None, group: Group) -> Ac
     """The gradient of what `_joined` added, as the group that made it wants it."""
     if by is None:
         return _activation(grad, group)
-    return Activation(*norm_backward(grad, x, by.gain, by.epsilon, plain=group.takes_plain, fp8=group.takes_fp8))
+    return norm_backward(grad, x, by.gain, by.epsilon, forms=group.takes)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tiebreak.model.attention import PackLayout
-from tiebreak.model.fuse import is_fused
+from tiebreak.model.fusion import is_fused
 from tiebreak.model.memory import TokenBudget
 from tiebreak.model.precision import HEAD
 from tiebreak.text import Pack, pack

@@ -24,7 +24,7 @@ from tiebreak.model import ATTENTION
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 97,
-    "hidden_size": 64,  # heads of 16, the least FlexAttention takes
+    "hidden_size": 64,  # heads of 16, the least the kernels take
     "intermediate_size": 48,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
@@ -61,10 +61,10 @@ def eager_and_packed(request: pytest.FixtureRequest) -> Pair:
     return make_pair(request.param)
 
 
-def make_pair(name: str) -> Pair:
+def make_pair(name: str, **changes: Any) -> Pair:
     config_class, model_class, extra = MODELS[name]
     make: Callable[[str], torch.nn.Module] = lambda attention: model_class._from_config(  # noqa: E731
-        config_class(**SHAPE | extra), attn_implementation=attention
+        config_class(**SHAPE | extra | changes), attn_implementation=attention
     )
     torch.manual_seed(0)
     eager, packed = make("eager"), make(ATTENTION)

@@ -476,6 +476,7 @@ class ForestAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, forest: Forest, scoring: Scoring) -> Tensor:
+        """See the module's `forward`."""
         out, lse = forward(query, key, value, forest, scoring)
         ctx.save_for_backward(query, key, value, out, lse)
         ctx.forest, ctx.scoring = forest, scoring
@@ -483,6 +484,7 @@ class ForestAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """See the module's `backward`."""
         query, key, value, out, lse = ctx.saved_tensors
         into = tuple(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (query, key, value))
         backward(grads[0].contiguous(), query, key, value, out, lse, ctx.forest, ctx.scoring, into=into)  # type: ignore

@@ -69,7 +69,7 @@ class FourBitMatrix:
         """The matrix, in `dtype`."""
         out = torch.empty(self.shape, dtype=dtype, device=self.packed.device)
         blocks = self.scales.numel()
-        rows = 32
+        rows = 64
         _dequantise_kernel[(triton.cdiv(blocks, rows),)](
             self.packed, self.levels, self.scales, self.scale_levels, self.scale_scales, self.offset, out, blocks,
             HALF=self.block // 2, SCALES=self.scale_block, ROWS=rows, num_warps=4,

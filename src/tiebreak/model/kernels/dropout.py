@@ -8,28 +8,20 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit
-def _kept(bits, scale, least):
-    """1 / (1 - p) where 16 random bits are at least p in 65,536ths, else 0."""
-    return tl.where(bits >= least, scale, 0.0)
-
-
 @triton.jit(do_not_specialize=["numbers", "seed"])
 def _dropout_kernel(x_ptr, add_ptr, out_ptr, numbers, least, scale, seed, ADD: tl.constexpr, BLOCK: tl.constexpr):
-    # One draw of Philox gives four words of 32 bits, and these the masks of eight numbers.
-    start = tl.program_id(0).to(tl.int64) * (8 * BLOCK)
     lane = tl.arange(0, BLOCK)
-    w0, w1, w2, w3 = tl.randint4x(seed, tl.program_id(0) * BLOCK + lane)
-    low = tl.interleave(tl.interleave(w0 & 0xFFFF, w1 & 0xFFFF), tl.interleave(w2 & 0xFFFF, w3 & 0xFFFF))
-    high = tl.interleave(
-        tl.interleave((w0 >> 16) & 0xFFFF, (w1 >> 16) & 0xFFFF), tl.interleave((w2 >> 16) & 0xFFFF, (w3 >> 16) & 0xFFFF)
-    )
-    at = start + tl.arange(0, 8 * BLOCK)
-    x = tl.load(x_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
-    out = x * _kept(tl.interleave(low, high), scale, least)
-    if ADD:
-        out += tl.load(add_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
-    tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=at < numbers)
+    # One draw of Philox gives four words of 32 bits, and these the masks of eight numbers, a block apart.
+    words = tl.randint4x(seed, tl.program_id(0) * BLOCK + lane, n_rounds=7)
+    start = tl.program_id(0).to(tl.int64) * (8 * BLOCK)
+    for part in tl.static_range(8):
+        at = start + part * BLOCK + lane
+        bits = (words[part // 2] >> (16 * (part % 2))) & 0xFFFF
+        x = tl.load(x_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
+        out = tl.where(bits >= least, x * scale, 0.0)
+        if ADD:
+            out += tl.load(add_ptr + at, mask=at < numbers, other=0.0).to(tl.float32)
+        tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=at < numbers)
 
 
 def dropout(x: Tensor, p: float, seed: int, *, add_to: Tensor | None = None) -> Tensor:
@@ -43,7 +35,7 @@ def dropout(x: Tensor, p: float, seed: int, *, add_to: Tensor | None = None) -> 
     """
     least = round(p * 65536)
     out = torch.empty_like(x) if add_to is None else add_to
-    block = 256
+    block = 1024
     _dropout_kernel[(triton.cdiv(x.numel(), 8 * block),)](
         x, add_to, out, x.numel(), least, 65536 / (65536 - least), seed, ADD=add_to is not None, BLOCK=block,
         num_warps=4,

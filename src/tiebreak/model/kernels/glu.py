@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from tiebreak.model.fuse import Gating
-from tiebreak.model.kernels.quantise import FP8, FP8_MAX, TINY, to_fp8
+from tiebreak.model.fusion import Gating
+from tiebreak.model.kernels.quantise import FP8_MAX, PLAIN, TINY, Activation, Forms, to_fp8
 
 
 @triton.jit
@@ -68,38 +67,34 @@ def _glu_backward_kernel(
         tl.store(fp8_ptr + to + columns, to_fp8(grad_up, largest), mask=inside)
 
 
-def glu(
-    both: Tensor, gating: Gating, *, plain: bool = True, fp8: bool = False
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-    """activation(gate) * up, from [T, 2 C] that holds gate and up side by side.
-
-    Returns:
-        [T, C] in the input's type or None; (e4m3 [T, C], scales [T, 1]) or None.
-    """
+def glu(both: Tensor, gating: Gating, *, forms: Forms = PLAIN) -> Activation:
+    """activation(gate) * up, [T, C], from [T, 2 C] that holds gate and up side by side."""
     columns = both.shape[1] // 2
-    return _run(_glu_kernel, (both,), both, columns, columns, gating, plain=plain, fp8=fp8)
-
-
-def glu_backward(
-    grad: Tensor, both: Tensor, gating: Gating, *, plain: bool = True, fp8: bool = False
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-    """The gradient of `both`, [T, 2 C], from that of `glu`'s outcome, [T, C]; returns as `glu` does."""
-    columns = both.shape[1] // 2
-    return _run(_glu_backward_kernel, (grad, both), both, columns, 2 * columns, gating, plain=plain, fp8=fp8)
-
-
-def _run(
-    kernel: triton.JITFunction, inputs: tuple[Tensor, ...], like: Tensor, columns: int, width: int,
-    gating: Gating, *, plain: bool, fp8: bool,
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
-    rows = like.shape[0]
-    out = torch.empty((rows, width), dtype=like.dtype, device=like.device) if plain else None
-    values = torch.empty((rows, width), dtype=FP8, device=like.device) if fp8 else None
-    scale = torch.empty((rows, 1), dtype=torch.float32, device=like.device) if fp8 else None
-    # A row's scale is known when all of it was seen; held in registers meanwhile, it is read but once.
-    block = triton.next_power_of_2(columns) if fp8 else min(triton.next_power_of_2(columns), 2048)
-    kernel[rows, triton.cdiv(columns, block)](
-        *inputs, out, values, scale, columns,
-        GELU=gating == "gelu_tanh", PLAIN=plain, QUANTISED=fp8, BLOCK=block, num_warps=max(4, min(16, block // 512)),
+    out = Activation.empty(len(both), columns, both, forms)
+    block, warps = _block(columns, forms, 16)
+    _glu_kernel[len(both), triton.cdiv(columns, block)](
+        both, *out.pointers, columns,
+        GELU=gating == "gelu_tanh", PLAIN=forms.plain, QUANTISED=forms.fp8, BLOCK=block, num_warps=warps,
     )  # fmt: skip
-    return out, None if values is None or scale is None else (values, scale)
+    return out
+
+
+def glu_backward(grad: Tensor, both: Tensor, gating: Gating, *, forms: Forms = PLAIN) -> Activation:
+    """The gradient of `both`, [T, 2 C], from that of `glu`'s outcome, [T, C]."""
+    columns = both.shape[1] // 2
+    out = Activation.empty(len(both), 2 * columns, both, forms)
+    block, warps = _block(columns, forms, 32)
+    _glu_backward_kernel[len(both), triton.cdiv(columns, block)](
+        grad, both, *out.pointers, columns,
+        GELU=gating == "gelu_tanh", PLAIN=forms.plain, QUANTISED=forms.fp8, BLOCK=block, num_warps=warps,
+    )  # fmt: skip
+    return out
+
+
+def _block(columns: int, forms: Forms, most_warps: int) -> tuple[int, int]:
+    """Columns a program takes, and its warps.
+
+    A row's FP8 scale is known when all of it was seen; held in registers meanwhile, it is read but once.
+    """
+    block = triton.next_power_of_2(columns) if forms.fp8 else min(triton.next_power_of_2(columns), 2048)
+    return block, max(4, min(most_warps, block // 512))

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tiebreak.model.kernels.quantise import FP8, FP8_MAX, TINY, to_fp8
+from tiebreak.model.kernels.quantise import FP8_MAX, PLAIN, TINY, Activation, Forms, to_fp8
 
 
 @triton.jit
@@ -84,8 +84,8 @@ def _norm_backward_kernel(
 
 
 def norm(
-    x: Tensor, gain: Tensor, epsilon: float, *, residual: Tensor | None = None, plain: bool = True, fp8: bool = False
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+    x: Tensor, gain: Tensor, epsilon: float, *, residual: Tensor | None = None, forms: Forms = PLAIN
+) -> Activation:
     """gain * x / rms(x), plus `residual` where there is one.
 
     Args:
@@ -93,54 +93,40 @@ def norm(
         gain: [C].
         epsilon: added to the mean square.
         residual: [T, C], contiguous.
-        plain: return the outcome in x's type.
-        fp8: return it in e4m3, with its row scales.
-
-    Returns:
-        [T, C] or None; (e4m3 [T, C], scales [T, 1]) or None.
+        forms: of the outcome, [T, C].
     """
-    return _run(_norm_kernel, (x, gain, residual), x, epsilon, plain=plain, fp8=fp8)
-
-
-def join(
-    x: Tensor, gain: Tensor | None, residual: Tensor, next_gain: Tensor, epsilon: float, *,
-    plain: bool = True, fp8: bool = False,
-) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
-    """residual + norm(x), and the next norm of that, in one reading; x itself is added where `gain` is None.
-
-    Returns:
-        The sum [T, C] in x's type, and its norm as `norm` returns it.
-    """
-    joined, out = torch.empty_like(x), torch.empty_like(x) if plain else None
-    values = torch.empty(x.shape, dtype=FP8, device=x.device) if fp8 else None
-    scale = torch.empty((len(x), 1), dtype=torch.float32, device=x.device) if fp8 else None
-    block = triton.next_power_of_2(x.shape[1])
-    _join_kernel[(len(x),)](
-        x, gain, residual, next_gain, joined, out, values, scale, x.shape[1], epsilon,
-        NORMED=gain is not None, PLAIN=plain, QUANTISED=fp8, BLOCK=block, num_warps=8 if block >= 2048 else 4,
-    )  # fmt: skip
-    return joined, out, None if values is None or scale is None else (values, scale)
+    return _run(_norm_kernel, (x, gain, residual), x, epsilon, forms)
 
 
 def norm_backward(
-    grad: Tensor, x: Tensor, gain: Tensor, epsilon: float, *, residual: Tensor | None = None,
-    plain: bool = True, fp8: bool = False,
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:  # fmt: skip
-    """The gradient of x from that of `norm`'s outcome, plus `residual`; returns as `norm` does."""
-    return _run(_norm_backward_kernel, (grad, x, gain, residual), x, epsilon, plain=plain, fp8=fp8)
+    grad: Tensor, x: Tensor, gain: Tensor, epsilon: float, *, residual: Tensor | None = None, forms: Forms = PLAIN
+) -> Activation:
+    """The gradient of x, [T, C], from that of `norm`'s outcome, plus `residual`."""
+    return _run(_norm_backward_kernel, (grad, x, gain, residual), x, epsilon, forms)
+
+
+def join(
+    x: Tensor, gain: Tensor | None, residual: Tensor, next_gain: Tensor, epsilon: float, *, forms: Forms = PLAIN
+) -> tuple[Tensor, Activation]:
+    """residual + norm(x), [T, C], and the next norm of that, in one reading; x itself is added where `gain` is None."""
+    joined = torch.empty_like(x)
+    out = Activation.empty(len(x), x.shape[1], x, forms)
+    block = triton.next_power_of_2(x.shape[1])
+    _join_kernel[(len(x),)](
+        x, gain, residual, next_gain, joined, *out.pointers, x.shape[1], epsilon,
+        NORMED=gain is not None, PLAIN=forms.plain, QUANTISED=forms.fp8, BLOCK=block,
+        num_warps=16 if block >= 4096 else 4,
+    )  # fmt: skip
+    return joined, out
 
 
 def _run(
-    kernel: triton.JITFunction, inputs: tuple[Tensor | None, ...], x: Tensor, epsilon: float, *, plain: bool, fp8: bool
-) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-    rows, columns = x.shape
-    out = torch.empty_like(x) if plain else None
-    values = torch.empty((rows, columns), dtype=FP8, device=x.device) if fp8 else None
-    scale = torch.empty((rows, 1), dtype=torch.float32, device=x.device) if fp8 else None
-    block = triton.next_power_of_2(columns)
-    kernel[(rows,)](
-        *inputs, out, values, scale, columns, epsilon,
-        RESIDUAL=inputs[-1] is not None, PLAIN=plain, QUANTISED=fp8, BLOCK=block,
-        num_warps=8 if block >= 2048 else 4,
+    kernel: triton.JITFunction, inputs: tuple[Tensor | None, ...], x: Tensor, epsilon: float, forms: Forms
+) -> Activation:
+    out = Activation.empty(len(x), x.shape[1], x, forms)
+    kernel[(len(x),)](
+        *inputs, *out.pointers, x.shape[1], epsilon,
+        RESIDUAL=inputs[-1] is not None, PLAIN=forms.plain, QUANTISED=forms.fp8,
+        BLOCK=triton.next_power_of_2(x.shape[1]), num_warps=4,
     )  # fmt: skip
-    return out, None if values is None or scale is None else (values, scale)
+    return out

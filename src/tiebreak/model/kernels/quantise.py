@@ -1,8 +1,9 @@
-"""Rows to FP8 (e4m3), each with its own scale."""
+"""Activations in the forms products want them in, and rows cast to FP8 (e4m3), each with its own scale."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import torch
 import triton
@@ -15,6 +16,46 @@ FP8_MAX: Final = tl.constexpr(448.0)
 
 TINY: Final = tl.constexpr(1e-12)
 """A row of zeros has this for its largest value, so that no scale is zero."""
+
+
+Rows = tuple[Tensor, Tensor]
+"""e4m3 [R, C], and float32 scales [R, 1]: what they stand for is the one times the other."""
+
+
+class Forms(NamedTuple):
+    """In which forms an activation is wanted."""
+
+    plain: bool = True
+    """in the compute type"""
+    fp8: bool = False
+    """in e4m3 with row scales"""
+
+
+PLAIN: Final = Forms()
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A matrix [T, C] in the forms that are wanted of it."""
+
+    plain: Tensor | None
+    fp8: Rows | None = None
+
+    @classmethod
+    def empty(cls, rows: int, columns: int, like: Tensor, forms: Forms) -> Activation:
+        """Room for a kernel's outcome, in `like`'s type and on its device."""
+        plain, fp8 = None, None
+        if forms.plain:
+            plain = torch.empty((rows, columns), dtype=like.dtype, device=like.device)
+        if forms.fp8:
+            values = torch.empty((rows, columns), dtype=FP8, device=like.device)
+            fp8 = values, torch.empty((rows, 1), dtype=torch.float32, device=like.device)
+        return cls(plain, fp8)
+
+    @property
+    def pointers(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """What kernels take: the plain matrix, the FP8 one, its scales."""
+        return (self.plain, *(self.fp8 or (None, None)))
 
 
 @triton.jit
@@ -38,7 +79,7 @@ def _rows_kernel(x_ptr, out_ptr, scale_ptr, columns, stride_x, BLOCK: tl.constex
         tl.store(out_ptr + row * columns + at, to_fp8(x, largest), mask=at < columns)
 
 
-def rows_to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
+def rows_to_fp8(x: Tensor) -> Rows:
     """[T, C] -> e4m3 [T, C] and float32 scales [T, 1], with x = values * scales."""
     rows, columns = x.shape
     out = torch.empty((rows, columns), dtype=FP8, device=x.device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import torch
 from torch import nn
@@ -12,35 +13,26 @@ from tiebreak.model.attention import HEAD_DIMS, supports_kernels
 
 Gating = Literal["gelu_tanh", "silu"]
 
-_GATINGS: Final[dict[str, Gating]] = {"gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
+GATINGS: Final[dict[str, Gating]] = {"gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 """The feed-forward's activation, by its name in a configuration."""
-
-_TWO_NORMS: Final = ("input_layernorm", None, "post_attention_layernorm", None)
-_FOUR_NORMS: Final = (
-    "input_layernorm",
-    "post_attention_layernorm",
-    "pre_feedforward_layernorm",
-    "post_feedforward_layernorm",
-)
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What tells one model's decoder layer from another's."""
 
-    norms: tuple[str | None, ...]
-    """Names of the norms before attention, after it, before the feed-forward and after it."""
+    post_norms: bool
+    """Whether what comes out of attention and feed-forward is normed before it joins the residual stream."""
     gain_offset: float
     """What is added to a norm's weight: Gemma's weights are the gain less one."""
-    gating: Gating
 
 
-_NORMS: Final[dict[str, tuple[tuple[str | None, ...], float]]] = {
-    "gemma": (_TWO_NORMS, 1.0),
-    "gemma2": (_FOUR_NORMS, 1.0),
-    "llama": (_TWO_NORMS, 0.0),
-    "mistral": (_TWO_NORMS, 0.0),
-    "qwen2": (_TWO_NORMS, 0.0),
+_ARCHITECTURES: Final = {
+    "gemma": Architecture(post_norms=False, gain_offset=1.0),
+    "gemma2": Architecture(post_norms=True, gain_offset=1.0),
+    "llama": Architecture(post_norms=False, gain_offset=0.0),
+    "mistral": Architecture(post_norms=False, gain_offset=0.0),
+    "qwen2": Architecture(post_norms=False, gain_offset=0.0),
 }
 """By transformers' model type."""
 
@@ -56,21 +48,22 @@ def fuse(model: nn.Module, dtype: torch.dtype) -> bool:
         False, with the model left as it is, where device, architecture or adapter is not one they are made for.
     """
     body = _body(model)
-    architecture = _architecture(body.config)
-    if architecture is None or not supports_kernels(next(model.parameters()).device) or not _is_plain(body.layers):
+    if not supports_kernels(next(model.parameters()).device) or not _can_fuse(body):
         return False
     from tiebreak.model.fused import FusedLayer
 
     layers = list(body.layers)
     for layer in layers:
-        layer.forward = FusedLayer(layer, body.config, architecture, dtype, last=layer is layers[-1])
+        layer.forward = FusedLayer(
+            layer, body.config, _ARCHITECTURES[body.config.model_type], dtype, last=layer is layers[-1]
+        )
     body.fused = True
     return True
 
 
 def is_fused(model: nn.Module) -> bool:
     """Whether `fuse` was done: then the body gives back the pooled tokens alone."""
-    return getattr(_body(model), "fused", False)
+    return bool(getattr(_body(model), "fused", False))
 
 
 def checkpoint_layers(model: nn.Module, wanted: bool) -> None:
@@ -79,7 +72,14 @@ def checkpoint_layers(model: nn.Module, wanted: bool) -> None:
         for layer in _body(model).layers:
             layer.forward.checkpointed = wanted
     elif wanted:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        newer = getattr(model, "activation_checkpointing_enable", None)  # transformers' new name for it
+        enable = cast(Callable[[dict[str, Any]], None], newer or model.gradient_checkpointing_enable)
+        enable({"use_reentrant": False})
+
+
+def activation(config: Any) -> str:
+    """The name a configuration gives its feed-forward's activation."""
+    return str(getattr(config, "hidden_activation", None) or config.hidden_act)
 
 
 def _body(model: nn.Module) -> Any:
@@ -87,14 +87,12 @@ def _body(model: nn.Module) -> Any:
     return getattr(classifier, classifier.base_model_prefix)
 
 
-def _architecture(config: Any) -> Architecture | None:
-    known = _NORMS.get(config.model_type)
-    gating = _GATINGS.get(getattr(config, "hidden_activation", None) or getattr(config, "hidden_act", ""))
-    heads = getattr(config, "num_attention_heads", 1)
-    dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    if known is None or gating is None or dim not in HEAD_DIMS or getattr(config, "attention_dropout", 0.0):
-        return None
-    return Architecture(*known, gating)
+def _can_fuse(body: Any) -> bool:
+    config = body.config
+    if config.model_type not in _ARCHITECTURES or activation(config) not in GATINGS or config.attention_dropout:
+        return False
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return dim in HEAD_DIMS and _is_plain(body.layers)
 
 
 def _is_plain(layers: nn.ModuleList) -> bool:

@@ -1,0 +1,156 @@
+"""Decoder layers by hand against Hugging Face's own: logits, gradients, checkpointing, and what is left alone."""
+
+from __future__ import annotations
+
+import tests.unit.model.interpreted  # noqa: F401  # isort: skip
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from tests.unit.model.conftest import make_pair
+from tiebreak.model import add_adapter, checkpoint_layers, fuse, lora_config, pack_logits
+from tiebreak.model.fp8 import Fp8Linear, freeze_in_fp8
+from tiebreak.model.fusion import is_fused
+from tiebreak.text import Pack, pack
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+@pytest.fixture(autouse=True)
+def _kernels_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tiebreak.model.fusion.supports_kernels", lambda device: True)
+
+
+def shared_pack() -> Pack:
+    rng = np.random.default_rng(0)
+    prefix = rng.integers(3, 90, 9)
+    tails = [rng.integers(3, 90, n) for n in (11, 4)]
+    sequences = [rng.integers(3, 90, 10), *(np.concatenate([prefix, tail]) for tail in tails)]
+    [item] = pack([s.astype(np.int32) for s in sequences], tokens_per_pass=500, groups=[0, 1, 1])
+    return item
+
+
+def adapted(name: str, targets: Any, dropout: float = 0.0) -> Any:
+    """A tiny classifier with LoRA whose B is not zero."""
+    _, base = make_pair(name, num_hidden_layers=2, **({"max_window_layers": 1} if name == "qwen2-window" else {}))
+    config = lora_config(r=3, lora_alpha=6, lora_dropout=dropout, target_modules=targets)
+    model = add_adapter(base, config).train()
+    torch.manual_seed(1)
+    for parameter_name, parameter in model.named_parameters():
+        if "lora_B" in parameter_name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def logits_and_gradients(model: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    model.zero_grad()
+    torch.manual_seed(5)
+    logits = pack_logits(model, shared_pack(), torch.float32)
+    (logits * torch.arange(9.0).view(3, 3)).sum().backward()
+    return logits.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("gemma2", "all-linear"),
+        ("gemma2", ["q_proj", "v_proj"]),
+        ("llama", ["down_proj", "k_proj"]),
+        ("qwen2-window", "all-linear"),
+        ("mistral", ["o_proj", "up_proj"]),
+    ],
+)
+def test_logits_and_gradients_are_those_of_transformers(name: str, targets: Any) -> None:
+    model = adapted(name, targets)
+    wanted, wanted_gradients = logits_and_gradients(model)
+    assert fuse(model, torch.float32)
+    assert is_fused(model)
+    for checkpointed in (False, True):
+        checkpoint_layers(model, checkpointed)
+        logits, gradients = logits_and_gradients(model)
+        torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+        for key, gradient in gradients.items():
+            torch.testing.assert_close(gradient, wanted_gradients[key], atol=1e-4, rtol=1e-3, msg=key)
+    with torch.no_grad():
+        torch.testing.assert_close(pack_logits(model.eval(), shared_pack(), torch.float32), wanted, atol=1e-5, rtol=0)
+
+
+def test_checkpointing_draws_the_same_dropout_again() -> None:
+    model = adapted("gemma2", "all-linear", dropout=0.3)
+    assert fuse(model, torch.float32)
+    _, kept = logits_and_gradients(model)
+    checkpoint_layers(model, True)
+    _, again = logits_and_gradients(model)
+    assert all(torch.equal(kept[key], again[key]) for key in kept)
+    model.eval()
+    assert not torch.equal(logits_and_gradients(model)[0], logits_and_gradients(model.train())[0])
+
+
+def test_nothing_is_computed_for_layers_below_the_first_adapter() -> None:
+    model = adapted("llama", "all-linear")
+    for name, parameter in model.named_parameters():
+        if "layers.0." in name:
+            parameter.requires_grad_(False)
+    wanted, wanted_gradients = logits_and_gradients(model)
+    assert fuse(model, torch.float32)
+    logits, gradients = logits_and_gradients(model)
+    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(gradient, wanted_gradients[key], atol=1e-4, rtol=1e-3, msg=key)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["o_proj"]])
+def test_fp8_layers_are_near_what_they_came_from(targets: Any) -> None:
+    torch.manual_seed(0)
+    _, base = make_pair("qwen2", num_hidden_layers=2)
+    item = shared_pack()
+    with torch.no_grad():
+        wanted = pack_logits(base, item, torch.float32)
+    freeze_in_fp8(base, CPU, skip="score")
+    attention = base.model.layers[0].self_attn
+    assert isinstance(attention.q_proj, Fp8Linear)
+    assert attention.q_proj.siblings is attention.v_proj.siblings
+    assert attention.q_proj.siblings.rows[0].shape == (64 + 2 * 32, 64)
+    assert type(base.score) is torch.nn.Linear
+    model = add_adapter(base, lora_config(r=2, lora_alpha=2, lora_dropout=0.0, target_modules=targets))
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    plain, _ = logits_and_gradients(model)
+    assert fuse(model, torch.float32)
+    own, gradients = logits_and_gradients(model)
+    for logits in (plain, own):
+        assert 0.0 < (logits - wanted).norm() / wanted.norm() < 0.25  # FP8's noise, made larger by large weights
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+def test_an_fp8_layer_and_its_gradient_are_near_the_matrix_product() -> None:
+    torch.manual_seed(0)
+    parent = torch.nn.Sequential(torch.nn.Linear(96, 64))
+    x = torch.randn(2, 7, 96, requires_grad=True)
+    grad = torch.randn(2, 7, 64)
+    wanted = parent(x)
+    wanted.backward(grad)
+    wanted_grad, x.grad = x.grad, None
+    freeze_in_fp8(parent, CPU, skip="score")
+    got = parent(x)
+    got.backward(grad)
+    for near, true in ((got, wanted), (x.grad, wanted_grad)):
+        assert 0.005 < (near - true).norm() / true.norm() < 0.05
+
+
+@pytest.mark.parametrize("change", ["qwen3", "dora", "trained-norm", "exact-gelu"])
+def test_what_is_not_computed_here_is_left_as_it_is(change: str) -> None:
+    _, base = make_pair("qwen3" if change == "qwen3" else "gemma2")
+    if change == "exact-gelu":
+        base.config.hidden_activation = "gelu"
+    config = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["q_proj"], use_dora=change == "dora")
+    model = get_peft_model(base, config)
+    if change == "trained-norm":
+        base.model.layers[0].input_layernorm.weight.requires_grad_(True)
+    assert not fuse(model, torch.float32)
+    assert not is_fused(model)
+    assert pack_logits(model, shared_pack(), torch.float32).shape == (3, 3)
