@@ -30,6 +30,7 @@ from tiebreak.model import TokenBudget, add_adapter, checkpoint_layers, fuse, lo
 from tiebreak.model.attention import ATTENTION
 from tiebreak.model.fp8 import freeze_in_fp8
 from tiebreak.text import pack
+from tiebreak.training.memory import measure_budget
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPE = torch.bfloat16
@@ -234,12 +235,12 @@ def packed_training(run: Run, model: PeftModel, precision: str, budgets: tuple[i
     for budget in budgets:
         run.measure(f"train-{precision}-{budget}", partial(packed_step, model, tokens_per_pass=budget))
         model.zero_grad()
-    checkpoint_layers(model, True)
+    checkpoint_layers(model, 99)
     for budget in budgets[:2]:
         work = partial(packed_step, model, tokens_per_pass=budget)
         run.measure(f"train-{precision}-checkpointed-{budget}", work, rows=32)
         model.zero_grad()
-    checkpoint_layers(model, False)
+    checkpoint_layers(model, 0)
     if run.given.profile:
         work = partial(packed_step, model, run.sequences[:11], tokens_per_pass=8192)
         run.keep(f"profile-train-{precision}", profiled(work))
@@ -281,8 +282,29 @@ def scoring(run: Run) -> None:
         if run.given.profile:
             work = partial(score, model, run.sequences[:44], tokens_per_pass=16384)
             run.keep(f"profile-score-{precision}", profiled(work))
+            del work
         del model
         _free()
+
+
+def capped(run: Run) -> None:
+    """NF4 training of comparisons of up to 2048 tokens on what a 16 GB card has, tokens a pass chosen by measuring."""
+    if DEVICE.type == "cuda":
+        total = torch.cuda.get_device_properties(DEVICE).total_memory
+        torch.cuda.set_per_process_memory_fraction(14.5 * 2**30 / total)
+    model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS, dropout=0.05).train()
+    fuse(model, DTYPE)
+    longest = max(map(len, run.sequences))
+    budget = measure_budget(
+        model, DTYPE, least=longest, most=8 * longest, tokens=None, checkpointing=None, tell=lambda said: print(said)
+    )
+    run.keep("capped-budget", budget._asdict())
+    run.measure("capped-train-nf4", partial(packed_step, model, tokens_per_pass=budget.tokens))
+    if DEVICE.type == "cuda":
+        run.keep("capped-peak-reserved-gib", round(torch.cuda.max_memory_reserved() / 2**30, 2))
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    del model
+    _free()
 
 
 def parity(run: Run) -> None:
@@ -295,7 +317,7 @@ def parity(run: Run) -> None:
         for fused in (False, True):
             if fused:
                 fuse(model, DTYPE)
-            checkpoint_layers(model, not fused)
+            checkpoint_layers(model, 0 if fused else 99)
             model.train()
             model.zero_grad()
             outs = []
@@ -345,6 +367,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--profile", action="store_true")
     run = Run(parser.parse_args())
+    if run.wants("capped"):
+        capped(run)
     training(run)
     scoring(run)
     if run.wants("parity"):

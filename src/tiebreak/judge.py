@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Swap = Literal["none", "average"]
 """`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word."""
+
+GPU_TOKENS: Final = 16384
+"""Tokens a pass on a GPU: with nothing kept for a backward pass it takes little memory, and is halved if need be."""
 
 Turns = str | Sequence[str]
 """One turn, or the turns of a conversation in order."""
@@ -169,7 +172,7 @@ def load_judge(
         run: the folder `tiebreak train` made.
         base_model: where the base model is now, if not where it was in training.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
-        tokens_per_pass: tokens that go through the model at once; by default what training used.
+        tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
         tell: called with a sentence when that is halved because memory ran out.
 
     Raises:
@@ -203,7 +206,8 @@ def load_judge(
     compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
     fuse(model, compute_dtype)
     encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
-    budget = TokenBudget(max(tokens_per_pass or card.tokens_per_pass, card.max_length), tell)
+    usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass
+    budget = TokenBudget(max(tokens_per_pass or usual, card.max_length), tell)
     return Judge(model, encoder, compute_dtype, budget)
 
 

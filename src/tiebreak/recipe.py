@@ -159,9 +159,9 @@ class TrainingSection(_Section):
 
     batch_size: Positive = 8
     """Comparisons an optimiser step learns from, over all GPUs: decides what is learned."""
-    tokens_per_pass: Annotated[int, Field(ge=32)] = 8192
-    """Tokens that go through the model at once: decides memory and speed, never what is learned. Halved by itself
-    when memory runs out."""
+    tokens_per_pass: Annotated[int, Field(ge=32)] | Literal["auto"] = "auto"
+    """Tokens that go through the model at once: decides memory and speed, never what is learned. `auto` measures what
+    the GPU holds. Halved by itself when memory runs out."""
     both_orders: bool = False
     """Learn each comparison in both orders, A first and B first, in one step (each with half the weight)."""
     num_train_epochs: Annotated[float, Field(gt=0)] = 1
@@ -180,8 +180,9 @@ class TrainingSection(_Section):
     """Decay of the adapter and the head, but not of biases."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients longer than this are shortened to it; 0 turns clipping off."""
-    gradient_checkpointing: bool = True
-    """Compute activations anew in the backward pass instead of keeping them: a third more time, far less memory."""
+    gradient_checkpointing: bool | Literal["auto"] = "auto"
+    """Compute activations anew in the backward pass instead of keeping them: a third more time, far less memory.
+    `auto` does so in as many layers as the GPU's memory asks for."""
     logging_steps: Steps = 20
     """Log the training loss every so many steps; below 1 a share of all steps, as the next two."""
     eval_steps: Steps | None = None
@@ -217,7 +218,7 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _a_comparison_fits_a_pass(self) -> Recipe:
-        if self.text.max_length > self.training.tokens_per_pass:
+        if self.training.tokens_per_pass != "auto" and self.text.max_length > self.training.tokens_per_pass:
             raise ValueError(
                 f"text.max_length ({self.text.max_length}) is more than training.tokens_per_pass "
                 f"({self.training.tokens_per_pass}): a whole comparison has to fit into one pass. "

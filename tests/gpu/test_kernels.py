@@ -19,7 +19,7 @@ from tiebreak.text import Pack, pack
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(
-        not torch.cuda.is_available() or not supports_kernels(torch.device("cuda")),
+        not torch.cuda.is_available() or not supports_kernels(torch.device("cuda"), torch.bfloat16),
         reason="needs a CUDA device of compute capability 8.0 or later",
     ),
 ]
@@ -43,10 +43,16 @@ def forest(seed: int, tokens: int = 1500) -> Pack:
     return item
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("softcap", [None, 50.0])
-@pytest.mark.parametrize("window", [None, 64])
-@pytest.mark.parametrize("dim", [64, 256])
+@pytest.mark.parametrize(
+    ("dim", "window", "softcap", "dtype"),
+    [
+        (256, None, 50.0, torch.bfloat16),
+        (256, 64, 50.0, torch.bfloat16),
+        (256, None, 50.0, torch.float16),
+        (128, None, None, torch.bfloat16),
+        (64, 64, None, torch.float16),
+    ],
+)
 def test_attention_is_near_float64(dim: int, window: int | None, softcap: float | None, dtype: torch.dtype) -> None:
     item = forest(dim)
     layout = PackLayout(item, CUDA)
@@ -56,7 +62,7 @@ def test_attention_is_near_float64(dim: int, window: int | None, softcap: float 
     query, key, value, upstream = make(4), make(2), make(2), torch.randn(1, tokens, 4, dim, device=CUDA)
 
     def run(dtype: torch.dtype, kernels: bool) -> list[torch.Tensor]:
-        inputs = [t.to(dtype).requires_grad_() for t in (query, key, value)]
+        inputs = [t.detach().to(dtype, copy=True).requires_grad_() for t in (query, key, value)]
         if kernels:
             out, _ = pack_attention(
                 torch.nn.Identity(), *inputs, None, pack_layout=layout, scaling=1 / 16, softcap=softcap,
@@ -69,7 +75,7 @@ def test_attention_is_near_float64(dim: int, window: int | None, softcap: float 
         out.backward(upstream.to(dtype))
         return [out.detach(), *(t.grad for t in inputs)]
 
-    tolerance = {torch.bfloat16: 1e-2, torch.float16: 2e-3, torch.float32: 1e-5}[dtype]
+    tolerance = {torch.bfloat16: 1e-2, torch.float16: 2e-3}[dtype]
     first, second = run(dtype, kernels=True), run(dtype, kernels=True)
     for got, again, wanted in zip(first, second, run(torch.float64, kernels=False), strict=True):
         assert ((got.double() - wanted).norm() / wanted.norm()).item() < tolerance
@@ -108,20 +114,12 @@ def test_hand_made_layers_are_as_near_to_the_truth_as_transformers(name: str) ->
     theirs = results(model, torch.bfloat16)
     assert fuse(model, torch.bfloat16)
     ours = results(model, torch.bfloat16)
-    checkpoint_layers(model, True)
+    checkpoint_layers(model, 99)
     again = results(model, torch.bfloat16)
     for true, their, our, checkpointed in zip(truth, theirs, ours, again, strict=True):
         error = lambda got: ((got - true).norm() / true.norm()).item()  # noqa: B023, E731
         assert error(our) < max(1.25 * error(their), 0.005)
         assert torch.equal(our, checkpointed)
-
-
-def test_hand_made_layers_in_float32_are_those_of_transformers() -> None:
-    model = adapted("gemma2", torch.float32)
-    theirs = results(model, torch.float32)
-    assert fuse(model, torch.float32)
-    for their, our in zip(theirs, results(model, torch.float32), strict=True):
-        assert ((our - their).norm() / their.norm()).item() < 1e-4
 
 
 def test_packed_bf16_logits_are_within_bf16_noise_of_eager_float32() -> None:

@@ -211,7 +211,7 @@ def test_a_missing_recipe_names_the_nearest_shipped_one(tmp_path: Path) -> None:
 
 def test_every_key_is_described() -> None:
     assert not [key for key, (_, meaning) in recipe_keys().items() if not meaning]
-    assert recipe_keys()["training.tokens_per_pass"][0] == 8192
+    assert recipe_keys()["training.batch_size"][0] == 8
     assert recipe_keys()["output"][0] is None
 
 

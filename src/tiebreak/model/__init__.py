@@ -4,7 +4,7 @@ from tiebreak.model.adapter import add_adapter, continue_adapter, lora_config, s
 from tiebreak.model.attention import ATTENTION
 from tiebreak.model.base import NANO, load_base, load_tokenizer, reset_head
 from tiebreak.model.checkpoint import JudgeCard, load_trained, read_card, save_trained
-from tiebreak.model.fusion import checkpoint_layers, fuse
+from tiebreak.model.fusion import checkpoint_layers, fuse, is_fused, layer_count
 from tiebreak.model.memory import TokenBudget
 from tiebreak.model.network import pack_logits, predict_logits
 from tiebreak.model.precision import default_device, quantization_config, resolve_compute_dtype
@@ -19,6 +19,8 @@ __all__ = [
     "continue_adapter",
     "default_device",
     "fuse",
+    "is_fused",
+    "layer_count",
     "load_base",
     "load_tokenizer",
     "load_trained",

@@ -43,9 +43,9 @@ NO_WINDOW: Final = 2**30
 """A sliding window longer than any pack."""
 
 
-def supports_kernels(device: torch.device) -> bool:
-    """Whether the package's Triton kernels run on this device."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+def supports_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the package's Triton kernels run on this device, in this type: what is of 16 bits, from Ampere on."""
+    return device.type == "cuda" and dtype.itemsize == 2 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,13 @@ class PackLayout:
         by_queries = chunks[np.argsort(first - reach[segment], kind="stable")]
         by_keys = chunks[np.argsort(-pack.positions[first], kind="stable")]
         arrays = [pack.positions, table, by_keys, by_queries, pack.pooled]
-        flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.int32))
-        if self.device.type == "cuda":
-            flat = flat.pin_memory()
-        parts = torch.split(flat.to(self.device, non_blocking=True), [array.size for array in arrays])
-        return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+        # Each begins at a multiple of 16 bytes: Triton compiles a kernel anew for pointers that are not aligned alike.
+        rooms = [-(-array.size // 4) * 4 for array in arrays]
+        flat = torch.zeros(sum(rooms), dtype=torch.int32, pin_memory=self.device.type == "cuda")
+        for room, array in zip(torch.split(flat, rooms), arrays, strict=True):
+            room[: array.size] = torch.from_numpy(array.ravel())
+        parts = torch.split(flat.to(self.device, non_blocking=True), rooms)
+        return [part[: array.size].view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     @cached_property
     def forest(self) -> Forest:
@@ -153,7 +155,7 @@ def pack_attention(
             "which Tiebreak's attention does not have. Set it to zero in the model's config.json, or use another model."
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if supports_kernels(query.device) and query.shape[-1] in HEAD_DIMS:
+    if supports_kernels(query.device, value.dtype) and query.shape[-1] in HEAD_DIMS:
         from tiebreak.model.kernels.attention import ForestAttention, Scoring
 
         window = 0 if sliding_window is None or sliding_window >= pack_layout.longest else sliding_window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import torch
 from torch import nn
@@ -48,7 +48,7 @@ def fuse(model: nn.Module, dtype: torch.dtype) -> bool:
         False, with the model left as it is, where device, architecture or adapter is not one they are made for.
     """
     body = _body(model)
-    if not supports_kernels(next(model.parameters()).device) or not _can_fuse(body):
+    if not supports_kernels(next(model.parameters()).device, dtype) or not _can_fuse(body):
         return False
     from tiebreak.model.fused import FusedLayer
 
@@ -66,15 +66,24 @@ def is_fused(model: nn.Module) -> bool:
     return bool(getattr(_body(model), "fused", False))
 
 
-def checkpoint_layers(model: nn.Module, wanted: bool) -> None:
-    """Keep of each layer its input alone for the backward pass, or, where not wanted, what saves computing it anew."""
+def layer_count(model: nn.Module) -> int:
+    """Decoder layers of a classifier."""
+    return len(_body(model).layers)
+
+
+def checkpoint_layers(model: nn.Module, count: int) -> None:
+    """Keep of so many layers their input alone for the backward pass; what it needs of the others is kept.
+
+    A model that is not fused knows all or none: all are checkpointed if any is.
+    """
     if is_fused(model):
-        for layer in _body(model).layers:
-            layer.forward.checkpointed = wanted
-    elif wanted:
-        newer = getattr(model, "activation_checkpointing_enable", None)  # transformers' new name for it
-        enable = cast(Callable[[dict[str, Any]], None], newer or model.gradient_checkpointing_enable)
-        enable({"use_reentrant": False})
+        for number, layer in enumerate(_body(model).layers):
+            layer.forward.checkpointed = number < count
+        return
+    # transformers has a new name for it, and will drop the old one.
+    name = "activation_checkpointing" if hasattr(model, "activation_checkpointing_enable") else "gradient_checkpointing"
+    switch: Callable[..., None] = getattr(model, f"{name}_{'enable' if count else 'disable'}")
+    switch(*([{"use_reentrant": False}] if count else []))
 
 
 def activation(config: Any) -> str:

@@ -23,7 +23,6 @@ from tiebreak.model import (
     JudgeCard,
     TokenBudget,
     add_adapter,
-    checkpoint_layers,
     continue_adapter,
     default_device,
     fuse,
@@ -40,8 +39,9 @@ from tiebreak.recipe import DataSection, LoraSection, ModelSection, Recipe, Trai
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
 from tiebreak.training.arguments import training_arguments
-from tiebreak.training.batches import digest_of, make_examples
+from tiebreak.training.batches import Example, digest_of, make_examples
 from tiebreak.training.environment import describe_environment, process_count, process_index
+from tiebreak.training.memory import measure_budget
 from tiebreak.training.trainer import JudgeTrainer
 
 if TYPE_CHECKING:
@@ -137,12 +137,11 @@ def _train(
     with quiet_loading():
         model = _build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
     fuse(model, compute_dtype)
-    checkpoint_layers(model, recipe.training.gradient_checkpointing)
     _refuse_longer_than_context(model, recipe.text.max_length)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))
         write_json(folder.environment, describe_environment(recipe.training.seed) | {"data_digest": digest})
-    budget = TokenBudget(recipe.training.tokens_per_pass, tell)
+    budget = TokenBudget(_tokens_per_pass(model, recipe.training, examples, compute_dtype, tell), tell)
     with _clear_beginning(folder):
         trainer = JudgeTrainer(
             model,
@@ -188,7 +187,8 @@ def _refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
         for key, value in values.items()
         # How much goes through at once and who is told are no part of what is learned.
         if value != begun[section][key]
-        and (section, key) not in {("training", "tokens_per_pass"), ("training", "report_to")}
+        and (section, key)
+        not in {("training", free) for free in ("tokens_per_pass", "gradient_checkpointing", "report_to")}
     ]
     if changed:
         raise RecipeError(
@@ -312,6 +312,23 @@ def _refuse_layers_that_are_not_there(settings: LoraSection, layers: int) -> Non
         raise RecipeError(
             f"lora.layers_to_transform names {', '.join(map(str, absent))}: the model's layers are 0 to {layers - 1}."
         )
+
+
+def _tokens_per_pass(
+    model: PeftModel, settings: TrainingSection, examples: Sequence[Example], compute_dtype: torch.dtype,
+    tell: Callable[[str], None],
+) -> int:  # fmt: skip
+    """As the recipe says, or as memory allows; decides on checkpointing too."""
+    tokens = sorted(sum(len(ids) for ids in example.sequences) for example in examples)
+    return measure_budget(
+        model,
+        compute_dtype,
+        least=max(len(ids) for example in examples for ids in example.sequences),
+        most=sum(tokens[-settings.batch_size :]),
+        tokens=None if settings.tokens_per_pass == "auto" else settings.tokens_per_pass,
+        checkpointing=None if settings.gradient_checkpointing == "auto" else settings.gradient_checkpointing,
+        tell=tell,
+    ).tokens
 
 
 def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[TrainerCallback]:

@@ -48,7 +48,7 @@ def make_trainer(tmp_path: Path) -> Any:
     def make(
         train: list[Example], *, tokens_per_pass: int = 64, model: Any = None, tell: Any = None, **settings: Any
     ) -> JudgeTrainer:
-        section = TrainingSection(**({"report_to": [], "gradient_checkpointing": False} | settings))
+        section = TrainingSection(**({"report_to": []} | settings))
         folder = RunFolder(tmp_path / "run")
         return JudgeTrainer(
             adapted_model() if model is None else model,

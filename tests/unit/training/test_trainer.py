@@ -154,11 +154,3 @@ def test_a_comparison_too_large_for_memory_is_a_clear_error(make_trainer: Any, m
     examples = make_examples(3)
     with pytest.raises(MemoryBudgetError, match=r"single comparison of \d+ tokens.*Lower text.max_length"):
         one_step(make_trainer(examples), examples)
-
-
-@pytest.mark.parametrize("wanted", [False, True])
-def test_gradient_checkpointing_is_as_the_recipe_says(make_trainer: Any, wanted: bool) -> None:
-    trainer = make_trainer(make_examples(4), gradient_checkpointing=wanted, max_steps=1)
-    trainer.train()
-    layers = [m for m in trainer.model.modules() if type(m).__name__ == "Gemma2DecoderLayer"]
-    assert [layer.gradient_checkpointing for layer in layers] == [wanted] * 4
