@@ -8,7 +8,7 @@ from tests.unit.text.cases import comparisons
 from tiebreak.comparison import Comparison
 from tiebreak.model import load_tokenizer
 from tiebreak.text import SEED_TEMPLATE, Encoder
-from tiebreak.training import make_examples
+from tiebreak.training import StepSampler, make_examples
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +36,27 @@ def test_a_comparison_without_a_vote_is_named(encoder: Encoder, both_orders: boo
     rows = [Comparison(("p",), ("a",), ("b",), (0.0, 0.0, 1.0)), Comparison(("p",), ("a",), ("b",), id="seven")]
     with pytest.raises(ValueError, match="comparison seven has no vote"):
         make_examples(rows, encoder, both_orders=both_orders)
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
+def test_which_rows_meet_in_a_step_is_decided_by_seed_and_epoch_alone(
+    rows: int, batch_size: int, seed: int, epoch: int
+) -> None:
+    sampler, again, larger = (StepSampler(rows, batch_size=size, seed=seed) for size in (batch_size, batch_size, rows))
+    list(again)  # what was drawn before does not matter
+    sampler.epoch = again.epoch = larger.epoch = epoch
+    steps = list(sampler)
+    assert steps == list(again)
+    assert len(steps) == len(sampler)
+    assert [len(step) for step in steps[:-1]] == [batch_size] * (len(steps) - 1)
+    assert [row for step in steps for row in step] == next(iter(larger))  # and no row twice, or never:
+    assert sorted(next(iter(larger))) == list(range(rows))
+
+
+def test_steps_change_with_seed_and_epoch() -> None:
+    orders = set()
+    for seed, epoch in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        sampler = StepSampler(20, batch_size=20, seed=seed)
+        sampler.epoch = epoch
+        orders.add(tuple(next(iter(sampler))))
+    assert len(orders) == 4
