@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RecipeError
 from tiebreak.text.template import Template
-from tiebreak.text.truncate import ROWS_AT_ONCE, Ids, Truncator, token_ids
+from tiebreak.text.truncate import ROWS_AT_ONCE, Ids, Truncator, rust_tokenizer, token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -75,17 +76,13 @@ class Encoder:
         """
         encoded: list[Encoded] = []
         near: list[int] = []
-        for start in range(0, len(comparisons), ROWS_AT_ONCE):
-            texts = [
-                self._template.render(self._clean(comparison))
-                for comparison in comparisons[start : start + ROWS_AT_ONCE]
-            ]
-            for ids in token_ids(self._tokenizer, texts):
+        for batch in self._whole(comparisons):
+            for ids in batch:
                 if ids.size > self._max_length - _SEAM_TOKENS:
                     near.append(len(encoded))
                 encoded.append(Encoded(self._lead(ids), tokens_lost=0, turns_dropped=0))
             if on_progress is not None:
-                on_progress(len(encoded) - start)
+                on_progress(len(batch))
         cuts = self._truncate(
             [self._clean(comparisons[row]) for row in near], [encoded[row].ids[self._bos.size :] for row in near]
         )
@@ -99,6 +96,23 @@ class Encoder:
         clean = self._clean(comparison)
         [cut] = self._truncate([clean], token_ids(self._tokenizer, [self._template.render(clean)]))
         return self._template.render(cut.comparison, turns_dropped=cut.turns_dropped)
+
+    def _whole(self, comparisons: Sequence[Comparison]) -> Iterator[list[Ids]]:
+        """Ids of the uncut texts, a list a batch.
+
+        Two batches are under way at a time, so that the tokenizer's threads never wait for Python, nor for the slowest
+        of one batch.
+        """
+        batches = [comparisons[start : start + ROWS_AT_ONCE] for start in range(0, len(comparisons), ROWS_AT_ONCE)]
+        if len(batches) < 2:
+            yield from map(self._whole_batch, batches)
+            return
+        rust_tokenizer(self._tokenizer)  # set right before a thread uses it, when nothing can be set any more
+        with ThreadPoolExecutor(2) as threads:
+            yield from threads.map(self._whole_batch, batches)
+
+    def _whole_batch(self, comparisons: Sequence[Comparison]) -> list[Ids]:
+        return token_ids(self._tokenizer, [self._template.render(self._clean(row)) for row in comparisons])
 
     def _lead(self, ids: Ids) -> Ids:
         return np.concatenate((self._bos, ids)) if self._bos.size else ids
