@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from tiebreak.data.problem import Problem, Unit, severity_of, shown
 from tiebreak.data.table import Row, Table
 from tiebreak.data.utf8 import decode, undecodable
 from tiebreak.errors import DataError
 from tiebreak.wording import counted
+
+_LENIENT: Final = json.JSONDecoder(strict=False)
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""json.loads refuses it with a message of its own, the decoder with one that says nothing."""
 
 
 def parse_json(text: str) -> object:
@@ -19,7 +24,8 @@ def parse_json(text: str) -> object:
         ValueError: it is not JSON; the message says where, in characters from 1.
     """
     try:
-        return json.loads(text, strict=False)
+        # What json.loads does, which makes a decoder for every call that is not quite the default.
+        return json.loads(text) if text.startswith(_BYTE_ORDER_MARK) else _LENIENT.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
     except RecursionError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RecipeError
 from tiebreak.text.template import Template
-from tiebreak.text.truncate import Ids, Truncator, token_ids
+from tiebreak.text.truncate import ROWS_AT_ONCE, Ids, Truncator, rust_tokenizer, token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -59,15 +60,35 @@ class Encoder:
             )
         self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=self._bos.size)
 
-    def encode(self, comparisons: Sequence[Comparison]) -> list[Encoded]:
-        """One `Encoded` a comparison, in their order."""
-        clean = [self._clean(comparison) for comparison in comparisons]
-        whole = token_ids(self._tokenizer, [self._template.render(comparison) for comparison in clean])
-        encoded = [Encoded(self._lead(ids), tokens_lost=0, turns_dropped=0) for ids in whole]
-        near = [row for row, ids in enumerate(whole) if ids.size > self._max_length - _SEAM_TOKENS]
-        cuts = self._truncate([clean[row] for row in near], [whole[row] for row in near])
+    def encode(
+        self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
+    ) -> list[Encoded]:
+        """One `Encoded` a comparison, in their order.
+
+        Texts are rendered a batch at a time and forgotten, so that beside the comparisons there are only their ids.
+
+        Args:
+            comparisons: to encode; all cores work on them.
+            on_progress: called with the number of comparisons encoded since the last call.
+
+        Raises:
+            RecipeError: a comparison cannot be cut to `max_length`.
+        """
+        encoded: list[Encoded] = []
+        near: list[int] = []
+        for batch in self._whole(comparisons):
+            for ids in batch:
+                if ids.size > self._max_length - _SEAM_TOKENS:
+                    near.append(len(encoded))
+                encoded.append(Encoded(self._lead(ids), tokens_lost=0, turns_dropped=0))
+            if on_progress is not None:
+                on_progress(len(batch))
+        cuts = self._truncate(
+            [self._clean(comparisons[row]) for row in near], [encoded[row].ids[self._bos.size :] for row in near]
+        )
         for row, cut in zip(near, cuts, strict=True):
-            encoded[row] = Encoded(self._lead(cut.ids), whole[row].size - cut.ids.size, cut.turns_dropped)
+            ids = self._lead(cut.ids)
+            encoded[row] = Encoded(ids, encoded[row].ids.size - ids.size, cut.turns_dropped)
         return encoded
 
     def text(self, comparison: Comparison) -> str:
@@ -75,6 +96,23 @@ class Encoder:
         clean = self._clean(comparison)
         [cut] = self._truncate([clean], token_ids(self._tokenizer, [self._template.render(clean)]))
         return self._template.render(cut.comparison, turns_dropped=cut.turns_dropped)
+
+    def _whole(self, comparisons: Sequence[Comparison]) -> Iterator[list[Ids]]:
+        """Ids of the uncut texts, a list a batch.
+
+        Two batches are under way at a time, so that the tokenizer's threads never wait for Python, nor for the slowest
+        of one batch.
+        """
+        batches = [comparisons[start : start + ROWS_AT_ONCE] for start in range(0, len(comparisons), ROWS_AT_ONCE)]
+        if len(batches) < 2:
+            yield from map(self._whole_batch, batches)
+            return
+        rust_tokenizer(self._tokenizer)  # set right before a thread uses it, when nothing can be set any more
+        with ThreadPoolExecutor(2) as threads:
+            yield from threads.map(self._whole_batch, batches)
+
+    def _whole_batch(self, comparisons: Sequence[Comparison]) -> list[Ids]:
+        return token_ids(self._tokenizer, [self._template.render(self._clean(row)) for row in comparisons])
 
     def _lead(self, ids: Ids) -> Ids:
         return np.concatenate((self._bos, ids)) if self._bos.size else ids

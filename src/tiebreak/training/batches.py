@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -26,7 +26,11 @@ class Example:
 
 
 def make_examples(
-    comparisons: Sequence[Comparison], encoder: Encoder, *, both_orders: bool
+    comparisons: Sequence[Comparison],
+    encoder: Encoder,
+    *,
+    both_orders: bool,
+    on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Example], list[Encoded]]:
     """Encode comparisons that carry votes.
 
@@ -34,6 +38,8 @@ def make_examples(
         comparisons: each with a vote.
         encoder: turns a comparison into token ids.
         both_orders: add the swapped comparison, with the swapped vote, to each example.
+        on_progress: called with the number of token sequences made since the last call, one a comparison, or two with
+            `both_orders`.
 
     Returns:
         The examples, and the encoded comparisons in their given order (for what was cut).
@@ -41,18 +47,17 @@ def make_examples(
     Raises:
         ValueError: a comparison has no vote.
     """
-    encoded = encoder.encode(comparisons)
-    swapped = encoder.encode([c.swap() for c in comparisons]) if both_orders else []
+    # Both orders at once: what they have in common when they are cut is tokenised once.
+    orders = [(c, c.swap()) if both_orders else (c,) for c in comparisons]
+    encoded = encoder.encode([c for both in orders for c in both], on_progress=on_progress)
+    sequences = iter(encoded)
     examples = []
-    for i, comparison in enumerate(comparisons):
-        if comparison.vote is None:
-            raise ValueError(f"comparison {comparison.id or i} has no vote to learn from")
-        a, b, tie = comparison.vote
-        if both_orders:
-            examples.append(Example((encoded[i].ids, swapped[i].ids), (comparison.vote, (b, a, tie))))
-        else:
-            examples.append(Example((encoded[i].ids,), (comparison.vote,)))
-    return examples, encoded
+    for i, both in enumerate(orders):
+        votes = tuple(c.vote for c in both if c.vote is not None)
+        if not votes:
+            raise ValueError(f"comparison {both[0].id or i} has no vote to learn from")
+        examples.append(Example(tuple(next(sequences).ids for _ in both), votes))
+    return examples, encoded[:: 2 if both_orders else 1]
 
 
 def digest_of(examples: Sequence[Example]) -> str:

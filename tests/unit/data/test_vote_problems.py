@@ -186,6 +186,13 @@ def test_broken_json_lines_do_not_stop_the_reading(tmp_path: Path) -> None:
     assert read_votes(path, votes="required").lines == (1, 5)
 
 
+def test_a_byte_order_mark_within_a_file_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    line = '{"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie"}\n'
+    path.write_text(f"{line}\ufeff{line}", encoding="utf-8")
+    assert problems_of(path) == ["line 2: is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig) at character 1"]
+
+
 def test_parquet_texts_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:
     prompts = pa.array([b"fine", b"\xff", b"fine too"], pa.binary())
     table = pa.table(

@@ -96,6 +96,35 @@ def test_a_row_that_fits_in_one_order_only_is_cut_in_both(gemma_like: PreTrained
     assert "[...]" in encoder.text(row.swap())
 
 
+def test_rows_are_the_same_in_batches_of_any_size(
+    gemma_like: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [Comparison((said("p", n),), (said("a", 5 * n % 23),), (said("b", n % 7),)) for n in range(1, 14)]
+    rows += [row.swap() for row in rows]  # the texts that these hand out when they are cut are those of the others
+    encoder = Encoder(gemma_like, SEED_TEMPLATE, 90)
+    alone = [encoder.encode([row])[0] for row in rows]
+    assert 0 < CutReport.of(alone).rows_cut < len(rows)
+    for size in (2, 26, 512):
+        monkeypatch.setattr("tiebreak.text.encode.ROWS_AT_ONCE", size)
+        monkeypatch.setattr("tiebreak.text.truncate.ROWS_AT_ONCE", size)
+        done: list[int] = []
+        together = encoder.encode(rows, on_progress=done.append)
+        assert [row.ids.tolist() for row in together] == [row.ids.tolist() for row in alone]
+        assert [row.tokens_lost for row in together] == [row.tokens_lost for row in alone]
+        assert sum(done) == len(rows)
+        assert len(done) == -(-len(rows) // size)
+
+
+def test_what_others_set_on_the_tokenizer_cuts_and_pads_nothing(gemma_like: PreTrainedTokenizerFast) -> None:
+    encoder = Encoder(gemma_like, SEED_TEMPLATE, 200)
+    rows = [SEED, Comparison(("why is the sky blue",), ("air",), ("light",))]
+    expected = [gemma_like(encoder.text(row))["input_ids"] for row in rows]
+    gemma_like(["one", "two or more"], truncation=True, max_length=4, padding="max_length")
+    assert gemma_like.backend_tokenizer.truncation is not None
+    assert [row.ids.tolist() for row in encoder.encode(rows)] == expected
+    assert [len(gemma_like(encoder.text(row))["input_ids"]) for row in rows] == list(map(len, expected))
+
+
 def test_report_sums_what_was_cut(words: PreTrainedTokenizerFast) -> None:
     fits = Comparison((said("p", 5),), (said("a", 10),), (said("b", 10),))
     turns = Comparison(fits.prompt * 2, fits.answer_a * 2, fits.answer_b * 2)
