@@ -295,9 +295,7 @@ def capped(run: Run) -> None:
     model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS, dropout=0.05).train()
     fuse(model, DTYPE)
     longest = max(map(len, run.sequences))
-    budget = measure_budget(
-        model, DTYPE, least=longest, most=8 * longest, tokens=None, checkpointing=None, tell=lambda said: print(said)
-    )
+    budget = measure_budget(model, DTYPE, least=longest, most=8 * longest, tokens=None, checkpointing=None, tell=print)
     run.keep("capped-budget", budget._asdict())
     run.measure("capped-train-nf4", partial(packed_step, model, tokens_per_pass=budget.tokens))
     if DEVICE.type == "cuda":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import torch
 from torch import nn
@@ -82,7 +82,7 @@ def checkpoint_layers(model: nn.Module, count: int) -> None:
         return
     # transformers has a new name for it, and will drop the old one.
     name = "activation_checkpointing" if hasattr(model, "activation_checkpointing_enable") else "gradient_checkpointing"
-    switch: Callable[..., None] = getattr(model, f"{name}_{'enable' if count else 'disable'}")
+    switch = cast(Callable[..., None], getattr(model, f"{name}_{'enable' if count else 'disable'}"))
     switch(*([{"use_reentrant": False}] if count else []))
 
 
