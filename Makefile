@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test bench check format clean
 
 demo: .venv/.installed
 	$(BIN)/tiebreak demo
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2
+
+# Packed against padded rows with the nano model: what anyone can measure. The GPU's tables: benchmarks/RESULTS.md.
+bench: .venv/.installed
+	$(BIN)/python benchmarks/cpu.py
 
 # What every commit has to pass: style, types, and the direction of imports.
 check: .venv/.installed

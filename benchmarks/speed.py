@@ -289,11 +289,13 @@ def scoring(run: Run) -> None:
 
 def capped(run: Run) -> None:
     """NF4 training of comparisons of up to 2048 tokens on what a 16 GB card has, tokens a pass chosen by measuring."""
-    if DEVICE.type == "cuda":
-        total = torch.cuda.get_device_properties(DEVICE).total_memory
-        torch.cuda.set_per_process_memory_fraction(14.5 * 2**30 / total)
     model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS, dropout=0.05).train()
     fuse(model, DTYPE)
+    _free()
+    if DEVICE.type == "cuda":  # only now: this random base was made in bfloat16, where loading quantises layer by layer
+        torch.cuda.set_per_process_memory_fraction(
+            14.5 / (torch.cuda.get_device_properties(DEVICE).total_memory / 2**30)
+        )
     longest = max(map(len, run.sequences))
     budget = measure_budget(model, DTYPE, least=longest, most=8 * longest, tokens=None, checkpointing=None, tell=print)
     run.keep("capped-budget", budget._asdict())

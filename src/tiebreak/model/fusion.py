@@ -92,7 +92,8 @@ def activation(config: Any) -> str:
 
 
 def _body(model: nn.Module) -> Any:
-    classifier: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+    wrapper: Any = model
+    classifier = wrapper.get_base_model() if hasattr(wrapper, "get_base_model") else wrapper
     return getattr(classifier, classifier.base_model_prefix)
 
 

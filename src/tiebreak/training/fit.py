@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MANY_ROWS = 5000
+"""From so many rows on, tokenising them takes seconds."""
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -124,6 +127,8 @@ def _train(
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
     template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
     encoder = Encoder(tokenizer, template, recipe.text.max_length)
+    if len(training) > MANY_ROWS:
+        tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
     examples, encoded = make_examples(training, encoder, both_orders=recipe.training.both_orders)
     held_out, encoded_validation = make_examples(validation, encoder, both_orders=False)
     tell(f"Training rows: {len(training):,}. {CutReport.of(encoded)}")

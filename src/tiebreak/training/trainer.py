@@ -63,6 +63,8 @@ class JudgeTrainer(Trainer):
         self._compute_dtype = compute_dtype
         self._budget = budget
         self._pace = Pace()
+        linear = (m for m in model.modules() if isinstance(m, nn.Linear))  # 4-bit weights keep their sizes here
+        self._body_weights = sum(m.in_features * m.out_features for m in linear)
         super().__init__(
             model=model,
             args=args,
@@ -89,7 +91,8 @@ class JudgeTrainer(Trainer):
         examples: list[Example] = inputs["examples"]
         share = examples[self.args.process_index :: self.args.world_size]
         sequences = [ids for example in share for ids in example.sequences]
-        self._network.train()
+        if not self._network.training:  # it takes a while to tell every module
+            self._network.train()
         loss: Tensor = self._budget.run(
             lambda tokens: self._accumulate(share, comparisons=len(examples), tokens_per_pass=tokens),
             longest=max((len(ids) for ids in sequences), default=0),
@@ -182,10 +185,8 @@ class JudgeTrainer(Trainer):
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """This process's part of a step, attention aside: 4 FLOP a body weight and token (2 forward, 2 backward)."""
-        linear = (m for m in self._network.modules() if isinstance(m, nn.Linear))  # 4-bit weights keep their sizes here
-        body = sum(m.in_features * m.out_features for m in linear)
         share = inputs["examples"][self.args.process_index :: self.args.world_size]
-        return 4 * body * sum(len(ids) for example in share for ids in example.sequences)
+        return 4 * self._body_weights * sum(len(ids) for example in share for ids in example.sequences)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with clear_write_errors(Path(self.args.output_dir or ".")):
