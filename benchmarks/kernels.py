@@ -1,7 +1,8 @@
 """The attention kernels alone: every tiling on offer, forwards and backwards, beside FlexAttention in the same run.
 
 Gemma 2 9B's heads (16 query, 8 key/value, 256 wide), soft cap 50, bfloat16, 8,192 tokens in lengths like LMSYS's.
-How far each outcome is from float32 stands beside its time. The tilings in `tiebreak.model.kernels.attention` come from here.
+How far each outcome is from float32 stands beside its time. The tilings of `tiebreak.model.kernels.attention` are
+chosen by this.
 
     PYTHONPATH=. python benchmarks/kernels.py --out kernels.json
 """
