@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     from numpy.typing import NDArray
-    from peft import PeftModel
+    from torch import nn
 
-    from tiebreak.model import TokenBudget
+    from tiebreak.model import Precision, TokenBudget
     from tiebreak.text import Encoder
 
 Swap = Literal["none", "average"]
 """`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word."""
+
+Merge = Literal["bf16", "fp8"]
+"""In what the weights are held once the adapter is merged into them."""
 
 GPU_TOKENS: Final = 16384
 """Tokens a pass on a GPU: with nothing kept for a backward pass it takes little memory, and is halved if need be."""
@@ -57,7 +60,7 @@ class Judge:
     int8 it does, a little: LLM.int8() chooses its outlier columns over a whole pass.)
     """
 
-    def __init__(self, model: PeftModel, encoder: Encoder, compute_dtype: torch.dtype, budget: TokenBudget) -> None:
+    def __init__(self, model: nn.Module, encoder: Encoder, compute_dtype: torch.dtype, budget: TokenBudget) -> None:
         self._model = model
         self._encoder = encoder
         self._compute_dtype = compute_dtype
@@ -164,6 +167,7 @@ def load_judge(
     base_model: str | None = None,
     device: str | None = None,
     tokens_per_pass: int | None = None,
+    merge: Merge | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Judge:
     """Load a judge from a run folder.
@@ -173,6 +177,8 @@ def load_judge(
         base_model: where the base model is now, if not where it was in training.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
         tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
+        merge: round the weights with the adapter in them to bfloat16 or FP8, from the full-precision base: faster for
+            many comparisons, and not quite the judge that was trained (on a base in 4 bits, say).
         tell: called with a sentence when that is halved because memory ran out.
 
     Raises:
@@ -181,13 +187,17 @@ def load_judge(
     """
     folder = RunFolder(run)
     folder.refuse_if_untrained()
+    import torch
+
     from tiebreak.model import (
         TokenBudget,
         fuse,
         load_base,
         load_tokenizer,
         load_trained,
+        merge_trained,
         read_card,
+        refuse_unsupported,
         resolve_compute_dtype,
     )
     from tiebreak.text import Encoder, Template
@@ -195,15 +205,24 @@ def load_judge(
     card = read_card(folder.model)
     place = _device(device)
     with quiet_loading():
-        base = load_base(
-            base_model or card.base_model,
-            revision=card.revision,
-            precision=card.precision,
-            compute_dtype=card.compute_dtype,
-            device=place,
-        )
-        model = load_trained(base, folder.model)
-    compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
+        name = base_model or card.base_model
+        model: nn.Module
+        if merge is None:
+            compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
+            base = load_base(
+                name,
+                revision=card.revision,
+                precision=card.precision,
+                compute_dtype=card.compute_dtype,
+                device=place,
+            )
+            model = load_trained(base, folder.model)
+        else:
+            compute_dtype = resolve_compute_dtype("auto", merge, place)
+            refuse_unsupported(merge, place)
+            held: Precision = "bf16" if place.type == "cuda" or merge == "bf16" else "fp32"
+            base = load_base(name, revision=card.revision, precision=held, device=torch.device("cpu"))
+            model = merge_trained(base, folder.model, merge, place)
     fuse(model, compute_dtype)
     encoder = Encoder(load_tokenizer(str(folder.model)), Template(card.template), card.max_length)
     usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass

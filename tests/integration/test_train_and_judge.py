@@ -21,6 +21,7 @@ from tiebreak.comparison import A_WINS, B_WINS
 from tiebreak.data import load_comparisons
 from tiebreak.data.write import write_comparisons
 from tiebreak.errors import ModelError
+from tiebreak.judge import Merge
 from tiebreak.judging import preference_metrics
 from tiebreak.model import load_base, load_trained
 from tiebreak.training import TrainingResult
@@ -56,6 +57,18 @@ def test_reload_equals_memory(small_run: TrainingResult, votes: tuple[Path, Path
     again = probabilities(load_judge(small_run.folder.path), comparisons)
     np.testing.assert_allclose(kept[["winner_model_a", "winner_model_b", "winner_tie"]], again, atol=1e-6)
     assert preference_metrics(again, [c.vote for c in comparisons])["loss"] == pytest.approx(small_run.metrics["loss"])
+
+
+@pytest.mark.parametrize("merge", ["bf16", "fp8"])
+def test_a_merged_judge_is_near_the_trained_one(
+    small_run: TrainingResult, votes: tuple[Path, Path], merge: Merge
+) -> None:
+    """Not equal: it was trained on a base in 4 bits, and is merged into the base as it was."""
+    comparisons = load_comparisons(votes[1], votes="required")
+    trained = probabilities(load_judge(small_run.folder.path), comparisons)
+    merged = probabilities(load_judge(small_run.folder.path, merge=merge), comparisons)
+    distance = np.abs(np.array(merged) - np.array(trained))
+    assert 0 < distance.max() < 0.1
 
 
 def test_the_head_is_trained_in_float32_and_comes_back_bit_for_bit(small_run: TrainingResult, tiny_base: Path) -> None:

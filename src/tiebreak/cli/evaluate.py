@@ -10,6 +10,7 @@ import typer
 from tiebreak.cli.console import print_json, results, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
+    MergeOption,
     ProblemRows,
     RunArgument,
     SwapOption,
@@ -27,6 +28,7 @@ def command(
     data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
     swap: SwapOption = "none",
     base_model: BaseModelOption = None,
+    merge: MergeOption = None,
     problem_rows: ProblemRows = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
@@ -45,7 +47,7 @@ def command(
             f"A hash of each row decides which side its chosen answer is judged on: A in {first:,}, B in "
             f"{len(comparisons) - first:,}."
         )
-    judge = load_judge_aloud(run, base_model)
+    judge = load_judge_aloud(run, base_model, merge)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
 
     from tiebreak.judging import preference_metrics

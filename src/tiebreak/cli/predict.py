@@ -10,6 +10,7 @@ import typer
 from tiebreak.cli.console import results, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
+    MergeOption,
     RunArgument,
     SwapOption,
     load_judge_aloud,
@@ -31,6 +32,7 @@ def command(
     ] = Path("submission.csv"),
     swap: SwapOption = "none",
     base_model: BaseModelOption = None,
+    merge: MergeOption = None,
 ) -> None:
     """Judge a file and write Kaggle's submission columns.
 
@@ -52,7 +54,7 @@ def command(
         raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
     file = read_aloud(data, votes="optional", problem_rows="keep", setting=None)
     comparisons = file.comparisons
-    judge = load_judge_aloud(run, base_model)
+    judge = load_judge_aloud(run, base_model, merge)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
     probabilities = [(v.model_a, v.model_b, v.tie) for v in verdicts]
     if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged

@@ -82,11 +82,7 @@ def load_base(
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
-    if precision == "fp8" and device.type == "cuda" and not supports_fp8(device):
-        raise ModelError(
-            f"{torch.cuda.get_device_name(device)} has no FP8 products: they came with Ada (L4, RTX 4090) and Hopper "
-            "(H100). Take model.precision=nf4, or bf16 where memory allows."
-        )
+    refuse_unsupported(precision, device)
     with _clear_load_errors(name):
         config = AutoConfig.from_pretrained(_location(name), revision=revision)
         _refuse_unfit(config, name, precision)
@@ -122,6 +118,19 @@ def load_base(
     model.config.label2id = dict(JUDGE_LABELS)
     model.config.id2label = {index: label for label, index in JUDGE_LABELS.items()}
     return cast("PreTrainedModel", model)
+
+
+def refuse_unsupported(precision: Precision, device: torch.device) -> None:
+    """What a GPU cannot multiply in.
+
+    Raises:
+        ModelError: FP8 on a card that came before it.
+    """
+    if precision == "fp8" and device.type == "cuda" and not supports_fp8(device):
+        raise ModelError(
+            f"{torch.cuda.get_device_name(device)} has no FP8 products: they came with Ada (L4, RTX 4090) and Hopper "
+            "(H100). Take nf4, or bf16 where memory allows."
+        )
 
 
 def _refuse_unfit(config: PreTrainedConfig, name: str, precision: Precision) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
 
 from tiebreak.errors import RunError
 from tiebreak.model.adapter import save_adapter
-from tiebreak.model.precision import ComputeDtype, Precision
+from tiebreak.model.fp8 import freeze_in_fp8
+from tiebreak.model.precision import HEAD, ComputeDtype, Precision
 from tiebreak.run import clear_write_errors, write_text
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -58,6 +61,25 @@ def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
             "Copy or train the run anew."
         )
     return model
+
+
+def merge_trained(base: PreTrainedModel, folder: Path, into: Literal["bf16", "fp8"], device: torch.device) -> nn.Module:
+    """The base model with a run's adapter merged into its weights: nothing beside the products is left to compute.
+
+    Args:
+        base: on the CPU, its weights in a plain floating-point type.
+        folder: the run's `model` folder.
+        into: what the merged weights are rounded to.
+        device: where the model goes.
+
+    Raises:
+        RunError: the folder holds no trained model, or a damaged one.
+    """
+    merger: Any = load_trained(base, folder)
+    model: nn.Module = merger.merge_and_unload()
+    if into == "fp8":
+        freeze_in_fp8(model, device, skip=HEAD)
+    return model.to(device).eval()
 
 
 def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: JudgeCard) -> None:
