@@ -2,7 +2,7 @@
 
 from tiebreak.model.adapter import add_adapter, continue_adapter, lora_config, save_adapter
 from tiebreak.model.attention import ATTENTION
-from tiebreak.model.base import NANO, load_base, load_tokenizer, refuse_unsupported, reset_head
+from tiebreak.model.base import NANO, load_base, load_config, load_tokenizer, refuse_unsupported, reset_head
 from tiebreak.model.checkpoint import JudgeCard, load_trained, merge_trained, read_card, save_trained
 from tiebreak.model.fusion import checkpoint_layers, fuse, is_fused, layer_count
 from tiebreak.model.memory import TokenBudget
@@ -23,6 +23,7 @@ __all__ = [
     "is_fused",
     "layer_count",
     "load_base",
+    "load_config",
     "load_tokenizer",
     "load_trained",
     "lora_config",

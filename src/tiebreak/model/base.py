@@ -54,6 +54,18 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     return cast("PreTrainedTokenizerFast", tokenizer)
 
 
+def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
+    """The configuration of a hub name, a local folder or `nano`.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    from transformers import AutoConfig
+
+    with _clear_load_errors(name):
+        return cast("PreTrainedConfig", AutoConfig.from_pretrained(_location(name), revision=revision))
+
+
 def load_base(
     name: str,
     *,

@@ -3,6 +3,18 @@
 from tiebreak.training.arguments import training_arguments
 from tiebreak.training.batches import Example, StepSampler, make_examples
 from tiebreak.training.fit import TrainingResult, train
+from tiebreak.training.plan import GPUS, Plan, plan_run
 from tiebreak.training.trainer import JudgeTrainer
 
-__all__ = ["Example", "JudgeTrainer", "StepSampler", "TrainingResult", "make_examples", "train", "training_arguments"]
+__all__ = [
+    "GPUS",
+    "Example",
+    "JudgeTrainer",
+    "Plan",
+    "StepSampler",
+    "TrainingResult",
+    "make_examples",
+    "plan_run",
+    "train",
+    "training_arguments",
+]

@@ -26,7 +26,7 @@ MOST_TOKENS: Final = 16384
 PASS_PRICE: Final = 400
 """What a pass costs whatever its size (weights dequantised, kernels launched), in tokens; about right on an H200."""
 
-_HEADROOM: Final = 0.92
+HEADROOM: Final = 0.92
 """Share of the memory that is planned with: the allocator's gaps take some of the rest."""
 
 
@@ -129,7 +129,7 @@ def measure_budget(
         allowed = total * torch.cuda.get_per_process_memory_fraction(device)
         room = min(free + torch.cuda.memory_reserved(device), allowed)
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    usable = room * _HEADROOM - 3 * trained  # the gradients, and two moments of the optimiser
+    usable = room * HEADROOM - 3 * trained  # the gradients, and two moments of the optimiser
     budget = choose_budget(
         kept, checkpointed or MemoryLine(0.0, float("inf")), usable=usable, layers=layers, least=least, most=most,
         tokens=tokens, checkpointing=checkpointing, partial=is_fused(model),

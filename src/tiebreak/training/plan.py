@@ -1,0 +1,304 @@
+"""Will it fit, and how long will it take: memory and time of a run from shapes, before anything is loaded.
+
+Memory follows from what is kept (`tiebreak.model.fused`): exact counts of weights and activations. Time is arithmetic
+over rates: products, attention, the traffic of everything between them, 4-bit weights turned back, and what the host
+needs for a pass. The shares of a card's peak that are reached were measured on an H200 (benchmarks/speed.py); for other
+cards they are taken to be the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final, Literal, NamedTuple
+
+from tiebreak.data import load_comparisons
+from tiebreak.model import load_config, load_tokenizer
+from tiebreak.recipe import Recipe
+from tiebreak.text import SEED_TEMPLATE, Encoder, Template
+from tiebreak.training.batches import make_examples
+from tiebreak.training.memory import HEADROOM, Budget, MemoryLine, choose_budget
+
+GIB: Final = 2**30
+
+_SAMPLE: Final = 2000
+"""Comparisons that are tokenised to know the lengths of all."""
+
+_ASSUMED_ROWS: Final = 10_000
+"""Comparisons where the recipe names no votes."""
+
+
+class Gpu(NamedTuple):
+    """A card, by its maker's data sheet."""
+
+    memory: float
+    """GiB"""
+    dense: float
+    """TFLOP/s of bf16 (T4: float16) products"""
+    fp8: float | None
+    """TFLOP/s of FP8 products"""
+    bandwidth: float
+    """TB/s"""
+
+
+GPUS: Final = {
+    "t4": Gpu(15, 65, None, 0.32),
+    "l4": Gpu(22.5, 121, 242, 0.30),
+    "a10": Gpu(22.5, 125, None, 0.60),
+    "rtx3090": Gpu(24, 71, None, 0.94),
+    "rtx4090": Gpu(24, 165, 330, 1.01),
+    "l40s": Gpu(45, 362, 733, 0.86),
+    "a100-40": Gpu(40, 312, None, 1.56),
+    "a100": Gpu(80, 312, None, 2.04),
+    "h100": Gpu(80, 989, 1979, 3.35),
+    "h200": Gpu(141, 989, 1979, 4.80),
+}
+
+_PRODUCTS: Final = 0.70
+"""Share of a card's peak that products of these shapes reach under load."""
+
+_FP8_PRODUCTS: Final = 0.68
+_TRAFFIC: Final = 0.85
+"""Share of the bandwidth that kernels between the products reach."""
+
+_ATTENTION: Final = (0.23, 0.14)
+"""Share of the peak that attention's useful work reaches, forwards and backwards, at head dimension 256."""
+
+_HOST: Final = 0.17
+"""Seconds the host needs for a training pass of 42 layers; a pass cannot be quicker."""
+
+_STEP: Final = 0.06
+"""Seconds the optimiser and the Trainer need for a step of 42 layers."""
+
+_GEMMA2: Final = {
+    "google/gemma-2-2b": (2304, 26, 9216, 8, 4, 256),
+    "google/gemma-2-9b": (3584, 42, 14336, 16, 8, 256),
+    "google/gemma-2-27b": (4608, 46, 36864, 32, 16, 128),
+}
+"""Hidden size, layers, intermediate size, heads, key/value heads, head dimension: planning needs no licence."""
+
+Precision = Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"]
+
+_BYTES: Final[dict[str, float]] = {"nf4": 0.516, "int8": 1.0, "fp8": 2.0, "bf16": 2.0, "fp16": 2.0, "fp32": 4.0}
+"""Bytes a frozen weight takes: in 4 bits with its scales, in FP8 in both orientations."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder's sizes, and the adapter's on top."""
+
+    hidden: int
+    layers: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    adapted: int
+    """LoRA's weights in all layers."""
+    ranks: int
+    """Ranks of all adapted matrices of a layer."""
+
+    @classmethod
+    def of(cls, config: Any, *, r: int, target_modules: Sequence[str] | str) -> Shape:
+        """From a transformers configuration and the recipe's adapter."""
+        heads = config.num_attention_heads
+        dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        c, f = config.hidden_size, config.intermediate_size
+        linear = {
+            "q_proj": (c, heads * dim), "k_proj": (c, kv_heads * dim), "v_proj": (c, kv_heads * dim),
+            "o_proj": (heads * dim, c), "gate_proj": (c, f), "up_proj": (c, f), "down_proj": (f, c),
+        }  # fmt: skip
+        names = list(linear) if target_modules == "all-linear" else [n for n in linear if n in target_modules]
+        return cls(
+            hidden=c, layers=config.num_hidden_layers, feed_forward=f, heads=heads, kv_heads=kv_heads, head_dim=dim,
+            vocabulary=config.vocab_size, ranks=r * len(names),
+            adapted=config.num_hidden_layers * sum(r * sum(linear[name]) for name in names),
+        )  # fmt: skip
+
+    @property
+    def qkv(self) -> int:
+        """Columns of q, k and v together."""
+        return (self.heads + 2 * self.kv_heads) * self.head_dim
+
+    @property
+    def body(self) -> int:
+        """Frozen weights of all linear layers."""
+        attention = self.hidden * (self.qkv + self.heads * self.head_dim)
+        return self.layers * (attention + 3 * self.hidden * self.feed_forward)
+
+
+def resident_bytes(shape: Shape, precision: Precision) -> float:
+    """Weights of base and adapter, before anything is computed."""
+    embeddings = shape.vocabulary * shape.hidden * (4 if precision == "fp32" else 2)
+    return shape.body * _BYTES[precision] + embeddings + 4 * shape.adapted
+
+
+def memory_lines(shape: Shape, precision: Precision) -> tuple[MemoryLine, MemoryLine]:
+    """Peak of a training pass, without the optimiser: with every activation kept, and with every layer checkpointed."""
+    attended = shape.heads * shape.head_dim
+    kept = 2 * (4 * shape.hidden + shape.qkv + attended + 2 * shape.feed_forward + shape.ranks) + 4 * shape.heads
+    # What lives for a moment in a layer's backward pass: gradients of gate and up, of what comes before and after them.
+    passing = 2 * (6 * shape.feed_forward + 12 * shape.hidden + 4 * shape.qkv)
+    fixed = resident_bytes(shape, precision) + 4 * shape.adapted  # the gradients
+    if precision == "nf4":
+        fixed += 2 * shape.hidden * shape.feed_forward  # one weight turned back
+    inputs = 2 * shape.hidden
+    return (
+        MemoryLine(fixed, shape.layers * kept),  # the backward pass frees as it goes
+        MemoryLine(fixed, shape.layers * inputs + kept + passing),
+    )
+
+
+def seconds_a_token(
+    shape: Shape, precision: Precision, gpu: Gpu, lengths: Sequence[int], *, training: bool, checkpointed: float = 0.0
+) -> float:
+    """GPU time of a token in a large pass, the price of 4-bit weights aside.
+
+    Args:
+        shape: the model's.
+        precision: how its base is held.
+        gpu: the card.
+        lengths: tokens of the sequences; attention is quadratic in them.
+        training: backwards too.
+        checkpointed: share of the layers computed twice.
+    """
+    forwards = 1 + checkpointed
+    rate = gpu.fp8 * _FP8_PRODUCTS if precision == "fp8" and gpu.fp8 else gpu.dense * _PRODUCTS
+    products = 2 * shape.body / (rate * 1e12)
+    lora = 2 * shape.adapted / (gpu.dense * _PRODUCTS * 1e12) * 3  # thin matrices: a third of the rate
+    keys = sum(n * (n + 1) / 2 for n in lengths) / sum(lengths)
+    attention = 4 * shape.layers * shape.heads * shape.head_dim * keys / (gpu.dense * 1e12)
+    widths = 9 * shape.hidden + 4 * shape.feed_forward + 4 * shape.qkv
+    traffic = 2 * shape.layers * widths / (gpu.bandwidth * _TRAFFIC * 1e12)
+    time = forwards * (products + lora + attention / _ATTENTION[0] + traffic)
+    if training:
+        time += products + 2 * lora + 2.5 * attention / _ATTENTION[1] + 2.5 * traffic
+    return time
+
+
+def seconds_a_pass(shape: Shape, precision: Precision, gpu: Gpu, *, training: bool, checkpointed: float = 0.0) -> float:
+    """What a pass costs whatever its size: every 4-bit weight turned back, once each way."""
+    if precision != "nf4":
+        return 0.0
+    times = 1 + checkpointed + training
+    return times * shape.body * (_BYTES["nf4"] + 2) / (gpu.bandwidth * 0.7 * 1e12)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will need."""
+
+    fits: bool
+    budget: Budget
+    peak_bytes: float
+    usable_bytes: float
+    tokens_per_second: float
+    """In training, validation aside."""
+    training_seconds: float
+    validation_seconds: float
+
+
+def make_plan(
+    shape: Shape, precision: Precision, gpu: Gpu, *, step_lengths: Sequence[Sequence[int]],
+    validation_lengths: Sequence[int], epochs: float, evaluations: int, tokens: int | None, checkpointing: bool | None,
+) -> Plan:  # fmt: skip
+    """Memory and time of a run on one card.
+
+    Args:
+        shape: the model's and the adapter's.
+        precision: how the base is held.
+        gpu: the card.
+        step_lengths: for each step of an epoch the tokens of its sequences.
+        validation_lengths: tokens of each validation comparison.
+        epochs: how often the steps are taken.
+        evaluations: how often it is validated.
+        tokens: tokens a pass, where the recipe says so.
+        checkpointing: whether to checkpoint, where the recipe says so.
+    """
+    kept, checkpointed = memory_lines(shape, precision)
+    usable = gpu.memory * GIB * HEADROOM - 8 * shape.adapted  # two moments of the optimiser
+    lengths = [n for step in step_lengths for n in step]
+    budget = choose_budget(
+        kept, checkpointed, usable=usable, layers=shape.layers, least=max(lengths), most=max(map(sum, step_lengths)),
+        tokens=tokens, checkpointing=checkpointing, partial=True,
+    )  # fmt: skip
+    share = budget.checkpointed / shape.layers
+    peak = sum(
+        weight * (line.fixed + budget.tokens * line.rate) for weight, line in ((share, checkpointed), (1 - share, kept))
+    )
+    token = seconds_a_token(shape, precision, gpu, lengths, training=True, checkpointed=share)
+    price = seconds_a_pass(shape, precision, gpu, training=True, checkpointed=share)
+    host = _HOST * shape.layers / 42 * (1 + share / 3)
+    once = 0.0
+    for step in step_lengths:
+        passes = -(-sum(step) // budget.tokens)
+        once += passes * max(sum(step) / passes * token + price, host) + _STEP * shape.layers / 42
+    judging = seconds_a_token(shape, precision, gpu, validation_lengths or [1], training=False)
+    return Plan(
+        fits=peak <= usable,
+        budget=budget,
+        peak_bytes=peak,
+        usable_bytes=usable,
+        tokens_per_second=sum(lengths) / once,
+        training_seconds=epochs * once,
+        validation_seconds=evaluations * sum(validation_lengths) * judging,
+    )
+
+
+def _config(name: str, revision: str | None) -> Any:
+    if name not in _GEMMA2:
+        return load_config(name, revision)
+    keys = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+    values = _GEMMA2[name]
+    return SimpleNamespace(**dict(zip(keys, values[:5], strict=True)), head_dim=values[5], vocab_size=256_000)
+
+
+def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
+    """The plan of a recipe on a card, by the lengths of a sample of its votes, or of LMSYS's where it names none.
+
+    Raises:
+        DataError: the votes cannot be used.
+        ModelError: the model's configuration or tokenizer cannot be had.
+    """
+    settings = recipe.training
+    config = _config(recipe.model.name, recipe.model.revision)
+    shape = Shape.of(config, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
+    rng = random.Random(settings.seed)
+    if recipe.data.train is None:
+        rows = recipe.data.train_rows or _ASSUMED_ROWS
+        tell(f"No data.train: taking {rows:,} comparisons in the lengths of LMSYS's votes (median 562 tokens).")
+        longest = recipe.text.max_length
+        sample = [[min(longest, round(rng.lognormvariate(math.log(562), 0.62)))] for _ in range(min(rows, _SAMPLE))]
+        if settings.both_orders:
+            sample = [[n, n] for [n] in sample]
+    else:
+        votes = load_comparisons(recipe.data.train, votes="required", problem_rows="skip", on_note=tell)
+        rows = recipe.data.train_rows or len(votes)
+        tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
+        template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
+        encoder = Encoder(tokenizer, template, recipe.text.max_length)
+        chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
+        examples, _ = make_examples(chosen, encoder, both_orders=settings.both_orders)
+        sample = [[len(ids) for ids in example.sequences] for example in examples]
+    drawn = [rng.choice(sample) for _ in range(rows)] if rows > len(sample) else sample[:rows]
+    batches = [drawn[i : i + settings.batch_size] for i in range(0, rows, settings.batch_size)]
+    steps = len(batches)
+    epochs = settings.max_steps / steps if settings.max_steps > 0 else settings.num_train_epochs
+    every = settings.eval_steps or settings.save_steps
+    validation = recipe.data.validation_rows or min(1000, max(1, rows // 10))
+    return make_plan(
+        shape,
+        recipe.model.precision,
+        gpu,
+        step_lengths=[[n for example in batch for n in example] for batch in batches],
+        validation_lengths=[rng.choice(sample)[0] for _ in range(validation)],
+        epochs=epochs,
+        evaluations=round(1 / every) if every < 1 else int(epochs * steps // every),
+        tokens=None if settings.tokens_per_pass == "auto" else settings.tokens_per_pass,
+        checkpointing=None if settings.gradient_checkpointing == "auto" else settings.gradient_checkpointing,
+    )

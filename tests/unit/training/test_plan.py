@@ -1,0 +1,86 @@
+"""Plans held against measured runs of the record, and what they say of cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from benchmarks.speed import SEED_TARGETS, lengths
+
+from tiebreak.recipe import load_recipe
+from tiebreak.training.plan import (
+    GIB,
+    GPUS,
+    Shape,
+    make_plan,
+    memory_lines,
+    plan_run,
+    seconds_a_pass,
+    seconds_a_token,
+)
+
+RECORD = json.loads(Path("benchmarks/results/speed.json").read_text())["results"]
+NINE_B = SimpleNamespace(
+    hidden_size=3584, num_hidden_layers=42, intermediate_size=14336, num_attention_heads=16, num_key_value_heads=8,
+    head_dim=256, vocab_size=256_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("run", "precision", "tokens", "checkpointed", "targets", "r"),
+    [
+        ("train-nf4-8192", "nf4", 8192, False, SEED_TARGETS, 16),
+        ("train-nf4-16384", "nf4", 16384, False, SEED_TARGETS, 16),
+        ("train-nf4-checkpointed-8192", "nf4", 8192, True, SEED_TARGETS, 16),
+        ("train-all-linear-nf4", "nf4", 16384, False, "all-linear", 64),
+        ("train-fp8-8192", "fp8", 8192, False, SEED_TARGETS, 16),
+        ("train-fp8-checkpointed-8192", "fp8", 8192, True, SEED_TARGETS, 16),
+        ("train-all-linear-fp8", "fp8", 16384, False, "all-linear", 64),
+    ],
+)
+def test_memory_and_rate_are_those_measured(
+    run: str, precision: Any, tokens: int, checkpointed: bool, targets: Any, r: int
+) -> None:
+    shape = Shape.of(NINE_B, r=r, target_modules=targets)
+    line = memory_lines(shape, precision)[checkpointed]
+    assert (line.fixed + tokens * line.rate) / GIB == pytest.approx(RECORD[run]["peak_gib"], rel=0.15)
+    card, share = GPUS["h200"], float(checkpointed)
+    token = seconds_a_token(shape, precision, card, lengths(96), training=True, checkpointed=share)
+    price = seconds_a_pass(shape, precision, card, training=True, checkpointed=share)
+    assert 1 / (token + price / tokens) == pytest.approx(RECORD[run]["tokens_per_second"], rel=0.15)
+
+
+@pytest.mark.parametrize(("run", "precision"), [("score-nf4-adapter-16384", "nf4"), ("score-fp8-adapter-16384", "fp8")])
+def test_scoring_is_as_fast_as_measured(run: str, precision: Any) -> None:
+    shape, card = Shape.of(NINE_B, r=16, target_modules=SEED_TARGETS), GPUS["h200"]
+    token = seconds_a_token(shape, precision, card, lengths(96), training=False)
+    price = seconds_a_pass(shape, precision, card, training=False)
+    assert 1 / (token + price / 16384) == pytest.approx(RECORD[run]["tokens_per_second"], rel=0.15)
+
+
+def test_the_seeds_run_takes_the_time_it_took() -> None:
+    measured = json.loads(Path("benchmarks/results/seed_experiment.json").read_text())
+    steps = [[480] * 5] * 100  # 239 thousand tokens in 500 comparisons
+    plan = make_plan(
+        Shape.of(NINE_B, r=16, target_modules=SEED_TARGETS), "nf4", GPUS["h200"], step_lengths=steps,
+        validation_lengths=[372] * 50, epochs=2, evaluations=10, tokens=None, checkpointing=None,
+    )  # fmt: skip
+    took = measured["training_seconds"] - measured["validation_seconds"]
+    assert plan.training_seconds == pytest.approx(took, rel=0.15)
+
+
+def test_a_card_too_small_is_told_from_one_that_will_do() -> None:
+    recipe = load_recipe("gemma2-9b-qlora", ["data.train_rows=200", "text.max_length=1024"])
+    said: list[str] = []
+    large, small = plan_run(recipe, GPUS["h200"], said.append), plan_run(recipe, GPUS["l4"], said.append)
+    assert large.fits
+    assert large.budget.checkpointed == 0
+    assert small.fits
+    assert small.peak_bytes < 22.5 * GIB
+    assert small.training_seconds > 5 * large.training_seconds
+    assert "taking 200 comparisons in the lengths of LMSYS's votes" in said[0]
+    whole = load_recipe("gemma2-9b-qlora", ["model.precision=bf16", "data.train_rows=50"])
+    assert not plan_run(whole, GPUS["t4"], said.append).fits
