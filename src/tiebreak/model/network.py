@@ -34,9 +34,11 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     """
     classifier = _classifier(model)
     body: Any = getattr(classifier, classifier.base_model_prefix)
-    device = next(model.parameters()).device
+    parameter = next(model.parameters())
+    device = parameter.device
     layout = PackLayout(item, device)
-    with _autocast(device, compute_dtype):
+    # Triton launches on the current device, whichever the tensors are on.
+    with torch.cuda.device_of(parameter), _autocast(device, compute_dtype):
         hidden = body(
             input_ids=torch.as_tensor(item.input_ids)[None].to(device, non_blocking=True),
             position_ids=torch.as_tensor(item.positions)[None].to(device, non_blocking=True),
