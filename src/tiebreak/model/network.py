@@ -38,7 +38,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     device = parameter.device
     layout = PackLayout(item, device)
     # Triton launches on the current device, whichever the tensors are on.
-    with torch.cuda.device_of(parameter), _autocast(device, compute_dtype):
+    with torch.cuda.device(parameter.get_device()), _autocast(device, compute_dtype):
         hidden = body(
             input_ids=torch.as_tensor(item.input_ids)[None].to(device, non_blocking=True),
             position_ids=torch.as_tensor(item.positions)[None].to(device, non_blocking=True),
