@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, NamedTuple
 from tiebreak.data import load_comparisons
 from tiebreak.model import load_config, load_tokenizer
 from tiebreak.recipe import Recipe
-from tiebreak.text import SEED_TEMPLATE, Encoder, Template
-from tiebreak.training.batches import make_examples
+from tiebreak.text import SEED_TEMPLATE, Encoder, Template, pack
+from tiebreak.training.batches import Example, make_examples
 from tiebreak.training.memory import HEADROOM, Budget, MemoryLine, choose_budget
 
 GIB: Final = 2**30
@@ -250,6 +250,15 @@ def make_plan(
     )
 
 
+def _tokens(example: Example) -> list[int]:
+    """Tokens of a comparison's first order, and those its second adds: what they share is computed once."""
+    sequences = example.sequences
+    together = pack(sequences, tokens_per_pass=sum(map(len, sequences)), groups=[0] * len(sequences))
+    first = len(sequences[0])
+    rest = sum(len(item.input_ids) for item in together) - first
+    return [first, rest] if rest else [first]
+
+
 def _config(name: str, revision: str | None) -> Any:
     if name not in _GEMMA2:
         return load_config(name, revision)
@@ -284,7 +293,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
         encoder = Encoder(tokenizer, template, recipe.text.max_length)
         chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
         examples, _ = make_examples(chosen, encoder, both_orders=settings.both_orders)
-        sample = [[len(ids) for ids in example.sequences] for example in examples]
+        sample = [_tokens(example) for example in examples]
     drawn = [rng.choice(sample) for _ in range(rows)] if rows > len(sample) else sample[:rows]
     batches = [drawn[i : i + settings.batch_size] for i in range(0, rows, settings.batch_size)]
     steps = len(batches)

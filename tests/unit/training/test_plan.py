@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from benchmarks.speed import SEED_TARGETS, lengths
 
 from tiebreak.recipe import load_recipe
+from tiebreak.training.batches import Example
 from tiebreak.training.plan import (
     GIB,
     GPUS,
     Shape,
+    _tokens,
     make_plan,
     memory_lines,
     plan_run,
@@ -84,3 +87,10 @@ def test_a_card_too_small_is_told_from_one_that_will_do() -> None:
     assert "taking 200 comparisons in the lengths of LMSYS's votes" in said[0]
     whole = load_recipe("gemma2-9b-qlora", ["model.precision=bf16", "data.train_rows=50"])
     assert not plan_run(whole, GPUS["t4"], said.append).fits
+
+
+def test_a_prompt_shared_by_both_orders_is_counted_once() -> None:
+    prompt, a, b = np.arange(3, 203), np.arange(300, 310), np.arange(400, 420)
+    orders = tuple(np.concatenate(parts).astype(np.int32) for parts in ((prompt, a, b), (prompt, b, a)))
+    assert _tokens(Example(orders, ((1, 0, 0), (0, 1, 0)))) == [230, 30]
+    assert _tokens(Example(orders[:1], ((1, 0, 0),))) == [230]
