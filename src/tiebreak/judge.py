@@ -219,7 +219,7 @@ def load_judge(
             model = load_trained(base, folder.model)
         else:
             compute_dtype = resolve_compute_dtype("auto", merge, place)
-            refuse_unsupported(merge, place)
+            refuse_unsupported(merge, compute_dtype, place)
             held: Precision = "bf16" if place.type == "cuda" or merge == "bf16" else "fp32"
             base = load_base(name, revision=card.revision, precision=held, device=torch.device("cpu"))
             model = merge_trained(base, folder.model, merge, place)

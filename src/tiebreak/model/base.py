@@ -94,7 +94,7 @@ def load_base(
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
-    refuse_unsupported(precision, device)
+    refuse_unsupported(precision, dtype, device)
     with _clear_load_errors(name):
         config = AutoConfig.from_pretrained(_location(name), revision=revision)
         _refuse_unfit(config, name, precision)
@@ -132,17 +132,19 @@ def load_base(
     return cast("PreTrainedModel", model)
 
 
-def refuse_unsupported(precision: Precision, device: torch.device) -> None:
+def refuse_unsupported(precision: Precision, dtype: torch.dtype, device: torch.device) -> None:
     """What a GPU cannot multiply in.
 
     Raises:
-        ModelError: FP8 on a card that came before it.
+        ModelError: FP8 on a card that came before it, or with another compute type than bfloat16.
     """
     if precision == "fp8" and device.type == "cuda" and not supports_fp8(device):
         raise ModelError(
             f"{torch.cuda.get_device_name(device)} has no FP8 products: they came with Ada (L4, RTX 4090) and Hopper "
             "(H100). Take nf4, or bf16 where memory allows."
         )
+    if precision == "fp8" and device.type == "cuda" and dtype != torch.bfloat16:
+        raise ModelError("FP8 products come out in bfloat16: leave model.compute_dtype=auto.")
 
 
 def _refuse_unfit(config: PreTrainedConfig, name: str, precision: Precision) -> None:

@@ -109,7 +109,7 @@ class Group:
         if self._fp8 is not None:
             assert x.fp8 is not None
             biases = [member.bias for member in self._members if member.bias is not None]
-            out = multiply(x.fp8, self._fp8.rows, self._dtype, torch.cat(biases) if biases else None)
+            out = multiply(x.fp8, self._fp8.rows, self._dtype, torch.cat(biases).to(self._dtype) if biases else None)
         else:
             assert x.plain is not None
             out = torch.empty((len(x.plain), sum(self._outputs)), dtype=self._dtype, device=x.plain.device)

@@ -101,6 +101,9 @@ def _can_fuse(body: Any) -> bool:
     config = body.config
     if config.model_type not in _ARCHITECTURES or activation(config) not in GATINGS or config.attention_dropout:
         return False
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("partial_rotary_factor", getattr(config, "partial_rotary_factor", None)) not in (None, 1):
+        return False
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return dim in HEAD_DIMS and _is_plain(body.layers)
 

@@ -142,11 +142,13 @@ def test_an_fp8_layer_and_its_gradient_are_near_the_matrix_product() -> None:
         assert 0.005 < (near - true).norm() / true.norm() < 0.05
 
 
-@pytest.mark.parametrize("change", ["qwen3", "dora", "trained-norm", "exact-gelu"])
+@pytest.mark.parametrize("change", ["qwen3", "dora", "trained-norm", "exact-gelu", "partial-rope"])
 def test_what_is_not_computed_here_is_left_as_it_is(change: str) -> None:
     _, base = make_pair("qwen3" if change == "qwen3" else "gemma2")
     if change == "exact-gelu":
         base.config.hidden_activation = "gelu"
+    if change == "partial-rope":  # asked about only: the model was made with a whole one
+        base.config.partial_rotary_factor = 0.5
     config = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["q_proj"], use_dora=change == "dora")
     model = get_peft_model(base, config)
     if change == "trained-norm":
