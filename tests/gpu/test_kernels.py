@@ -143,7 +143,6 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them(dtype: torch.dtype) -> 
                                 compress_statistics=True)  # fmt: skip
     weight.data, weight.quant_state = data, state
     matrix = FourBitMatrix.of(weight)
-    assert matrix is not None
     assert torch.equal(matrix.dequantise(dtype), dequantize_4bit(data, state))
 
 

@@ -95,11 +95,6 @@ class Group:
         self._dropout = max((member.dropout for member in self._members), default=0.0)
 
     @property
-    def adapted(self) -> bool:
-        """Whether any member has LoRA."""
-        return bool(self._adapted)
-
-    @property
     def parameters(self) -> list[nn.Parameter]:
         """A and B of each adapted member in turn."""
         return [matrix for member in self._adapted for matrix in (member.a, member.b)]

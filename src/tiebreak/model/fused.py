@@ -209,7 +209,7 @@ class _Place(NamedTuple):
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, layer: FusedLayer, place: _Place, *parameters: Tensor) -> Tensor:
-        ctx.layer, ctx.place, ctx.parameters = layer, place, len(parameters)
+        ctx.layer, ctx.place = layer, place
         if layer.checkpointed:
             ctx.h, ctx.kept = h, None
             ctx.random = torch.get_rng_state()

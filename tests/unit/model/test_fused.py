@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from tests.unit.model.conftest import make_pair
 from tiebreak.model import add_adapter, checkpoint_layers, fuse, lora_config, pack_logits
 from tiebreak.model.fp8 import Fp8Linear, freeze_in_fp8
+from tiebreak.model.fused import FusedLayer
 from tiebreak.model.fusion import is_fused
 from tiebreak.text import Pack, pack
 
@@ -91,7 +92,15 @@ def test_checkpointing_draws_the_same_dropout_again() -> None:
     assert not torch.equal(logits_and_gradients(model)[0], logits_and_gradients(model.train())[0])
 
 
-def test_nothing_is_computed_for_layers_below_the_first_adapter() -> None:
+def test_no_gradient_is_computed_for_layers_below_the_first_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    backwards: list[bool] = []
+    whole = FusedLayer.backward
+
+    def counted(*args: Any, wants_h: bool) -> Any:
+        backwards.append(wants_h)
+        return whole(*args, wants_h=wants_h)
+
+    monkeypatch.setattr(FusedLayer, "backward", counted)
     model = adapted("llama", "all-linear")
     for name, parameter in model.named_parameters():
         if "layers.0." in name:
@@ -99,6 +108,7 @@ def test_nothing_is_computed_for_layers_below_the_first_adapter() -> None:
     wanted, wanted_gradients = logits_and_gradients(model)
     assert fuse(model, torch.float32)
     logits, gradients = logits_and_gradients(model)
+    assert backwards == [False]  # of the two layers the upper one, and there not as far as its input
     torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
     for key, gradient in gradients.items():
         torch.testing.assert_close(gradient, wanted_gradients[key], atol=1e-4, rtol=1e-3, msg=key)

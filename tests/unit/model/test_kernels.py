@@ -137,7 +137,6 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them() -> None:
     weight = torch.nn.Parameter(data, requires_grad=False)
     weight.quant_state = state
     matrix = FourBitMatrix.of(weight)
-    assert matrix is not None
     assert torch.equal(matrix.dequantise(torch.float32), dequantize_4bit(data, state))
 
 

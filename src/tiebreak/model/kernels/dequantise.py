@@ -55,11 +55,9 @@ class FourBitMatrix:
     """Scales a scale of scales is for."""
 
     @classmethod
-    def of(cls, weight: Any) -> FourBitMatrix | None:
-        """What a parameter of bitsandbytes holds; None where its scales are not quantised themselves."""
+    def of(cls, weight: Any) -> FourBitMatrix:
+        """What a parameter of bitsandbytes holds whose scales are quantised too, as `load_base` makes them."""
         state = weight.quant_state
-        if not state.nested:
-            return None
         return cls(
             weight.data, state.code, state.absmax, state.state2.code, state.state2.absmax, state.offset,
             (state.shape[0], state.shape[1]), state.blocksize, state.state2.blocksize,

@@ -7,7 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from tiebreak.model.fusion import Gating
-from tiebreak.model.kernels.quantise import FP8_MAX, PLAIN, TINY, Activation, Forms, to_fp8
+from tiebreak.model.kernels.quantise import PLAIN, Activation, Forms, largest_of, load_row, store_row
 
 
 @triton.jit
@@ -30,16 +30,12 @@ def _glu_kernel(
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < columns
-    gate = tl.load(both_ptr + row * 2 * columns + at, mask=inside, other=0.0).to(tl.float32)
-    up = tl.load(both_ptr + row * 2 * columns + columns + at, mask=inside, other=0.0).to(tl.float32)
+    gate = load_row(both_ptr, row, at, 2 * columns, inside)
+    up = load_row(both_ptr, row, columns + at, 2 * columns, inside)
     active, _ = _activate(gate, GELU)
     out = active * up
-    if PLAIN:
-        tl.store(out_ptr + row * columns + at, out.to(out_ptr.dtype.element_ty), mask=inside)
-    if QUANTISED:  # then the block is the whole row
-        largest = tl.maximum(tl.max(tl.abs(out), 0), TINY)
-        tl.store(scale_ptr + row, largest / FP8_MAX)
-        tl.store(fp8_ptr + row * columns + at, to_fp8(out, largest), mask=inside)
+    # Where it is quantised the block is the whole row.
+    store_row(out, out_ptr, fp8_ptr, scale_ptr, row, at, columns, inside, largest_of(out), PLAIN, QUANTISED)
 
 
 @triton.jit
@@ -50,21 +46,15 @@ def _glu_backward_kernel(
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < columns
-    gate = tl.load(both_ptr + row * 2 * columns + at, mask=inside, other=0.0).to(tl.float32)
-    up = tl.load(both_ptr + row * 2 * columns + columns + at, mask=inside, other=0.0).to(tl.float32)
-    grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+    gate = load_row(both_ptr, row, at, 2 * columns, inside)
+    up = load_row(both_ptr, row, columns + at, 2 * columns, inside)
+    grad = load_row(grad_ptr, row, at, columns, inside)
     active, slope = _activate(gate, GELU)
-    grad_gate = grad * up * slope
-    grad_up = grad * active
-    to = row * 2 * columns + at
-    if PLAIN:
-        tl.store(out_ptr + to, grad_gate.to(out_ptr.dtype.element_ty), mask=inside)
-        tl.store(out_ptr + to + columns, grad_up.to(out_ptr.dtype.element_ty), mask=inside)
-    if QUANTISED:
-        largest = tl.maximum(tl.max(tl.maximum(tl.abs(grad_gate), tl.abs(grad_up)), 0), TINY)
-        tl.store(scale_ptr + row, largest / FP8_MAX)
-        tl.store(fp8_ptr + to, to_fp8(grad_gate, largest), mask=inside)
-        tl.store(fp8_ptr + to + columns, to_fp8(grad_up, largest), mask=inside)
+    gate, up = grad * up * slope, grad * active
+    largest = largest_of(tl.maximum(tl.abs(gate), tl.abs(up)))
+    width = 2 * columns
+    store_row(gate, out_ptr, fp8_ptr, scale_ptr, row, at, width, inside, largest, PLAIN, QUANTISED)
+    store_row(up, out_ptr, fp8_ptr, scale_ptr, row, columns + at, width, inside, largest, PLAIN, QUANTISED)
 
 
 def glu(both: Tensor, gating: Gating, *, forms: Forms = PLAIN) -> Activation:

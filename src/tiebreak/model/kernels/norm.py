@@ -10,7 +10,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tiebreak.model.kernels.quantise import FP8_MAX, PLAIN, TINY, Activation, Forms, to_fp8
+from tiebreak.model.kernels.quantise import PLAIN, Activation, Forms, largest_of, load_row, store_row
+
+
+@triton.jit
+def _rate(x, columns, epsilon):
+    """One over the root of the mean square."""
+    return 1.0 / tl.sqrt_rn(tl.sum(x * x, 0) / columns + epsilon)
 
 
 @triton.jit
@@ -21,17 +27,12 @@ def _norm_kernel(
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     inside = at < columns
-    x = tl.load(x_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-    gain = tl.load(gain_ptr + at, mask=inside, other=0.0).to(tl.float32)
-    out = x * (1.0 / tl.sqrt_rn(tl.sum(x * x, 0) / columns + epsilon)) * gain
+    x = load_row(x_ptr, row, at, columns, inside)
+    gain = load_row(gain_ptr, 0, at, columns, inside)
+    out = x * _rate(x, columns, epsilon) * gain
     if RESIDUAL:
-        out += tl.load(residual_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-    if PLAIN:
-        tl.store(out_ptr + row * columns + at, out.to(out_ptr.dtype.element_ty), mask=inside)
-    if QUANTISED:
-        largest = tl.maximum(tl.max(tl.abs(out), 0), TINY)
-        tl.store(scale_ptr + row, largest / FP8_MAX)
-        tl.store(fp8_ptr + row * columns + at, to_fp8(out, largest), mask=inside)
+        out += load_row(residual_ptr, row, at, columns, inside)
+    store_row(out, out_ptr, fp8_ptr, scale_ptr, row, at, columns, inside, largest_of(out), PLAIN, QUANTISED)
 
 
 @triton.jit
@@ -42,22 +43,17 @@ def _join_kernel(
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     inside = at < columns
-    x = tl.load(x_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+    x = load_row(x_ptr, row, at, columns, inside)
     if NORMED:
-        gain = tl.load(gain_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        x = x * (1.0 / tl.sqrt_rn(tl.sum(x * x, 0) / columns + epsilon)) * gain
-    x += tl.load(residual_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
+        gain = load_row(gain_ptr, 0, at, columns, inside)
+        x = x * _rate(x, columns, epsilon) * gain
+    x += load_row(residual_ptr, row, at, columns, inside)
     joined = x.to(joined_ptr.dtype.element_ty)
     tl.store(joined_ptr + row * columns + at, joined, mask=inside)
     x = joined.to(tl.float32)  # what the next norm reads is what the residual stream holds
-    gain = tl.load(next_gain_ptr + at, mask=inside, other=0.0).to(tl.float32)
-    out = x * (1.0 / tl.sqrt_rn(tl.sum(x * x, 0) / columns + epsilon)) * gain
-    if PLAIN:
-        tl.store(out_ptr + row * columns + at, out.to(out_ptr.dtype.element_ty), mask=inside)
-    if QUANTISED:
-        largest = tl.maximum(tl.max(tl.abs(out), 0), TINY)
-        tl.store(scale_ptr + row, largest / FP8_MAX)
-        tl.store(fp8_ptr + row * columns + at, to_fp8(out, largest), mask=inside)
+    gain = load_row(next_gain_ptr, 0, at, columns, inside)
+    out = x * _rate(x, columns, epsilon) * gain
+    store_row(out, out_ptr, fp8_ptr, scale_ptr, row, at, columns, inside, largest_of(out), PLAIN, QUANTISED)
 
 
 @triton.jit
@@ -68,19 +64,14 @@ def _norm_backward_kernel(
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     inside = at < columns
-    x = tl.load(x_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-    gain = tl.load(gain_ptr + at, mask=inside, other=0.0).to(tl.float32)
-    grad = tl.load(grad_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32) * gain
-    rate = 1.0 / tl.sqrt_rn(tl.sum(x * x, 0) / columns + epsilon)
+    x = load_row(x_ptr, row, at, columns, inside)
+    gain = load_row(gain_ptr, 0, at, columns, inside)
+    grad = load_row(grad_ptr, row, at, columns, inside) * gain
+    rate = _rate(x, columns, epsilon)
     out = rate * (grad - x * (rate * rate * tl.sum(grad * x, 0) / columns))
     if RESIDUAL:
-        out += tl.load(residual_ptr + row * columns + at, mask=inside, other=0.0).to(tl.float32)
-    if PLAIN:
-        tl.store(out_ptr + row * columns + at, out.to(out_ptr.dtype.element_ty), mask=inside)
-    if QUANTISED:
-        largest = tl.maximum(tl.max(tl.abs(out), 0), TINY)
-        tl.store(scale_ptr + row, largest / FP8_MAX)
-        tl.store(fp8_ptr + row * columns + at, to_fp8(out, largest), mask=inside)
+        out += load_row(residual_ptr, row, at, columns, inside)
+    store_row(out, out_ptr, fp8_ptr, scale_ptr, row, at, columns, inside, largest_of(out), PLAIN, QUANTISED)
 
 
 def norm(

@@ -65,6 +65,30 @@ def to_fp8(values, largest):
 
 
 @triton.jit
+def load_row(x_ptr, row, at, width, inside):
+    """A part of row `row` of a matrix whose rows are `width` wide, in float32."""
+    return tl.load(x_ptr + row * width + at, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def store_row(
+    values, plain_ptr, fp8_ptr, scale_ptr, row, at, width, inside, largest, PLAIN: tl.constexpr, QUANTISED: tl.constexpr
+):
+    """Write a part of row `row` of an `Activation` whose rows are `width` wide; `largest` is that of the whole row."""
+    if PLAIN:
+        tl.store(plain_ptr + row * width + at, values.to(plain_ptr.dtype.element_ty), mask=inside)
+    if QUANTISED:
+        tl.store(scale_ptr + row, largest / FP8_MAX)
+        tl.store(fp8_ptr + row * width + at, to_fp8(values, largest), mask=inside)
+
+
+@triton.jit
+def largest_of(values):
+    """The largest absolute value, what a row's scale is made from."""
+    return tl.maximum(tl.max(tl.abs(values), 0), TINY)
+
+
+@triton.jit
 def _rows_kernel(x_ptr, out_ptr, scale_ptr, columns, stride_x, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     largest = tl.full([], TINY, tl.float32)
