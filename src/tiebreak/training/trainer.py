@@ -107,17 +107,17 @@ class JudgeTrainer(Trainer):
         """Add the gradient of this share's part of the mean over so many comparisons; returns that part of the loss."""
         sequences = [ids for example in share for ids in example.sequences]
         groups = [i for i, example in enumerate(share) for _ in example.sequences]
-        votes = torch.tensor([vote for example in share for vote in example.votes], device=self.args.device)
-        weights = torch.tensor(
-            [1 / (comparisons * len(example.sequences)) for example in share for _ in example.sequences],
-            device=self.args.device,
-        )
+        # A vote's part of the mean: weights and votes stay on the host until their pass, so that no copy waits for one.
+        parts = np.array(
+            [np.divide(vote, comparisons * len(e.votes)) for e in share for vote in e.votes], np.float32
+        )  # fmt: skip
         total = torch.zeros((), device=self.args.device)
         for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups):
             logits = pack_logits(self._network, item, self._compute_dtype)
-            rows = torch.as_tensor(item.sequences, device=logits.device)
-            cross_entropy = -(votes[rows] * log_softmax(logits, dim=-1)).sum(dim=-1)
-            loss = (weights[rows] * cross_entropy).sum()
+            part = torch.from_numpy(parts[item.sequences])
+            if logits.is_cuda:
+                part = part.pin_memory().to(logits.device, non_blocking=True)
+            loss = -(part * log_softmax(logits, dim=-1)).sum()
             self.accelerator.backward(loss)
             total += loss.detach()
         return total

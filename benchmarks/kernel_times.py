@@ -1,10 +1,12 @@
-"""The attention kernels alone: every tiling on offer, forwards and backwards, beside FlexAttention in the same run.
+"""The kernels alone, at Gemma 2 9B's shape in bfloat16.
 
-Gemma 2 9B's heads (16 query, 8 key/value, 256 wide), soft cap 50, bfloat16, 8,192 tokens in lengths like LMSYS's.
-How far each outcome is from float32 stands beside its time. The tilings of `tiebreak.model.kernels.attention` are
-chosen by this.
+Attention: every tiling on offer, forwards and backwards, beside FlexAttention in the same run; 16 query and 8 key/value
+heads, 256 wide, soft cap 50, 8,192 tokens in lengths like LMSYS's. How far each outcome is from float32 stands beside
+its time. The tilings of `tiebreak.model.kernels.attention` are chosen by this. Then what lies between the products,
+with the bytes it has to move, and the products themselves: in bfloat16, and in FP8 with a scale a row and with one in
+all.
 
-    PYTHONPATH=. python benchmarks/kernels.py --out kernels.json
+    PYTHONPATH=. python benchmarks/kernel_times.py --out kernel_times.json
 """
 
 from __future__ import annotations
@@ -14,17 +16,26 @@ import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from triton.testing import do_bench
 
 from benchmarks.speed import lengths
 from tiebreak.model.attention import NO_WINDOW, PackLayout, segment_attention
+from tiebreak.model.fp8 import multiply, quantise_rows
 from tiebreak.model.kernels import attention as kernels
 from tiebreak.model.kernels.attention import Scoring, Tiling
+from tiebreak.model.kernels.dequantise import FourBitMatrix
+from tiebreak.model.kernels.dropout import dropout
+from tiebreak.model.kernels.glu import glu, glu_backward
+from tiebreak.model.kernels.norm import join, norm, norm_backward
+from tiebreak.model.kernels.quantise import Forms, rows_to_fp8
+from tiebreak.model.kernels.rope import rope_
 from tiebreak.text import pack
 
 CUDA = torch.device("cuda")
@@ -64,6 +75,70 @@ def flex_milliseconds(
         "flex_forward_ms": milliseconds(flexed),
         "flex_both_ms": milliseconds(lambda: torch.autograd.grad(flexed(), leaves, upstream)),
     }
+
+
+def between_products(tokens: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of each kernel between the products, and its rate by the bytes it cannot but move."""
+    hidden, inner, rotated = 3584, 14336, (HEADS + KV_HEADS) * DIM
+    x, residual = (torch.randn(tokens, hidden, device=CUDA, dtype=torch.bfloat16) for _ in range(2))
+    both = torch.randn(tokens, 2 * inner, device=CUDA, dtype=torch.bfloat16)
+    grad = torch.randn(tokens, inner, device=CUDA, dtype=torch.bfloat16)
+    qkv = torch.randn(tokens, rotated + KV_HEADS * DIM, device=CUDA, dtype=torch.bfloat16)
+    angles = torch.randn(tokens, DIM, device=CUDA)
+    gain = torch.ones(hidden, device=CUDA)
+    fp8 = Forms(plain=False, fp8=True)
+    weight, state = quantize_4bit(
+        torch.randn(inner, hidden, device=CUDA, dtype=torch.bfloat16), quant_type="nf4", compress_statistics=True
+    )
+    four_bit = FourBitMatrix.of(SimpleNamespace(data=weight, quant_state=state))
+    row, wide = 2 * tokens * hidden, 2 * tokens * inner  # bytes
+    works: dict[str, tuple[Callable[[], Any], float]] = {
+        "norm": (lambda: norm(x, gain, 1e-6), 2 * row),
+        "norm, to FP8": (lambda: norm(x, gain, 1e-6, forms=fp8), 1.5 * row),
+        "norm and residual": (lambda: norm(x, gain, 1e-6, residual=residual), 3 * row),
+        "join": (lambda: join(x, gain, residual, gain, 1e-6), 4 * row),
+        "join, to FP8": (lambda: join(x, gain, residual, gain, 1e-6, forms=fp8), 3.5 * row),
+        "norm backwards": (lambda: norm_backward(x, residual, gain, 1e-6, residual=x), 4 * row),
+        "GeGLU": (lambda: glu(both, "gelu_tanh"), 3 * wide),
+        "GeGLU, to FP8": (lambda: glu(both, "gelu_tanh", forms=fp8), 2.5 * wide),
+        "GeGLU backwards": (lambda: glu_backward(grad, both, "gelu_tanh"), 5 * wide),
+        "GeGLU backwards, to FP8": (lambda: glu_backward(grad, both, "gelu_tanh", forms=fp8), 4 * wide),
+        "rotation": (lambda: rope_(qkv, angles, angles, heads=HEADS + KV_HEADS, dim=DIM), 4 * tokens * rotated),
+        "dropout": (lambda: dropout(x, 0.05, 7), 2 * row),
+        "dropout, added": (lambda: dropout(x, 0.05, 7, add_to=residual), 3 * row),
+        "rows to FP8": (lambda: rows_to_fp8(x), 1.5 * row),
+        "4 bits to a matrix": (lambda: four_bit.dequantise(torch.bfloat16), 2.5 * inner * hidden),
+        "4 bits to a matrix, bitsandbytes": (lambda: dequantize_4bit(weight, state), 2.5 * inner * hidden),
+    }
+    found = {}
+    for name, (work, size) in works.items():
+        ms = milliseconds(work)
+        found[name] = {"ms": ms, "terabytes_per_second": round(size / ms / 1e9, 2)}
+        print(name, found[name], flush=True)
+    return found
+
+
+def products(tokens: int) -> list[dict[str, Any]]:
+    """TFLOP/s of a layer's products, each kept up for a fifth of a second: a card that is warm slows down."""
+    entries = []
+    for inputs, outputs in [(3584, 8192), (4096, 3584), (3584, 28672), (14336, 3584)]:
+        left = torch.randn(tokens, inputs, device=CUDA, dtype=torch.bfloat16)
+        right = torch.randn(outputs, inputs, device=CUDA, dtype=torch.bfloat16)
+        rows, columns = quantise_rows(left), quantise_rows(right)
+        one = torch.ones((), device=CUDA)
+        works: dict[str, Callable[[], Any]] = {
+            "bfloat16": lambda left=left, right=right: left @ right.t(),
+            "FP8, a scale a row": lambda a=rows, b=columns: multiply(a, b, torch.bfloat16),
+            "FP8, one scale": lambda a=rows, b=columns, one=one: torch._scaled_mm(
+                a[0], b[0].t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True
+            ),
+        }
+        for name, work in works.items():
+            ms = float(do_bench(work, warmup=100, rep=200, return_mode="mean"))
+            rate = round(2e-9 * tokens * inputs * outputs / ms)
+            entries.append({"product": name, "inputs": inputs, "outputs": outputs, "ms": round(ms, 4), "tflops": rate})
+            print(entries[-1], flush=True)
+    return entries
 
 
 def main() -> None:
@@ -127,6 +202,8 @@ def main() -> None:
 
     record |= flex_milliseconds(rows, (query, key, value), grad, scoring.scale)
     print({name: value for name, value in record.items() if name.endswith("_ms")})
+    record["between_products"] = between_products(8192)
+    record["products"] = products(8192)
     given.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
