@@ -141,16 +141,11 @@ def products(tokens: int) -> list[dict[str, Any]]:
     return entries
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=8192)
-    given = parser.parse_args()
-
+def attention(tokens_wanted: int) -> dict[str, Any]:
+    """Every tiling, and the shipped ones beside FlexAttention."""
     rows = lengths(64)
-    rows = rows[: int(np.searchsorted(np.cumsum(rows), given.tokens))]
-    [item] = pack([np.full(n, 5, dtype=np.int32) for n in rows], tokens_per_pass=given.tokens)
+    rows = rows[: int(np.searchsorted(np.cumsum(rows), tokens_wanted))]
+    [item] = pack([np.full(n, 5, dtype=np.int32) for n in rows], tokens_per_pass=tokens_wanted)
     tokens = len(item.input_ids)
     layout, scoring = PackLayout(item, CUDA), Scoring(DIM**-0.5, SOFT_CAP, 0)
     torch.manual_seed(0)
@@ -172,7 +167,6 @@ def main() -> None:
 
     out, lse = kernels.forward(query, key, value, layout.forest, scoring)
     record: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(), "hardware": torch.cuda.get_device_name(), "torch": torch.__version__,
         "tokens": tokens, "lengths": rows, "forward": [], "grad_q": [], "grad_k": [], "grad_v": [],
     }  # fmt: skip
     shipped = dict(kernels._TILINGS)
@@ -202,8 +196,24 @@ def main() -> None:
 
     record |= flex_milliseconds(rows, (query, key, value), grad, scoring.scale)
     print({name: value for name, value in record.items() if name.endswith("_ms")})
-    record["between_products"] = between_products(8192)
-    record["products"] = products(8192)
+    return record
+
+
+def main() -> None:
+    """Measure and write."""
+    parts: dict[str, Callable[[int], Any]] = {
+        "attention": attention, "between_products": between_products, "products": products
+    }  # fmt: skip
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, default=8192)
+    parser.add_argument("--only", nargs="*", choices=parts, default=list(parts))
+    given = parser.parse_args()
+    record: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(), "hardware": torch.cuda.get_device_name(), "torch": torch.__version__
+    }  # fmt: skip
+    for name in given.only:
+        record[name] = parts[name](given.tokens)
     given.out.write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,28 @@ def parity(run: Run) -> None:
         _free()
 
 
+def liger(run: Run) -> None:
+    """The peer nearest to Tiebreak's layers: packs through transformers' with Liger's norms, GeGLU and rotation.
+
+    It comes last, since it patches transformers for the whole process.
+    """
+    if DEVICE.type != "cuda" or not find_spec("liger_kernel"):
+        return
+    from liger_kernel.transformers import apply_liger_kernel_to_gemma2
+
+    model = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS, dropout=0.05).train()
+    apply_liger_kernel_to_gemma2(
+        rope=True, rms_norm=True, geglu=True, cross_entropy=False, fused_linear_cross_entropy=False,
+        model=model.get_base_model(),
+    )  # fmt: skip
+    run.measure("train-nf4-liger", partial(packed_step, model, tokens_per_pass=8192), rows=48)
+    model.zero_grad()
+    model.eval()
+    run.measure("score-nf4-adapter-liger", partial(score, model, tokens_per_pass=8192))
+    del model
+    _free()
+
+
 def _free() -> None:
     import gc
 
@@ -373,6 +396,8 @@ def main() -> None:
     scoring(run)
     if run.wants("parity"):
         parity(run)
+    if run.wants("train-nf4-liger"):
+        liger(run)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ _TILINGS: Final[dict[str, tuple[Tiling, ...]]] = {
 }
 """By kernel, the best first; the next is taken where a card has too little shared memory for one.
 
-Measured on an H200 (benchmarks/kernel_times.py). The gradients of keys and values come from two launches: at dimension 256
+Measured on an H200 (benchmarks/kernel_times.py). Gradients of keys and values come from two launches: at dimension 256
 their sums fill the registers each, and tiles of 128 keys more than make up for computing the weights twice.
 """
 
