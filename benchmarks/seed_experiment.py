@@ -2,8 +2,8 @@
 
 Gemma 2 9B's shape (random weights), recipes/seed.yaml as it is: 500 + 50 votes, two epochs in steps of five, validated
 every 20 steps. Records wall time, peak memory, tokens a second and the table of losses. With --seed-stack the same
-through the stack of the notebook Tiebreak began with: transformers' Trainer, PEFT, bitsandbytes, eager attention, padded
-rows, gradient checkpointing.
+through the stack of the notebook Tiebreak began with: transformers' Trainer, PEFT, bitsandbytes, eager attention,
+padded rows, gradient checkpointing.
 
     python benchmarks/seed_experiment.py --votes human3way_train.parquet --tokenizer FOLDER --base FOLDER
         --out seed.json --seed-stack
@@ -27,7 +27,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from random_checkpoint import SHAPES, make_checkpoint
-
 from tiebreak.recipe import load_recipe
 
 REPOSITORY = Path(__file__).parents[1]
@@ -88,7 +87,10 @@ def seed_stack(votes: Path, base: Path, folder: Path) -> dict[str, Any]:
     comparisons = list(load_comparisons(votes, votes="required", problem_rows="skip", on_note=lambda _: None))
     chosen = random.Random(0).sample(comparisons, 550)
     encoded = Encoder(tokenizer, SEED_TEMPLATE, settings.text.max_length).encode(chosen)
-    rows = [{"input_ids": e.ids.tolist(), "labels": int(np.argmax(c.vote or ()))} for e, c in zip(encoded, chosen)]
+    rows = [
+        {"input_ids": e.ids.tolist(), "labels": int(np.argmax(c.vote or ()))}
+        for e, c in zip(encoded, chosen, strict=True)
+    ]
     loaded = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=3, attn_implementation="eager", device_map={"": 0}, dtype=torch.bfloat16,
         quantization_config=BitsAndBytesConfig(
@@ -103,8 +105,8 @@ def seed_stack(votes: Path, base: Path, folder: Path) -> dict[str, Any]:
     )  # fmt: skip
     arguments = TrainingArguments(
         output_dir=str(folder / "peer"), per_device_train_batch_size=training.batch_size, per_device_eval_batch_size=8,
-        num_train_epochs=training.num_train_epochs, learning_rate=training.learning_rate, bf16=True, eval_strategy="steps",
-        eval_steps=20, logging_steps=20, save_strategy="no", report_to=[], gradient_checkpointing=True,
+        num_train_epochs=training.num_train_epochs, learning_rate=training.learning_rate, bf16=True,
+        eval_strategy="steps", eval_steps=20, logging_steps=20, save_strategy="no", report_to=[], gradient_checkpointing=True,
         gradient_checkpointing_kwargs={"use_reentrant": False},
     )  # fmt: skip
     trainer = Trainer(
