@@ -49,8 +49,8 @@ from tiebreak.model import base
 if os.environ.get("RANK") == "1":
     def broken(*_, **__):
         raise ModelError("the second card's own trouble")
-    import tiebreak.training.fit as fit
-    fit.load_base = broken
+    import tiebreak.training.build as build
+    build.load_base = broken
 cli.main()
 """
 

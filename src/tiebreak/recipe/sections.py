@@ -1,24 +1,16 @@
-"""The recipe: every setting of a run in one typed file, the one source of reference and validation.
+"""The sections of a recipe: every key, its type, its bounds and its meaning.
 
-Keys carry the names of Hugging Face's TrainingArguments, LoraConfig and BitsAndBytesConfig wherever they mean the
-same. Unknown keys are refused with the nearest right name.
+Keys carry the names of Hugging Face's TrainingArguments, LoraConfig and BitsAndBytesConfig wherever they mean the same.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
-
-from tiebreak.errors import RecipeError
-from tiebreak.wording import counted
-from tiebreak.yamltext import read_yaml, write_yaml
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -227,89 +219,6 @@ class Recipe(_Section):
         return self
 
 
-_OTHER_NAMES: Final = {
-    "lr": "training.learning_rate",
-    "epochs": "training.num_train_epochs",
-    "num_epochs": "training.num_train_epochs",
-    "per_device_train_batch_size": "training.batch_size",
-    "fp16": "model.compute_dtype",
-    "bf16": "model.compute_dtype",
-    "load_in_4bit": "model.precision",
-    "load_in_8bit": "model.precision",
-    "model_name_or_path": "model.name",
-    "output_dir": "output",
-}
-"""What people call some keys, from elsewhere."""
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes that come with Tiebreak."""
-    here = Path(__file__).parent / "recipes"  # in an installed package
-    folder = here if here.is_dir() else Path(__file__).parents[2] / "recipes"  # in a checkout
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file, put `key.key=value` overrides on top, and check every key and value.
-
-    `path` may also be the bare name of a shipped recipe. Values of overrides are read as YAML, but those of keys that
-    hold a text or a path are taken as they are.
-
-    Raises:
-        RecipeError: no such file, not YAML, an unknown key, an impossible value; all of them at once.
-    """
-    file = _recipe_file(Path(path))
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} cannot be read as YAML: {error}") from error
-    values = read_yaml(text, str(file))
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise RecipeError(f"{file} holds a {type(values).__name__} where a recipe is a mapping of sections.")
-    for override in overrides:
-        _apply(values, override)
-    if file.name == "recipe.yaml" and (file.parent / "environment.json").exists():
-        values["output"] = str(file.parent)  # a run's own recipe: the run is where it lies, even if it was moved
-    values.setdefault("output", f"runs/{file.stem}")
-    return _checked(values, str(file), overrides)
-
-
-def _recipe_file(path: Path) -> Path:
-    """The file that is meant: by its path, or by the name of a shipped recipe."""
-    shipped = shipped_recipes()
-    if not path.is_file():
-        # `recipes/seed.yaml` is found from any folder, as is plain `seed`.
-        if path.stem in shipped and str(path.parent) in (".", "recipes"):
-            return shipped[path.stem]
-        if (path / "recipe.yaml").is_file():
-            raise RecipeError(
-                f"{path} is a run's folder, not a recipe. Go on with the run: tiebreak train {path / 'recipe.yaml'} "
-                "--resume."
-            )
-        if path.is_dir():
-            raise RecipeError(f"{path} is a folder, not a recipe (a YAML file). A model's goes into model.name={path}.")
-        raise RecipeError(f"There is no recipe {path}.{_nearest(path.stem, shipped, 'Tiebreak comes with')}")
-    if path.suffix.lower() in (".csv", ".jsonl", ".parquet", ".gz"):
-        raise RecipeError(f"{path} is no recipe, but looks like votes: tiebreak train RECIPE data.train={path}.")
-    return path
-
-
-def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """Check a mapping of sections, as `load_recipe` does.
-
-    Raises:
-        RecipeError: an unknown key or an impossible value; all of them at once.
-    """
-    return _checked(values, source)
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every value written out; `load_recipe` reads it back to an equal recipe."""
-    return write_yaml(recipe.model_dump(mode="json"))
-
-
 def recipe_keys() -> dict[str, tuple[Any, str]]:
     """Every dotted key, in order, with its default and what it means."""
     return {key: (field.default, " ".join((field.description or "").split())) for key, field in _fields().items()}
@@ -326,7 +235,7 @@ def _fields() -> dict[str, FieldInfo]:
     return fields
 
 
-def _holds_text(key: str) -> bool:
+def holds_text(key: str) -> bool:
     """Whether a key's value is a text or a path, whatever the text looks like."""
     field = _fields().get(key)
     if field is None:
@@ -334,82 +243,3 @@ def _holds_text(key: str) -> bool:
     is_union = get_origin(field.annotation) in (Union, UnionType)
     kinds = get_args(field.annotation) if is_union else (field.annotation,)
     return any(getattr(kind, "__origin__", kind) in (str, Path) for kind in kinds)  # the origin of an Annotated
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, sign, text = override.partition("=")
-    if not sign or not re.fullmatch(r"[a-z_]+(\.[a-zA-Z_]\w*)*", key):
-        raise RecipeError(f"{override!r} is no override: write key=value, for instance training.learning_rate=1e-4.")
-    quoted = text[:1] in ("'", '"')
-    as_it_is = _holds_text(key) and not quoted and text not in ("", "null")
-    value = text if as_it_is else read_yaml(text, f"The value of {override!r}")
-    *sections, last = key.split(".")
-    target = values
-    for depth, section in enumerate(sections):
-        inner = target.setdefault(section, {})
-        if inner is None:
-            inner = target[section] = {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is no section but {inner!r}.")
-        target = inner
-    target[last] = value
-
-
-def _checked(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Recipe:
-    try:
-        return Recipe.model_validate(dict(values))
-    except ValidationError as error:
-        found: dict[str, list[str]] = {}
-        for detail in error.errors():
-            found.setdefault(_blamed(dict(detail), source, overrides), []).append(f"  {_explained(dict(detail))}")
-        lines = []
-        for blamed, explained in found.items():
-            lines += [f"{blamed}: {counted(len(explained), 'thing')} to mend.", *explained]
-        raise RecipeError("\n".join(lines)) from None
-
-
-def _blamed(detail: Mapping[str, Any], source: str, overrides: Sequence[str]) -> str:
-    """Where a mistake was made: in an override, or in the recipe, perhaps by what overrides made of it."""
-    wrong = ".".join(str(part) for part in detail["loc"])
-    keys = {override.partition("=")[0]: override for override in overrides}
-    for key, override in keys.items():
-        if wrong == key or wrong.startswith(f"{key}."):
-            return f"The override {override}"
-    inside = [  # two keys that do not go together are told of the section that holds them
-        override
-        for key, override in keys.items()
-        if key.startswith(f"{wrong}." if wrong else "") and re.search(rf"\b{key.rpartition('.')[2]}\b", detail["msg"])
-    ]
-    return f"{source} with {' '.join(inside)}" if inside and detail["type"] == "value_error" else source
-
-
-def _explained(detail: Mapping[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
-    if detail["type"] == "extra_forbidden":
-        return f"{key}: there is no such key.{_nearest(key, recipe_keys(), 'The keys are')}"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    value = detail.get("input")
-    shown = "" if isinstance(value, (dict, BaseModel)) else f" (it is {value!r})"
-    return f"{key}: {message}{shown}." if key else f"{message}."
-
-
-def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """` Did you mean x?`, or the list of what there is.
-
-    A key may be misspelt, or stand in the wrong section: whole names are compared first, then last parts.
-    """
-    names = list(known)
-    by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(names)}
-    sections = {candidate.partition(".")[0]: candidate for candidate in names}
-    last = name.rpartition(".")[2]
-    if last in _OTHER_NAMES and _OTHER_NAMES[last] in names:
-        return f" Did you mean {_OTHER_NAMES[last]}?"
-    close = difflib.get_close_matches(name, [*names, *(sections if "." not in name else ())], n=1, cutoff=0.75)
-    if last in by_last:
-        close = [by_last[last]]
-    close = close or [by_last[x] for x in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.6)]
-    if close:
-        return f" Did you mean {close[0]}?"
-    siblings = [n for n in names if n.rpartition(".")[0] == name.rpartition(".")[0]] or names
-    return f" {otherwise}: {', '.join(siblings)}."

@@ -1,0 +1,77 @@
+"""The model that is trained: a base, and an adapter and a head that are fresh or an earlier run's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from tiebreak.errors import MemoryBudgetError, ModelError, RecipeError
+from tiebreak.model import add_adapter, continue_adapter, load_base, lora_config, read_card, reset_head
+from tiebreak.recipe import LoraSection, ModelSection
+from tiebreak.run import RunFolder
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+def build_model(
+    settings: ModelSection, lora: LoraSection, *, seed: int, device: torch.device, tell: Callable[[str], None]
+) -> PeftModel:
+    """The base model with a fresh adapter, or with an earlier run's."""
+    start = None if settings.start_from is None else RunFolder(settings.start_from)
+    if start is not None:
+        start.refuse_if_untrained()
+        card = read_card(start.model)
+        if card.base_model != settings.name:
+            raise ModelError(
+                f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
+            )
+    if "name" not in settings.model_fields_set:
+        tell("The recipe names no model, so the built-in nano is taken. Name another with model.name=NAME.")
+    tell(f"Loading {settings.name} in {settings.precision}.")
+    try:
+        base = load_base(
+            settings.name,
+            revision=settings.revision,
+            precision=settings.precision,
+            compute_dtype=settings.compute_dtype,
+            device=device,
+            seed=seed,
+        )
+    except torch.OutOfMemoryError as error:
+        raise MemoryBudgetError(
+            f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Take "
+            "model.precision=nf4, a smaller model, or a GPU with more memory; see that no other process uses it."
+        ) from error
+    _refuse_layers_that_are_not_there(lora, base.config.num_hidden_layers)
+    config = lora_config(**lora.model_dump())
+    if start is None:
+        if settings.reset_head:
+            reset_head(base, seed)
+        return add_adapter(base, config)
+    model = continue_adapter(base, start.model, config)
+    if settings.reset_head:
+        reset_head(model, seed)
+    tell(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
+    return model
+
+
+def _refuse_layers_that_are_not_there(settings: LoraSection, layers: int) -> None:
+    """PEFT leaves such layers out in silence, or finds nothing to adapt."""
+    absent = [layer for layer in settings.layers_to_transform or () if layer >= layers]
+    if absent:
+        raise RecipeError(
+            f"lora.layers_to_transform names {', '.join(map(str, absent))}: the model's layers are 0 to {layers - 1}."
+        )
+
+
+def refuse_longer_than_context(model: PeftModel, max_length: int) -> None:
+    """Positions beyond those a model was made for say nothing it has learned."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and max_length > context:
+        raise RecipeError(
+            f"text.max_length is {max_length:,} tokens, the model was made for {context:,}: "
+            f"set text.max_length={context} or less."
+        )
