@@ -106,7 +106,8 @@ def seed_stack(votes: Path, base: Path, folder: Path) -> dict[str, Any]:
     arguments = TrainingArguments(
         output_dir=str(folder / "peer"), per_device_train_batch_size=training.batch_size, per_device_eval_batch_size=8,
         num_train_epochs=training.num_train_epochs, learning_rate=training.learning_rate, bf16=True,
-        eval_strategy="steps", eval_steps=20, logging_steps=20, save_strategy="no", report_to=[], gradient_checkpointing=True,
+        eval_strategy="steps", eval_steps=20, logging_steps=20, save_strategy="no", report_to=[],
+        gradient_checkpointing=True,
         gradient_checkpointing_kwargs={"use_reentrant": False},
     )  # fmt: skip
     trainer = Trainer(

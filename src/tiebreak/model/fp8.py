@@ -94,6 +94,8 @@ class Fp8Linear(nn.Linear):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else input.dtype
         rows = input.reshape(-1, self.in_features).to(dtype)
         flat: Tensor = _Product.apply(rows, self)  # type: ignore[no-untyped-call]
+        if self.bias is not None:  # out here, where autograd sees it: it may be trained
+            flat = flat + self.bias.to(dtype)
         return flat.view(*input.shape[:-1], self.out_features)
 
 
@@ -101,7 +103,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Fp8Linear) -> Tensor:
         ctx.layer = layer
-        return multiply(quantise_rows(x), layer.matrix.rows, x.dtype, layer.bias)
+        return multiply(quantise_rows(x), layer.matrix.rows, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tiebreak.model.frozen import Group, Inner
-from tiebreak.model.fusion import GATINGS, Architecture, activation
+from tiebreak.model.fusion import GATINGS, Architecture
 from tiebreak.model.kernels.attention import Scoring, backward, forward
 from tiebreak.model.kernels.glu import glu, glu_backward
 from tiebreak.model.kernels.norm import join, norm, norm_backward
@@ -36,10 +36,12 @@ class _Kept:
     qkv: Tensor
     out: Tensor
     lse: Tensor
-    attended: Tensor
+    attended: Tensor | None
+    """None where no norm comes after the attention."""
     middle: Tensor
     gate_up: Tensor
-    fed: Tensor
+    fed: Tensor | None
+    """None where no norm comes after the feed-forward."""
     inners: list[Inner | None]
 
 
@@ -82,10 +84,11 @@ class FusedLayer:
         self._module, self._dtype, self._last = layer, dtype, last
         self._dim = int(attention.head_dim)
         self._heads, self._kv_heads = int(config.num_attention_heads), int(config.num_key_value_heads)
-        self._gating = GATINGS[activation(config)]
+        self._gating = GATINGS[getattr(config, architecture.activation_key)]
         self._scale = float(attention.scaling)
         self._softcap = float(getattr(attention, "attn_logit_softcapping", None) or 0)
-        self._window = int(getattr(attention, "sliding_window", getattr(config, "sliding_window", None)) or 0)
+        in_config = None if architecture.window_key is None else getattr(config, architecture.window_key)
+        self._window = int(getattr(attention, "sliding_window", in_config) or 0)
         self.checkpointed = False
 
     def __call__(
@@ -132,7 +135,10 @@ class FusedLayer:
         )  # fmt: skip
         gate_up = apply(to_gate_up, joined)
         fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.takes))
-        kept = _Kept(h, qkv, out, lse, attended, middle, gate_up, fed, inners)
+        normed_again = self._after is not None
+        kept = _Kept(
+            h, qkv, out, lse, attended if normed_again else None, middle, gate_up, fed if normed_again else None, inners
+        )
         return _joined(middle, fed, self._after_mlp), kept
 
     def backward(
@@ -244,8 +250,8 @@ def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
     return out
 
 
-def _through_norm(grad: Tensor, x: Tensor, by: _Norm | None, group: Group) -> Activation:
+def _through_norm(grad: Tensor, x: Tensor | None, by: _Norm | None, group: Group) -> Activation:
     """The gradient of what `_joined` added, as the group that made it wants it."""
-    if by is None:
+    if by is None or x is None:
         return _activation(grad, group)
     return norm_backward(grad, x, by.gain, by.epsilon, forms=group.takes)

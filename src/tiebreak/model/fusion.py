@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final, Literal, cast
 
 import torch
@@ -25,13 +26,17 @@ class Architecture:
     """Whether what comes out of attention and feed-forward is normed before it joins the residual stream."""
     gain_offset: float
     """What is added to a norm's weight: Gemma's weights are the gain less one."""
+    activation_key: str = "hidden_act"
+    """The configuration's name for the feed-forward's activation; others may be left over, and mean nothing."""
+    window_key: str | None = None
+    """The configuration's name for a sliding window where the attention modules do not tell theirs."""
 
 
 _ARCHITECTURES: Final = {
     "gemma": Architecture(post_norms=False, gain_offset=1.0),
-    "gemma2": Architecture(post_norms=True, gain_offset=1.0),
+    "gemma2": Architecture(post_norms=True, gain_offset=1.0, activation_key="hidden_activation"),
     "llama": Architecture(post_norms=False, gain_offset=0.0),
-    "mistral": Architecture(post_norms=False, gain_offset=0.0),
+    "mistral": Architecture(post_norms=False, gain_offset=0.0, window_key="sliding_window"),
     "qwen2": Architecture(post_norms=False, gain_offset=0.0),
 }
 """By transformers' model type."""
@@ -67,39 +72,56 @@ def is_fused(model: nn.Module) -> bool:
 
 
 def layer_count(model: nn.Module) -> int:
-    """Decoder layers of a classifier."""
-    return len(_body(model).layers)
+    """Decoder layers that the backward pass goes through: those from the first trained one on."""
+    return len(_body(model).layers) - _first_trained(_body(model))
 
 
 def checkpoint_layers(model: nn.Module, count: int) -> None:
     """Keep of so many layers their input alone for the backward pass; what it needs of the others is kept.
 
-    A model that is not fused knows all or none: all are checkpointed if any is.
+    Layers below the first trained one are not counted: nothing is kept of them. A model that is not fused knows all or
+    none: all are checkpointed if any is.
     """
+    body = _body(model)
     if is_fused(model):
-        for number, layer in enumerate(_body(model).layers):
-            layer.forward.checkpointed = number < count
+        first = _first_trained(body)
+        for number, layer in enumerate(body.layers):
+            layer.forward.checkpointed = number < first + count
         return
     # transformers has a new name for it, and will drop the old one.
     name = "activation_checkpointing" if hasattr(model, "activation_checkpointing_enable") else "gradient_checkpointing"
     switch = cast(Callable[..., None], getattr(model, f"{name}_{'enable' if count else 'disable'}"))
     switch(*([{"use_reentrant": False}] if count else []))
+    # transformers makes the embeddings' output need a gradient, and with it every layer; a checkpoint that is not
+    # re-entrant has no use for that.
+    body.disable_input_require_grads()
+    _classifier(model).disable_input_require_grads()
 
 
-def activation(config: Any) -> str:
-    """The name a configuration gives its feed-forward's activation."""
-    return str(getattr(config, "hidden_activation", None) or config.hidden_act)
+def _classifier(model: nn.Module) -> Any:
+    wrapper: Any = model
+    return wrapper.get_base_model() if hasattr(wrapper, "get_base_model") else wrapper
 
 
 def _body(model: nn.Module) -> Any:
-    wrapper: Any = model
-    classifier = wrapper.get_base_model() if hasattr(wrapper, "get_base_model") else wrapper
+    classifier = _classifier(model)
     return getattr(classifier, classifier.base_model_prefix)
+
+
+def _first_trained(body: Any) -> int:
+    """Number of the first decoder layer that is trained, or that stands above trained embeddings."""
+    if any(parameter.requires_grad for parameter in body.get_input_embeddings().parameters()):
+        return 0
+    trained = (any(parameter.requires_grad for parameter in layer.parameters()) for layer in body.layers)
+    return next((number for number, is_trained in enumerate(trained) if is_trained), len(body.layers) - 1)
 
 
 def _can_fuse(body: Any) -> bool:
     config = body.config
-    if config.model_type not in _ARCHITECTURES or activation(config) not in GATINGS or config.attention_dropout:
+    architecture = _ARCHITECTURES.get(config.model_type)
+    if architecture is None or config.attention_dropout:
+        return False
+    if getattr(config, architecture.activation_key) not in GATINGS:
         return False
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("partial_rotary_factor", getattr(config, "partial_rotary_factor", None)) not in (None, 1):
@@ -112,6 +134,9 @@ def _is_plain(layers: nn.ModuleList) -> bool:
     """Frozen linear layers that can be read as matrices, with at most one plain LoRA each, and nothing else trained."""
     for module in layers.modules():
         if type(module).__name__ == "Linear8bitLt" or (hasattr(module, "base_layer") and not _is_plain_lora(module)):
+            return False
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None and prod(state.shape) % state.blocksize:  # the kernel takes whole blocks
             return False
     trained = [name for name, parameter in layers.named_parameters() if parameter.requires_grad]
     return all(".lora_A." in name or ".lora_B." in name for name in trained)

@@ -19,11 +19,18 @@ class TokenBudget:
     Args:
         tokens: what to begin with.
         tell: called with one sentence whenever the budget changes.
+        relieve: makes a pass need less memory, once, where a single comparison is too much.
     """
 
-    def __init__(self, tokens: int, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        tokens: int,
+        tell: Callable[[str], None] | None = None,
+        relieve: Callable[[], None] | None = None,
+    ) -> None:
         self.tokens = tokens
         self._tell = tell
+        self._relieve = relieve
 
     def run(self, attempt: Callable[[int], Result], *, longest: int, undo: Callable[[], None] | None = None) -> Result:
         """`attempt(tokens)`, again with half the tokens for as long as the device runs out of memory.
@@ -49,6 +56,12 @@ class TokenBudget:
             self._halve(longest)
 
     def _halve(self, longest: int) -> None:
+        if self.tokens <= longest and self._relieve is not None:
+            self._relieve()
+            self._relieve = None
+            if self._tell is not None:
+                self._tell(f"Out of memory with a single comparison of {longest:,} tokens: checkpointing every layer.")
+            return
         if self.tokens <= longest:
             raise MemoryBudgetError(
                 f"Out of memory with a single comparison of {longest} tokens in a pass. Lower text.max_length, turn on "
@@ -58,6 +71,6 @@ class TokenBudget:
         self.tokens = max(before // 2, longest)
         if self._tell is not None:
             self._tell(
-                f"Out of memory at {before:,} tokens a pass: going on with {self.tokens:,}. The step is repeated and "
-                f"nothing that is learned changes; training.tokens_per_pass={self.tokens} avoids this next time."
+                f"Out of memory at {before:,} tokens a pass: going on with {self.tokens:,}. The step is repeated with "
+                f"the same comparisons; training.tokens_per_pass={self.tokens} avoids this next time."
             )

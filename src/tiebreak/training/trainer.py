@@ -112,6 +112,9 @@ class JudgeTrainer(Trainer):
             [np.divide(vote, comparisons * len(e.votes)) for e in share for vote in e.votes], np.float32
         )  # fmt: skip
         total = torch.zeros((), device=self.args.device)
+        if not share:  # of a last step with fewer comparisons than GPUs: a gradient scaler wants to have seen a loss
+            trained = next(p for p in self._network.parameters() if p.requires_grad)
+            self.accelerator.backward(0 * trained.sum())
         for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups):
             logits = pack_logits(self._network, item, self._compute_dtype)
             part = torch.from_numpy(parts[item.sequences])
