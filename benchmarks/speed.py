@@ -298,7 +298,9 @@ def capped(run: Run) -> None:
             14.5 / (torch.cuda.get_device_properties(DEVICE).total_memory / 2**30)
         )
     longest = max(map(len, run.sequences))
-    budget = measure_budget(model, DTYPE, least=longest, most=8 * longest, tokens=None, checkpointing=None, tell=print)
+    budget = measure_budget(
+        model, DTYPE, least=longest, most=8 * longest, tokens="auto", checkpointing="auto", tell=print
+    )
     run.keep("capped-budget", budget._asdict())
     run.measure("capped-train-nf4", partial(packed_step, model, tokens_per_pass=budget.tokens))
     if DEVICE.type == "cuda":

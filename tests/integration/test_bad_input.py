@@ -190,6 +190,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("lora={layers_to_transform: [-1], target_modules: [q_proj]}", "greater than or equal to 0"),
         ("training.trainer_arguments.adam_beta1=2", "Invalid beta parameter at index 0: 2"),
         ("training.trainer_arguments={save_only_model: true}", "could not be resumed"),
+        ("training.trainer_arguments={gradient_checkpointing: true}", "decided by training.gradient_checkpointing"),
         ("training.optim=schedule_free_adamw", "not supported"),
     ],
 )

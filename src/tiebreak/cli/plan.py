@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
 from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
@@ -14,10 +15,8 @@ from tiebreak.recipe import load_recipe
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with Tiebreak.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
-    ] = None,
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
     gpu: Annotated[
         str,
         typer.Option(help="The card: t4, l4, a10, rtx3090, rtx4090, l40s, a100-40, a100, h100 or h200."),
@@ -38,7 +37,7 @@ def command(
         check_votes_path(settings.data.train)
     with problems.status("Planning ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.training.plan import GIB, GPUS, plan_run
+        from tiebreak.training.plan import GIB, GPUS, plan_run, runs_own_layers
 
         if gpu not in GPUS:
             raise RecipeError(f"--gpu {gpu}: no such card is known. Name one of {', '.join(GPUS)}.")
@@ -68,8 +67,10 @@ def command(
     )
     if not plan.fits:
         results.print("Take model.precision=nf4, a smaller model, a lower text.max_length, or a larger card.")
-    elif gpu == "t4":
-        results.print("Time is scaled from an H200; a t4 runs transformers' own layers, which are slower than that.")
+    if not runs_own_layers(GPUS[gpu], settings.model.precision):
+        results.print(
+            "Reckoned with Tiebreak's own layers; this run takes transformers', which are slower and need more memory."
+        )
     elif gpu != "h200":
         results.print(f"Time is scaled from an H200, not measured on {gpu}.")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
@@ -29,10 +30,8 @@ def _show_keys(wanted: bool) -> None:
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with Tiebreak.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
-    ] = None,
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
     resume: Annotated[
         bool,
         typer.Option(

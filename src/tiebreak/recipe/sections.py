@@ -152,8 +152,8 @@ class TrainingSection(_Section):
     batch_size: Positive = 8
     """Comparisons an optimiser step learns from, over all GPUs: decides what is learned."""
     tokens_per_pass: Annotated[int, Field(ge=32)] | Literal["auto"] = "auto"
-    """Tokens that go through the model at once: decides memory and speed, never what is learned. `auto` measures what
-    the GPU holds. Halved by itself when memory runs out."""
+    """Tokens that go through the model at once: decides memory and speed, never what is learned (but for which numbers
+    dropout drops). `auto` measures what the GPU holds. Halved by itself when memory runs out."""
     both_orders: bool = False
     """Learn each comparison in both orders, A first and B first, in one step (each with half the weight)."""
     num_train_epochs: Annotated[float, Field(gt=0)] = 1

@@ -2,6 +2,6 @@
 
 from tiebreak.text.encode import CutReport, Encoded, Encoder
 from tiebreak.text.pack import Pack, PackReport, pack
-from tiebreak.text.template import SEED_TEMPLATE, Template
+from tiebreak.text.template import SEED_TEMPLATE, Template, template_of
 
-__all__ = ["SEED_TEMPLATE", "CutReport", "Encoded", "Encoder", "Pack", "PackReport", "Template", "pack"]
+__all__ = ["SEED_TEMPLATE", "CutReport", "Encoded", "Encoder", "Pack", "PackReport", "Template", "pack", "template_of"]

@@ -99,3 +99,12 @@ SEED_TEMPLATE: Final = Template(
     "Prompt: {prompt} \n\nResponse_a: {response_a}\n\nResponse_b: {response_b}\n\n--------\n\nWhich one is better ?"
 )
 """The text of the project's first notebook, character by character: checkpoints trained there read it."""
+
+
+def template_of(text: str | None) -> Template:
+    """The template of a recipe: its own, or the one Tiebreak began with.
+
+    Raises:
+        RecipeError: a slot is missing or repeated.
+    """
+    return Template(text) if text else SEED_TEMPLATE

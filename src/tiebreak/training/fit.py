@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,8 +20,10 @@ from tiebreak.judging import preference_metrics, write_predictions
 from tiebreak.model import (
     JudgeCard,
     TokenBudget,
+    checkpoint_layers,
     default_device,
     fuse,
+    layer_count,
     load_tokenizer,
     resolve_compute_dtype,
     save_trained,
@@ -28,7 +31,7 @@ from tiebreak.model import (
 from tiebreak.quiet import quiet_loading
 from tiebreak.recipe import Recipe, TrainingSection, dump_recipe
 from tiebreak.run import RunFolder, write_json
-from tiebreak.text import SEED_TEMPLATE, CutReport, Encoder, Template
+from tiebreak.text import CutReport, Encoder, template_of
 from tiebreak.training.arguments import training_arguments
 from tiebreak.training.batches import Example, digest_of, make_examples
 from tiebreak.training.build import build_model, refuse_longer_than_context
@@ -119,7 +122,7 @@ def _train(
         world_size=process_count(),
     )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-    template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
+    template = template_of(recipe.text.template)
     encoder = Encoder(tokenizer, template, recipe.text.max_length)
     if len(training) > MANY_ROWS:
         tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
@@ -137,10 +140,12 @@ def _train(
         model = build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
     fuse(model, compute_dtype)
     refuse_longer_than_context(model, recipe.text.max_length)
+    tokens = _tokens_per_pass(model, recipe.training, examples, compute_dtype, tell)
+    relieve = partial(checkpoint_layers, model, layer_count(model))
+    budget = TokenBudget(tokens, tell, relieve if recipe.training.gradient_checkpointing == "auto" else None)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))
         write_json(folder.environment, describe_environment(recipe.training.seed) | {"data_digest": digest})
-    budget = TokenBudget(_tokens_per_pass(model, recipe.training, examples, compute_dtype, tell), tell)
     with _clear_beginning(folder):
         trainer = JudgeTrainer(
             model,
@@ -196,8 +201,8 @@ def _tokens_per_pass(
         compute_dtype,
         least=max(len(ids) for example in examples for ids in example.sequences),
         most=sum(tokens[-settings.batch_size :]),
-        tokens=None if settings.tokens_per_pass == "auto" else settings.tokens_per_pass,
-        checkpointing=None if settings.gradient_checkpointing == "auto" else settings.gradient_checkpointing,
+        tokens=settings.tokens_per_pass,
+        checkpointing=settings.gradient_checkpointing,
         tell=tell,
     ).tokens
 

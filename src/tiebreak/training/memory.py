@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ class MemoryLine(NamedTuple):
 
 def choose_budget(
     kept: MemoryLine | None, checkpointed: MemoryLine, *, usable: float, layers: int, least: int, most: int,
-    tokens: int | None, checkpointing: bool | None, partial: bool,
+    tokens: int | Literal["auto"], checkpointing: bool | Literal["auto"], partial: bool,
 ) -> Budget:  # fmt: skip
     """The fastest budget that fits; the smallest there is where none does.
 
@@ -58,13 +58,13 @@ def choose_budget(
         layers: decoder layers.
         least: tokens of the longest comparison.
         most: tokens of the largest step.
-        tokens: tokens a pass, where the recipe says so.
-        checkpointing: whether all layers or none are checkpointed, where the recipe says so.
+        tokens: tokens a pass, as the recipe has it.
+        checkpointing: whether all layers or none are checkpointed, as the recipe has it.
         partial: whether some layers may be checkpointed and others not.
     """
-    sizes = [tokens] if tokens else _sizes(least, min(most, MOST_TOKENS))
+    sizes = [tokens] if tokens != "auto" else _sizes(least, min(most, MOST_TOKENS))
     counts: Sequence[int] = range(layers + 1) if partial else (0, layers)
-    if checkpointing is not None:
+    if checkpointing != "auto":
         counts = (layers,) if checkpointing else (0,)
 
     def fits(size: int, count: int) -> bool:
@@ -95,7 +95,7 @@ def _sizes(least: int, most: int) -> list[int]:
 
 def measure_budget(
     model: torch.nn.Module, compute_dtype: torch.dtype, *, least: int, most: int,
-    tokens: int | None, checkpointing: bool | None, tell: Callable[[str], None],
+    tokens: int | Literal["auto"], checkpointing: bool | Literal["auto"], tell: Callable[[str], None],
 ) -> Budget:  # fmt: skip
     """What fits this model on its device; sets the model's checkpointing accordingly.
 
@@ -104,26 +104,22 @@ def measure_budget(
         compute_dtype: the type of matrix products.
         least: tokens of the longest comparison.
         most: tokens of the largest step.
-        tokens: tokens a pass, where the recipe says so.
-        checkpointing: whether to checkpoint, where the recipe says so.
+        tokens: tokens a pass, as the recipe has it.
+        checkpointing: whether to checkpoint, as the recipe has it.
         tell: called with a sentence about the outcome, if anything was measured.
     """
     device = next(model.parameters()).device
     layers = layer_count(model)
-    if device.type != "cuda" or (tokens is not None and checkpointing is not None):
-        budget = Budget(tokens or max(DEFAULT_TOKENS, least), layers if checkpointing else 0)
+    if device.type != "cuda" or (tokens != "auto" and checkpointing != "auto"):
+        chosen = max(DEFAULT_TOKENS, least) if tokens == "auto" else tokens
+        budget = Budget(chosen, layers if checkpointing is True else 0)
         checkpoint_layers(model, budget.checkpointed)
         return budget
     with _no_trace(model):
         lines: list[MemoryLine | None] = []
         for count in (layers, 0):
             checkpoint_layers(model, count)
-            small, large = (_peak(model, compute_dtype, device, size) for size in (512, 1536))
-            if small is None or large is None:
-                lines.append(None)
-            else:
-                rate = (large - small) / 1024
-                lines.append(MemoryLine(small - 512 * rate, rate))
+            lines.append(_line(model, compute_dtype, device, least))
         checkpointed, kept = lines
         free, total = torch.cuda.mem_get_info(device)
         allowed = total * torch.cuda.get_per_process_memory_fraction(device)
@@ -159,14 +155,31 @@ def _no_trace(model: torch.nn.Module) -> Iterator[None]:
         torch.cuda.reset_peak_memory_stats()
 
 
-def _peak(model: torch.nn.Module, compute_dtype: torch.dtype, device: torch.device, tokens: int) -> float | None:
-    """Bytes at the peak of a training pass over two sequences; None where they do not fit."""
-    sequences = [np.full(tokens // 2, 5, dtype=np.int32) for _ in range(2)]
+def _line(model: torch.nn.Module, compute_dtype: torch.dtype, device: torch.device, longest: int) -> MemoryLine | None:
+    """Memory against tokens, by a small and a larger pass; None where they do not fit."""
+    if is_fused(model):
+        lengths: Sequence[Sequence[int]] = ([256, 256], [768, 768])
+    else:  # attention of transformers' layers is quadratic in a sequence: a line by the longest one lies above the rest
+        lengths = ([-(-longest // 2)], [longest])
+    peaks = [_peak(model, compute_dtype, device, sequences) for sequences in lengths]
+    small, large = peaks
+    if small is None or large is None:
+        return None
+    first, second = (sum(sequences) for sequences in lengths)
+    rate = (large - small) / (second - first)
+    return MemoryLine(small - first * rate, rate)
+
+
+def _peak(
+    model: torch.nn.Module, compute_dtype: torch.dtype, device: torch.device, lengths: Sequence[int]
+) -> float | None:
+    """Bytes at the peak of a training pass over sequences of these lengths; None where they do not fit."""
+    sequences = [np.full(length, 5, dtype=np.int32) for length in lengths]
     try:
         for _ in range(2):  # the first pass leaves gradients behind, which the second finds there
             torch.cuda.synchronize(device)
             torch.cuda.reset_peak_memory_stats(device)
-            [item] = pack(sequences, tokens_per_pass=tokens)
+            [item] = pack(sequences, tokens_per_pass=sum(lengths))
             torch.autograd.backward(pack_logits(model, item, compute_dtype).sum())
         return float(torch.cuda.max_memory_allocated(device))
     except torch.OutOfMemoryError:

@@ -16,9 +16,10 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal, NamedTuple
 
 from tiebreak.data import load_comparisons
+from tiebreak.errors import ModelError, RecipeError
 from tiebreak.model import load_config, load_tokenizer
 from tiebreak.recipe import Recipe
-from tiebreak.text import SEED_TEMPLATE, Encoder, Template, pack
+from tiebreak.text import Encoder, pack, template_of
 from tiebreak.training.batches import Example, make_examples
 from tiebreak.training.memory import HEADROOM, Budget, MemoryLine, choose_budget
 
@@ -67,10 +68,10 @@ _TRAFFIC: Final = 0.85
 _ATTENTION: Final = (0.23, 0.14)
 """Share of the peak that attention's useful work reaches, forwards and backwards, at head dimension 256."""
 
-_HOST: Final = 0.17
+_HOST: Final = 0.19
 """Seconds the host needs for a training pass of 42 layers; a pass cannot be quicker."""
 
-_STEP: Final = 0.06
+_STEP: Final = 0.07
 """Seconds the optimiser and the Trainer need for a step of 42 layers."""
 
 _GEMMA2: Final = {
@@ -79,6 +80,8 @@ _GEMMA2: Final = {
     "google/gemma-2-27b": (4608, 46, 36864, 32, 16, 128),
 }
 """Hidden size, layers, intermediate size, heads, key/value heads, head dimension: planning needs no licence."""
+
+_SIZES: Final = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
 
 Precision = Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"]
 
@@ -101,10 +104,24 @@ class Shape:
     """LoRA's weights in all layers."""
     ranks: int
     """Ranks of all adapted matrices of a layer."""
+    trained_layers: int
+    """Layers from the first adapted one on: those the backward pass goes through."""
 
     @classmethod
-    def of(cls, config: Any, *, r: int, target_modules: Sequence[str] | str) -> Shape:
-        """From a transformers configuration and the recipe's adapter."""
+    def of(
+        cls, config: Any, *, r: int, target_modules: Sequence[str] | str, adapted_layers: Sequence[int] | None = None
+    ) -> Shape:
+        """From a transformers configuration and the recipe's adapter.
+
+        Raises:
+            ModelError: the configuration does not name its sizes as Gemma's and Llama's kin do.
+        """
+        absent = [name for name in _SIZES if not isinstance(getattr(config, name, None), int)]
+        if absent:
+            raise ModelError(
+                f"A {getattr(config, 'model_type', 'model')} cannot be planned: its configuration has no "
+                f"{', '.join(absent)}. Plans are made for decoders shaped like Gemma's, Llama's and Qwen's."
+            )
         heads = config.num_attention_heads
         dim = getattr(config, "head_dim", None) or config.hidden_size // heads
         kv_heads = getattr(config, "num_key_value_heads", None) or heads
@@ -114,10 +131,13 @@ class Shape:
             "o_proj": (heads * dim, c), "gate_proj": (c, f), "up_proj": (c, f), "down_proj": (f, c),
         }  # fmt: skip
         names = list(linear) if target_modules == "all-linear" else [n for n in linear if n in target_modules]
+        layers = config.num_hidden_layers
+        chosen = [layer for layer in adapted_layers or range(layers) if layer < layers]
         return cls(
-            hidden=c, layers=config.num_hidden_layers, feed_forward=f, heads=heads, kv_heads=kv_heads, head_dim=dim,
+            hidden=c, layers=layers, feed_forward=f, heads=heads, kv_heads=kv_heads, head_dim=dim,
             vocabulary=config.vocab_size, ranks=r * len(names),
-            adapted=config.num_hidden_layers * sum(r * sum(linear[name]) for name in names),
+            adapted=len(chosen) * sum(r * sum(linear[name]) for name in names),
+            trained_layers=layers - min(chosen, default=0),
         )  # fmt: skip
 
     @property
@@ -132,6 +152,11 @@ class Shape:
         return self.layers * (attention + 3 * self.hidden * self.feed_forward)
 
 
+def runs_own_layers(gpu: Gpu, precision: Precision) -> bool:
+    """Whether a run on this card computes its layers by Tiebreak's kernels, which everything here was measured with."""
+    return gpu is not GPUS["t4"] and precision not in ("int8", "fp32")
+
+
 def resident_bytes(shape: Shape, precision: Precision) -> float:
     """Weights of base and adapter, before anything is computed."""
     embeddings = shape.vocabulary * shape.hidden * (4 if precision == "fp32" else 2)
@@ -141,16 +166,17 @@ def resident_bytes(shape: Shape, precision: Precision) -> float:
 def memory_lines(shape: Shape, precision: Precision) -> tuple[MemoryLine, MemoryLine]:
     """Peak of a training pass, without the optimiser: with every activation kept, and with every layer checkpointed."""
     attended = shape.heads * shape.head_dim
-    kept = 2 * (4 * shape.hidden + shape.qkv + attended + 2 * shape.feed_forward + shape.ranks) + 4 * shape.heads
+    width = 4 if precision == "fp32" else 2  # bytes of an activation
+    kept = width * (4 * shape.hidden + shape.qkv + attended + 2 * shape.feed_forward + shape.ranks) + 4 * shape.heads
     # What lives for a moment in a layer's backward pass: gradients of gate and up, of what comes before and after them.
-    passing = 2 * (6 * shape.feed_forward + 12 * shape.hidden + 4 * shape.qkv)
+    passing = width * (6 * shape.feed_forward + 12 * shape.hidden + 4 * shape.qkv)
     fixed = resident_bytes(shape, precision) + 4 * shape.adapted  # the gradients
     if precision == "nf4":
         fixed += 2 * shape.hidden * shape.feed_forward  # one weight turned back
-    inputs = 2 * shape.hidden
+    inputs = width * shape.hidden
     return (
-        MemoryLine(fixed, shape.layers * kept),  # the backward pass frees as it goes
-        MemoryLine(fixed, shape.layers * inputs + kept + passing),
+        MemoryLine(fixed, shape.trained_layers * kept),  # the backward pass frees as it goes
+        MemoryLine(fixed, shape.trained_layers * inputs + kept + passing),
     )
 
 
@@ -167,7 +193,8 @@ def seconds_a_token(
         training: backwards too.
         checkpointed: share of the layers computed twice.
     """
-    forwards = 1 + checkpointed
+    backwards = shape.trained_layers / shape.layers if training else 0.0
+    forwards = 1 + checkpointed * backwards
     rate = gpu.fp8 * _FP8_PRODUCTS if precision == "fp8" and gpu.fp8 else gpu.dense * _PRODUCTS
     products = 2 * shape.body / (rate * 1e12)
     lora = 2 * shape.adapted / (gpu.dense * _PRODUCTS * 1e12) * 3  # thin matrices: a third of the rate
@@ -176,9 +203,7 @@ def seconds_a_token(
     widths = 9 * shape.hidden + 4 * shape.feed_forward + 4 * shape.qkv
     traffic = 2 * shape.layers * widths / (gpu.bandwidth * _TRAFFIC * 1e12)
     time = forwards * (products + lora + attention / _ATTENTION[0] + traffic)
-    if training:
-        time += products + 2 * lora + 2.5 * attention / _ATTENTION[1] + 2.5 * traffic
-    return time
+    return time + backwards * (products + 2 * lora + 2.5 * attention / _ATTENTION[1] + 2.5 * traffic)
 
 
 def seconds_a_pass(shape: Shape, precision: Precision, gpu: Gpu, *, training: bool, checkpointed: float = 0.0) -> float:
@@ -205,7 +230,8 @@ class Plan:
 
 def make_plan(
     shape: Shape, precision: Precision, gpu: Gpu, *, step_lengths: Sequence[Sequence[int]],
-    validation_lengths: Sequence[int], epochs: float, evaluations: int, tokens: int | None, checkpointing: bool | None,
+    validation_lengths: Sequence[int], epochs: float, evaluations: int,
+    tokens: int | Literal["auto"], checkpointing: bool | Literal["auto"], fused: bool = True,
 ) -> Plan:  # fmt: skip
     """Memory and time of a run on one card.
 
@@ -217,17 +243,18 @@ def make_plan(
         validation_lengths: tokens of each validation comparison.
         epochs: how often the steps are taken.
         evaluations: how often it is validated.
-        tokens: tokens a pass, where the recipe says so.
-        checkpointing: whether to checkpoint, where the recipe says so.
+        tokens: tokens a pass, as the recipe has it.
+        checkpointing: whether to checkpoint, as the recipe has it.
+        fused: whether layers are computed by Tiebreak's kernels; transformers' are checkpointed all or none.
     """
     kept, checkpointed = memory_lines(shape, precision)
     usable = gpu.memory * GIB * HEADROOM - 8 * shape.adapted  # two moments of the optimiser
     lengths = [n for step in step_lengths for n in step]
     budget = choose_budget(
-        kept, checkpointed, usable=usable, layers=shape.layers, least=max(lengths), most=max(map(sum, step_lengths)),
-        tokens=tokens, checkpointing=checkpointing, partial=True,
+        kept, checkpointed, usable=usable, layers=shape.trained_layers, least=max(lengths),
+        most=max(map(sum, step_lengths)), tokens=tokens, checkpointing=checkpointing, partial=fused,
     )  # fmt: skip
-    share = budget.checkpointed / shape.layers
+    share = budget.checkpointed / shape.trained_layers
     peak = sum(
         weight * (line.fixed + budget.tokens * line.rate) for weight, line in ((share, checkpointed), (1 - share, kept))
     )
@@ -272,11 +299,19 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
 
     Raises:
         DataError: the votes cannot be used.
-        ModelError: the model's configuration or tokenizer cannot be had.
+        ModelError: the model's configuration or tokenizer cannot be had, or is of a kind that cannot be planned.
+        RecipeError: FP8 on a card that has no such products.
     """
     settings = recipe.training
     config = _config(recipe.model.name, recipe.model.revision)
-    shape = Shape.of(config, r=recipe.lora.r, target_modules=recipe.lora.target_modules)
+    if recipe.model.precision == "fp8" and gpu.fp8 is None:
+        raise RecipeError(
+            "model.precision=fp8 needs a card of Ada's or Hopper's generation or later: take nf4 or bf16."
+        )
+    shape = Shape.of(
+        config, r=recipe.lora.r, target_modules=recipe.lora.target_modules,
+        adapted_layers=recipe.lora.layers_to_transform,
+    )  # fmt: skip
     rng = random.Random(settings.seed)
     if recipe.data.train is None:
         rows = recipe.data.train_rows or _ASSUMED_ROWS
@@ -289,8 +324,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
         votes = load_comparisons(recipe.data.train, votes="required", problem_rows="skip", on_note=tell)
         rows = recipe.data.train_rows or len(votes)
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-        template = Template(recipe.text.template) if recipe.text.template else SEED_TEMPLATE
-        encoder = Encoder(tokenizer, template, recipe.text.max_length)
+        encoder = Encoder(tokenizer, template_of(recipe.text.template), recipe.text.max_length)
         chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
         examples, _ = make_examples(chosen, encoder, both_orders=settings.both_orders)
         sample = [_tokens(example) for example in examples]
@@ -308,6 +342,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
         validation_lengths=[rng.choice(sample)[0] for _ in range(validation)],
         epochs=epochs,
         evaluations=round(1 / every) if every < 1 else int(epochs * steps // every),
-        tokens=None if settings.tokens_per_pass == "auto" else settings.tokens_per_pass,
-        checkpointing=None if settings.gradient_checkpointing == "auto" else settings.gradient_checkpointing,
+        tokens=settings.tokens_per_pass,
+        checkpointing=settings.gradient_checkpointing,
+        fused=runs_own_layers(gpu, recipe.model.precision),
     )

@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.unit.model.conftest import make_pair
-from tiebreak.model import add_adapter, checkpoint_layers, fuse, lora_config, pack_logits
+from tiebreak.model import add_adapter, checkpoint_layers, fuse, layer_count, lora_config, pack_logits
 from tiebreak.model.fp8 import Fp8Linear, freeze_in_fp8
 from tiebreak.model.fused import FusedLayer
 from tiebreak.model.fusion import is_fused
@@ -166,3 +166,54 @@ def test_what_is_not_computed_here_is_left_as_it_is(change: str) -> None:
     assert not fuse(model, torch.float32)
     assert not is_fused(model)
     assert pack_logits(model, shared_pack(), torch.float32).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("llama", {"sliding_window": 5, "hidden_activation": "silu", "hidden_act": "gelu_pytorch_tanh"}),
+        ("mistral", {"sliding_window": None}),
+    ],
+)
+def test_keys_left_over_in_a_configuration_mean_nothing(name: str, changes: dict[str, Any]) -> None:
+    _, packed = make_pair(name, num_hidden_layers=2, **changes)
+    packed.requires_grad_(False)
+    item = shared_pack()
+    with torch.no_grad():
+        wanted = pack_logits(packed, item, torch.float32)
+        assert fuse(packed, torch.float32)
+        torch.testing.assert_close(pack_logits(packed, item, torch.float32), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_layers_below_the_first_adapter_are_not_counted_among_those_to_checkpoint() -> None:
+    _, base = make_pair("llama")
+    config = lora_config(
+        r=2, lora_alpha=2, lora_dropout=0.0, target_modules=["q_proj"], layers_to_transform=[2, 3]
+    )  # fmt: skip
+    model = add_adapter(base, config)
+    assert layer_count(model) == 2
+    assert fuse(model, torch.float32)
+    checkpoint_layers(model, 1)
+    kept = [layer.forward.checkpointed for layer in model.get_base_model().model.layers]
+    assert kept == [True, True, True, False]
+
+
+def test_checkpointing_transformers_layers_asks_no_gradient_of_the_embeddings() -> None:
+    _, base = make_pair("qwen3")
+    model = add_adapter(base, lora_config(r=2, lora_alpha=2, lora_dropout=0.0, target_modules=["q_proj"]))
+    for count in (4, 0, 4):
+        checkpoint_layers(model, count)
+        assert not model.get_input_embeddings()(torch.tensor([[5]])).requires_grad
+
+
+def test_trained_biases_learn_in_fp8_too() -> None:
+    _, base = make_pair("qwen2", num_hidden_layers=2)
+    freeze_in_fp8(base, CPU, skip="score")
+    model = add_adapter(
+        base, lora_config(r=2, lora_alpha=2, lora_dropout=0.0, target_modules=["q_proj"], bias="all")
+    )  # fmt: skip
+    assert not fuse(model, torch.float32)
+    _, gradients = logits_and_gradients(model)
+    biases = [gradient for name, gradient in gradients.items() if name.endswith("bias")]
+    assert len(biases) == 2 * 3
+    assert all(bias.norm() > 0 for bias in biases)

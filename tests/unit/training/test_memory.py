@@ -20,7 +20,7 @@ CHECKPOINTED = MemoryLine(6.2 * GIB, 42 * 7e3 + 350e3)
 
 def choose(usable: float, **changes: Any) -> Budget:
     given: dict[str, Any] = {"kept": KEPT, "checkpointed": CHECKPOINTED, "layers": 42, "least": 2000, "most": 16000,
-                             "tokens": None, "checkpointing": None, "partial": True}  # fmt: skip
+                             "tokens": "auto", "checkpointing": "auto", "partial": True}  # fmt: skip
     return choose_budget(usable=usable * GIB, **given | changes)
 
 
@@ -57,13 +57,13 @@ def test_whatever_is_chosen_fits_if_anything_does(usable: float, least: int, mos
     assert not anything or fixed + budget.tokens * rate <= usable * GIB * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("wanted", [True, False, None])
-def test_a_cpu_takes_what_the_recipe_says(wanted: bool | None) -> None:
+@pytest.mark.parametrize("wanted", [True, False, "auto"])
+def test_a_cpu_takes_what_the_recipe_says(wanted: bool | str) -> None:
     _, model = make_pair("gemma2")
     said: list[str] = []
     budget = measure_budget(
-        model, torch.float32, least=40, most=90, tokens=None, checkpointing=wanted, tell=said.append
+        model, torch.float32, least=40, most=90, tokens="auto", checkpointing=wanted, tell=said.append
     )
-    assert budget == Budget(8192, 4 if wanted else 0)
-    assert [layer.gradient_checkpointing for layer in model.model.layers] == [bool(wanted)] * 4
+    assert budget == Budget(8192, 4 if wanted is True else 0)
+    assert [layer.gradient_checkpointing for layer in model.model.layers] == [wanted is True] * 4
     assert said == []

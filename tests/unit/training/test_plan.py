@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from benchmarks.speed import SEED_TARGETS, lengths
 
+from tiebreak.errors import ModelError, RecipeError
 from tiebreak.recipe import load_recipe
 from tiebreak.training.batches import Example
 from tiebreak.training.plan import (
@@ -69,7 +70,7 @@ def test_the_seeds_run_takes_the_time_it_took() -> None:
     steps = [[480] * 5] * 100  # 239 thousand tokens in 500 comparisons
     plan = make_plan(
         Shape.of(NINE_B, r=16, target_modules=SEED_TARGETS), "nf4", GPUS["h200"], step_lengths=steps,
-        validation_lengths=[372] * 50, epochs=2, evaluations=10, tokens=None, checkpointing=None,
+        validation_lengths=[372] * 50, epochs=2, evaluations=10, tokens="auto", checkpointing="auto",
     )  # fmt: skip
     took = measured["training_seconds"] - measured["validation_seconds"]
     assert plan.training_seconds == pytest.approx(took, rel=0.15)
@@ -94,3 +95,21 @@ def test_a_prompt_shared_by_both_orders_is_counted_once() -> None:
     orders = tuple(np.concatenate(parts).astype(np.int32) for parts in ((prompt, a, b), (prompt, b, a)))
     assert _tokens(Example(orders, ((1, 0, 0), (0, 1, 0)))) == [230, 30]
     assert _tokens(Example(orders[:1], ((1, 0, 0),))) == [230]
+
+
+def test_layers_that_are_not_adapted_cost_no_memory_and_no_backward_pass() -> None:
+    whole = Shape.of(NINE_B, r=16, target_modules=["q_proj", "k_proj", "v_proj"])
+    upper = Shape.of(NINE_B, r=16, target_modules=["q_proj", "k_proj", "v_proj"], adapted_layers=range(16, 42))
+    assert whole.adapted == 12_730_368
+    assert upper.adapted == 7_880_704  # what PEFT makes of it
+    assert memory_lines(upper, "nf4")[0].rate == pytest.approx(memory_lines(whole, "nf4")[0].rate * 26 / 42)
+    times = [seconds_a_token(s, "nf4", GPUS["h200"], [640], training=True) for s in (upper, whole)]
+    assert 0.7 < times[0] / times[1] < 0.85
+
+
+def test_what_cannot_run_or_cannot_be_planned_is_refused() -> None:
+    with pytest.raises(RecipeError, match="fp8 needs a card of Ada's or Hopper's"):
+        plan_run(load_recipe("gemma2-9b-qlora", ["model.precision=fp8"]), GPUS["a100"], print)
+    with pytest.raises(ModelError, match="A gpt2 cannot be planned: its configuration has no intermediate_size"):
+        Shape.of(SimpleNamespace(**(vars(NINE_B) | {"model_type": "gpt2", "intermediate_size": None})), r=1,
+                 target_modules="all-linear")  # fmt: skip

@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from tests.unit.model.conftest import padded_logits
 from tests.unit.training.conftest import adapted_model, gradients, make_examples
 from tiebreak.errors import MemoryBudgetError
+from tiebreak.model import TokenBudget
 from tiebreak.training import Example
 from tiebreak.training import trainer as trainer_module
 
@@ -154,3 +155,31 @@ def test_a_comparison_too_large_for_memory_is_a_clear_error(make_trainer: Any, m
     examples = make_examples(3)
     with pytest.raises(MemoryBudgetError, match=r"single comparison of \d+ tokens.*Lower text.max_length"):
         one_step(make_trainer(examples), examples)
+
+
+def test_every_layer_is_checkpointed_once_before_giving_up() -> None:
+    said: list[str] = []
+    relieved: list[bool] = []
+
+    def attempt(tokens: int) -> int:
+        if not relieved:
+            raise torch.OutOfMemoryError
+        return tokens
+
+    budget = TokenBudget(400, said.append, lambda: relieved.append(True))
+    assert budget.run(attempt, longest=150) == 150
+    assert relieved == [True]
+    assert [sentence.partition(":")[0] for sentence in said] == [
+        "Out of memory at 400 tokens a pass", "Out of memory at 200 tokens a pass",
+        "Out of memory with a single comparison of 150 tokens",
+    ]  # fmt: skip
+    relieved.clear()
+    with pytest.raises(MemoryBudgetError):
+        budget.run(attempt, longest=150)
+
+
+def test_a_process_without_a_comparison_takes_part_with_a_gradient_of_zero(make_trainer: Any) -> None:
+    trainer = make_trainer(make_examples(4))
+    assert trainer._accumulate([], comparisons=1, tokens_per_pass=64) == 0
+    [gradient] = gradients(trainer.model).values()
+    assert not gradient.any()
