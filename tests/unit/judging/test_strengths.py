@@ -75,6 +75,11 @@ def test_the_model_s_own_probabilities_give_its_rewards(model: TieModel, tie: fl
     assert known.tie_parameter == tie
 
 
+def test_what_rounding_leaves_of_a_tie_is_none() -> None:
+    almost = fit_rewards(2, [(0, 1)], [(0.75, 0.25 - 1e-9, 1e-9)], tie_model="bradley-terry", ridge=NEARLY_NO_PRIOR)
+    np.testing.assert_allclose(almost.rewards, [np.log(3) / 2, -np.log(3) / 2], atol=1e-6)
+
+
 def test_two_answers_by_hand() -> None:
     # Bradley and Terry: three wins of four are a gap of log 3; Davidson: nu = ties / sqrt(wins * losses).
     won = fit_rewards(2, [(0, 1)], [(0.75, 0.25, 0)], tie_model="bradley-terry", ridge=NEARLY_NO_PRIOR)
