@@ -2,6 +2,7 @@
 
     TiebreakError
     ├── DataError      a file of votes, or a row in it, cannot be used
+    │   └── ComparisonsError  comparisons given from Python do not make rewards; also a ValueError
     ├── RecipeError    a recipe holds an unknown key or an impossible value
     ├── RunError       a run folder is missing, incomplete, taken or full
     ├── ModelError     a checkpoint cannot be had, or is not what was asked for
@@ -18,6 +19,10 @@ class TiebreakError(Exception):
 
 class DataError(TiebreakError):
     """A file of votes, or a row in it, cannot be used."""
+
+
+class ComparisonsError(DataError, ValueError):
+    """Comparisons given from Python do not make rewards: of answers that are not there, or are not linked."""
 
 
 class RecipeError(TiebreakError):
