@@ -11,8 +11,16 @@ Nothing here imports torch before it is needed.
 from typing import TYPE_CHECKING, Any
 
 from tiebreak.comparison import OUTCOMES, Comparison, Outcome, Vote
-from tiebreak.errors import DataError, MemoryBudgetError, ModelError, RecipeError, RunError, TiebreakError
-from tiebreak.judge import Judge, Verdict, load_judge
+from tiebreak.errors import (
+    ComparisonsError,
+    DataError,
+    MemoryBudgetError,
+    ModelError,
+    RecipeError,
+    RunError,
+    TiebreakError,
+)
+from tiebreak.judge import Judge, Ranking, Verdict, load_judge
 from tiebreak.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -21,11 +29,13 @@ if TYPE_CHECKING:
 __all__ = [
     "OUTCOMES",
     "Comparison",
+    "ComparisonsError",
     "DataError",
     "Judge",
     "MemoryBudgetError",
     "ModelError",
     "Outcome",
+    "Ranking",
     "Recipe",
     "RecipeError",
     "RunError",

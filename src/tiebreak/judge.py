@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Comparison, Outcome
 from tiebreak.errors import ModelError
+from tiebreak.judging import tournament
 from tiebreak.quiet import quiet_loading
 from tiebreak.run import RunFolder
 
@@ -33,6 +35,12 @@ Merge = Literal["bf16", "fp8"]
 GPU_TOKENS: Final = 16384
 """Tokens a pass on a GPU: with nothing kept for a backward pass it takes little memory, and is halved if need be."""
 
+ALL_PAIRS: Final = 8
+"""Up to so many answers every pair is compared: 28 of 8."""
+
+RANKED_AT_ONCE: Final = 64
+"""Prompts whose comparisons are judged together."""
+
 Turns = str | Sequence[str]
 """One turn, or the turns of a conversation in order."""
 
@@ -51,6 +59,25 @@ class Verdict:
     def answer(self) -> Outcome:
         """The likeliest outcome; of two that are exactly alike the first in the order A, B, tie."""
         return OUTCOMES[int(np.argmax((self.model_a, self.model_b, self.tie)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Answers to one prompt, scored against each other."""
+
+    rewards: tuple[float, ...]
+    """In nats, of mean 0 over these answers: they say nothing about answers to another prompt."""
+    ranks: tuple[int, ...]
+    """1 for the best; equals share a rank, and the next one is left out."""
+    comparisons: int
+    """Pairs that were judged."""
+    tokens_lost: int = 0
+    """Tokens that were cut, over all these comparisons."""
+
+    @property
+    def best(self) -> int:
+        """Number of the best answer, from 0; of several that are exactly alike the first."""
+        return self.ranks.index(1)
 
 
 class Judge:
@@ -130,6 +157,96 @@ class Judge:
             probabilities = (probabilities[0::2] + probabilities[1::2][:, [1, 0, 2]]) / 2
         lost = [e.tokens_lost for e in encoded[:: 2 if both else 1]]
         return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
+
+    def rank(self, prompt: Turns, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+        """Score any number of answers to a prompt against each other.
+
+        Args:
+            prompt: as in `compare`.
+            answers: each as in `compare`.
+            swap: judge pairs as given, or in both orders.
+
+        Raises:
+            TypeError: one of them is neither a text nor a list of texts.
+            ValueError: prompt and answers differ in their number of turns.
+            ComparisonsError: there are no answers.
+        """
+        if isinstance(answers, str):
+            raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
+        asked = _turns("prompt", prompt)
+        return self.rank_many([(asked, [_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
+
+    def rank_many(
+        self,
+        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        *,
+        swap: Swap = "average",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Ranking]:
+        """Score the answers to each of many prompts; much faster than one by one where they have few answers.
+
+        Up to `ALL_PAIRS` answers every pair is compared, above that a Swiss tournament is held, and rewards are fitted
+        to the verdicts under Davidson's model of ties (`tiebreak.judging.tournament`).
+
+        Args:
+            rows: for each prompt its turns, and the turns of each answer.
+            swap: judge pairs as given, or in both orders.
+            on_progress: called with the number of prompts done since the last call.
+
+        Returns:
+            A ranking a prompt, in the same order.
+
+        Raises:
+            ValueError: prompt and answers differ in their number of turns.
+            ComparisonsError: a prompt has no answers.
+            MemoryBudgetError, ModelError: as in `compare_many`.
+        """
+        rankings = []
+        for first in range(0, len(rows), RANKED_AT_ONCE):
+            some = rows[first : first + RANKED_AT_ONCE]
+            pairs = [
+                (row, pair)
+                for row, (_, answers) in enumerate(some)
+                if len(answers) <= ALL_PAIRS
+                for pair in combinations(range(len(answers)), 2)
+            ]
+            known = dict(zip(pairs, self._judge_pairs([(*some[row], pair) for row, pair in pairs], swap), strict=True))
+            for row in range(len(some)):
+                rankings.append(self._tournament(row, some[row], known, swap))
+                if on_progress is not None:
+                    on_progress(1)
+        return rankings
+
+    def _judge_pairs(
+        self, pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]], tuple[int, int]]], swap: Swap
+    ) -> list[Verdict]:
+        asked = [
+            Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b])) for prompt, answers, (a, b) in pairs
+        ]  # fmt: skip
+        return self.compare_many(asked, swap=swap)
+
+    def _tournament(
+        self,
+        row: int,
+        asked: tuple[Sequence[str], Sequence[Sequence[str]]],
+        known: dict[tuple[int, tuple[int, int]], Verdict],
+        swap: Swap,
+    ) -> Ranking:
+        """The ranking of one prompt's answers, from verdicts that are known, or asked for round by round."""
+        lost = 0
+
+        def compare(pairs: list[tuple[int, int]]) -> list[tuple[float, float, float]]:
+            nonlocal lost
+            unknown = [pair for pair in pairs if (row, pair) not in known]
+            fresh = dict(zip(unknown, self._judge_pairs([(*asked, pair) for pair in unknown], swap), strict=True))
+            verdicts = [fresh[pair] if pair in fresh else known[row, pair] for pair in pairs]
+            lost += sum(verdict.tokens_lost for verdict in verdicts)
+            return [(v.model_a, v.model_b, v.tie) for v in verdicts]
+
+        standings = tournament(len(asked[1]), compare, all_pairs_up_to=ALL_PAIRS)
+        return Ranking(
+            tuple(standings.rewards.tolist()), tuple(standings.ranks.tolist()), standings.comparisons, lost
+        )  # fmt: skip
 
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.

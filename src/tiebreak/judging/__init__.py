@@ -8,6 +8,7 @@ from tiebreak.judging.predictions import (
     write_predictions,
     write_submission,
 )
+from tiebreak.judging.scores import write_scores
 from tiebreak.judging.strengths import FittedRewards, fit_rewards
 from tiebreak.judging.tie_models import TieModel, outcome_logits
 from tiebreak.judging.tournament import Standings, tournament
@@ -25,5 +26,6 @@ __all__ = [
     "submission_frame",
     "tournament",
     "write_predictions",
+    "write_scores",
     "write_submission",
 ]

@@ -147,7 +147,7 @@ MEASURED = {
 @pytest.mark.parametrize(("count", "schedule"), MEASURED)
 def test_ranking_under_noise_is_what_the_docstring_says(count: int, schedule: str) -> None:
     rows = []
-    for seed in range(1000, 1030):  # not those the schedule was chosen on
+    for seed in range(1000, 1030):
         judge = noisy_judge(count, seed)
         standings = tournament(count, judge, all_pairs_up_to=count if schedule == "all pairs" else 8)
         first = judge.rewards[standings.ranks.argmin()]
