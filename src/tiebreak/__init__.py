@@ -22,6 +22,7 @@ from tiebreak.errors import (
 )
 from tiebreak.judge import Judge, Ranking, Verdict, load_judge
 from tiebreak.recipe import Recipe, load_recipe
+from tiebreak.rewards import reward_function
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult, train
@@ -45,6 +46,7 @@ __all__ = [
     "Vote",
     "load_judge",
     "load_recipe",
+    "reward_function",
     "train",
 ]
 

@@ -14,7 +14,7 @@ def test_the_public_names_are_these() -> None:
     assert tiebreak.__all__ == [
         "OUTCOMES", "Comparison", "ComparisonsError", "DataError", "Judge", "MemoryBudgetError", "ModelError",
         "Outcome", "Ranking", "Recipe", "RecipeError", "RunError", "TiebreakError", "TrainingResult", "Verdict", "Vote",
-        "load_judge", "load_recipe", "train",
+        "load_judge", "load_recipe", "reward_function", "train",
     ]  # fmt: skip
     for name in tiebreak.__all__:
         assert getattr(tiebreak, name) is not None
