@@ -17,10 +17,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from tests.integration.conftest import small_overrides, tiebreak
-from tiebreak import cli, load_judge, load_recipe
+from tiebreak import MemoryBudgetError, cli, load_judge, load_recipe, train
 from tiebreak.recipe import dump_recipe
 from tiebreak.run import RunFolder
 from tiebreak.training import TrainingResult
@@ -200,6 +201,40 @@ def test_a_wrong_setting_is_told_before_anything_is_trained(
     status, _, said = run_here("train", "demo", *small_overrides(tiny_base, votes, tmp_path / "run", override))
     assert status == 1
     assert message in " ".join(said.split())
+    assert not (tmp_path / "run").exists()  # so that the mended command is not refused
+
+
+def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure_budget(*_: Any, **__: Any) -> Any:
+        raise MemoryBudgetError("it does not fit")
+
+    overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
+    with monkeypatch.context() as full:
+        full.setattr("tiebreak.training.fit.measure_budget", measure_budget)
+        with pytest.raises(MemoryBudgetError, match="it does not fit"):
+            train(load_recipe("demo", overrides))
+    assert not (tmp_path / "run").exists()
+    folder = train(load_recipe("demo", overrides)).folder  # the mended command is not refused
+    recipe, environment = folder.recipe.read_bytes(), folder.environment.read_bytes()
+    folder.metrics.unlink()
+    with monkeypatch.context() as full:
+        full.setattr("tiebreak.training.fit.measure_budget", measure_budget)
+        with pytest.raises(MemoryBudgetError, match="it does not fit"):
+            train(load_recipe("demo", overrides), resume=True)
+    assert (folder.recipe.read_bytes(), folder.environment.read_bytes()) == (recipe, environment)
+
+
+def test_a_run_whose_first_step_does_not_fit_leaves_no_folder_behind(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("tiebreak.training.trainer.pack_logits", full)
+    with pytest.raises(MemoryBudgetError, match="Out of memory with a single comparison"):
+        train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")))
     assert not (tmp_path / "run").exists()  # so that the mended command is not refused
 
 

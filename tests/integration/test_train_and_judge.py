@@ -374,3 +374,14 @@ def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> Non
     steps = ("training.early_stopping_patience=2", "training.eval_steps=2", "training.save_steps=2")
     result = train(small_recipe(*settings, *steps))
     assert max(line["step"] for line in result.folder.read_history()) == 6
+
+
+def test_tokenising_tells_how_far_it_is(small_recipe: Any) -> None:
+    told: list[tuple[int, int]] = []
+    train(
+        small_recipe("training.max_steps=1", "training.both_orders=true"),
+        on_tokenised=lambda done, total: told.append((done, total)),
+    )
+    assert {total for _, total in told} == {2 * 90 + 30}
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1][0] == 2 * 90 + 30

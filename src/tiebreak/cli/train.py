@@ -118,7 +118,7 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
         return train(settings, resume=resume, tell=lambda _: None)
     display = TrainingDisplay()
     try:
-        return train(settings, resume=resume, callbacks=[display], tell=tell)
+        return train(settings, resume=resume, callbacks=[display], tell=tell, on_tokenised=display.on_tokenised)
     except KeyboardInterrupt:
         tell("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.progress import TextColumn
+from rich.progress import Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tiebreak.cli.console import problems, progress_bar
@@ -19,6 +19,17 @@ class TrainingDisplay(TrainerCallback):
         self._progress = progress_bar(TextColumn("{task.description}"), "steps")
         self._task = self._progress.add_task("Training")
         self._row: dict[str, str] = {}
+        self._tokenising: Progress | None = None
+
+    def on_tokenised(self, done: int, total: int) -> None:
+        """Draw a bar of its own before training begins."""
+        if self._tokenising is None:
+            self._tokenising = progress_bar(TextColumn("Tokenising"), "texts")
+            self._tokenising.add_task("", total=total)
+            self._tokenising.start()
+        self._tokenising.update(self._tokenising.task_ids[0], completed=done)
+        if done == total:
+            self._tokenising.stop()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -72,8 +83,10 @@ class TrainingDisplay(TrainerCallback):
         self._progress.stop()
 
     def close(self) -> None:
-        """Take the bar away also when training ended in an error."""
+        """Take the bars away also when training ended in an error."""
         self._progress.stop()
+        if self._tokenising is not None:
+            self._tokenising.stop()
 
     def _print_row(self, step: int) -> None:
         cells = {"step": str(step)} | self._row

@@ -64,6 +64,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[TrainerCallback] = (),
     tell: Callable[[str], None] = logger.info,
+    on_tokenised: Callable[[int, int], None] | None = None,
 ) -> TrainingResult:
     """Fine-tune a model into a judge and keep everything in the recipe's `output` folder.
 
@@ -73,6 +74,7 @@ def train(
             never stopped. A finished run is left as it is. Where there is no run yet, one is begun, and `tell` told.
         callbacks: more callbacks for the transformers Trainer underneath.
         tell: called with one sentence at a time about what goes on.
+        on_tokenised: called now and then with how many texts are tokenised, and how many there are.
 
     Returns:
         The folder, and the metrics on the validation rows (`tiebreak.judging.preference_metrics`).
@@ -97,7 +99,7 @@ def train(
     elif resume:
         tell(f"{folder} holds no run to go on with: beginning one.")
     with folder.taken(resume=resume) if process_index() == 0 else nullcontext():
-        return _train(recipe, folder, resume=resume, callbacks=callbacks, tell=tell)
+        return _train(recipe, folder, resume=resume, callbacks=callbacks, tell=tell, on_tokenised=on_tokenised)
 
 
 def _train(
@@ -107,6 +109,7 @@ def _train(
     resume: bool,
     callbacks: Sequence[TrainerCallback],
     tell: Callable[[str], None],
+    on_tokenised: Callable[[int, int], None] | None,
 ) -> TrainingResult:
     """`train`, in a folder that no other process trains in."""
     training, validation = training_and_validation(recipe.data, tell)
@@ -126,8 +129,10 @@ def _train(
     encoder = Encoder(tokenizer, template, recipe.text.max_length)
     if len(training) > MANY_ROWS:
         tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
-    examples, encoded = make_examples(training, encoder, both_orders=recipe.training.both_orders)
-    held_out, encoded_validation = make_examples(validation, encoder, both_orders=False)
+    both_orders = recipe.training.both_orders
+    counted = _count_up(len(training) * (2 if both_orders else 1) + len(validation), on_tokenised)
+    examples, encoded = make_examples(training, encoder, both_orders=both_orders, on_progress=counted)
+    held_out, encoded_validation = make_examples(validation, encoder, both_orders=False, on_progress=counted)
     tell(f"Training rows: {len(training):,}. {CutReport.of(encoded)}")
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
 
@@ -184,6 +189,20 @@ def _train(
     return TrainingResult(folder, metrics)
 
 
+def _count_up(total: int, on_progress: Callable[[int, int], None] | None) -> Callable[[int], None] | None:
+    """Adds up what it is called with, and hands on the sum and the total."""
+    if on_progress is None:
+        return None
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        on_progress(done, total)
+
+    return count
+
+
 def _total_steps(settings: TrainingSection, *, rows: int) -> int:
     if settings.max_steps > 0:
         return settings.max_steps
@@ -223,9 +242,18 @@ def _recipe_callbacks(settings: TrainingSection, folder: RunFolder) -> list[Trai
 @contextmanager
 def _clear_beginning(folder: RunFolder) -> Iterator[None]:
     """Tell what transformers refuses before anything was logged, and leave no folder of a run that never began."""
+
+    def abandon() -> None:
+        if not folder.history.exists() and process_index() == 0:
+            folder.abandon()
+
     try:
         yield
+    except MemoryBudgetError:
+        abandon()  # so that the mended command is not refused
+        raise
     except torch.OutOfMemoryError as error:
+        abandon()
         raise MemoryBudgetError(
             "Out of memory beside the passes (the optimiser's state, the sum of gradients). Lower lora.r, take "
             "training.optim=paged_adamw_8bit, or use a GPU with more memory."
