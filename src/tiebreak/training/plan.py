@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 from tiebreak.data import load_comparisons
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.model import load_config, load_tokenizer
-from tiebreak.recipe import Recipe
+from tiebreak.recipe import DataSection, Recipe
 from tiebreak.text import Encoder, pack, template_of
 from tiebreak.training.batches import Example, make_examples
 from tiebreak.training.memory import HEADROOM, Budget, MemoryLine, choose_budget
@@ -294,6 +294,13 @@ def _config(name: str, revision: str | None) -> Any:
     return SimpleNamespace(**dict(zip(keys, values[:5], strict=True)), head_dim=values[5], vocab_size=256_000)
 
 
+def _held_out(rows: int, settings: DataSection) -> int:
+    """Rows that are split off for validation; prompts that stand several times may make it a few more or less."""
+    if settings.validation_share is not None:
+        return max(1, round(settings.validation_share * rows))
+    return settings.validation_rows or max(1, min(1000, rows // 10))
+
+
 def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
     """The plan of a recipe on a card, by the lengths of a sample of its votes, or of LMSYS's where it names none.
 
@@ -314,6 +321,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
     )  # fmt: skip
     rng = random.Random(settings.seed)
     if recipe.data.train is None:
+        validation = recipe.data.validation_rows or _held_out(_ASSUMED_ROWS, recipe.data)
         rows = recipe.data.train_rows or _ASSUMED_ROWS
         tell(f"No data.train: taking {rows:,} comparisons in the lengths of LMSYS's votes (median 562 tokens).")
         longest = recipe.text.max_length
@@ -322,7 +330,15 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
             sample = [[n, n] for [n] in sample]
     else:
         votes = load_comparisons(recipe.data.train, votes="required", problem_rows="skip", on_note=tell)
-        rows = recipe.data.train_rows or len(votes)
+        if recipe.data.validation is None:
+            validation = _held_out(len(votes), recipe.data)
+            rows = recipe.data.train_rows or len(votes) - validation
+        else:
+            held_out = load_comparisons(
+                recipe.data.validation, votes="required", problem_rows="skip", on_note=tell
+            )  # fmt: skip
+            validation = recipe.data.validation_rows or len(held_out)
+            rows = recipe.data.train_rows or len(votes)
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
         encoder = Encoder(tokenizer, template_of(recipe.text.template), recipe.text.max_length)
         chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
@@ -333,7 +349,6 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
     steps = len(batches)
     epochs = settings.max_steps / steps if settings.max_steps > 0 else settings.num_train_epochs
     every = settings.eval_steps or settings.save_steps
-    validation = recipe.data.validation_rows or min(1000, max(1, rows // 10))
     return make_plan(
         shape,
         recipe.model.precision,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from benchmarks.speed import SEED_TARGETS, lengths
 
+from tiebreak.data import arithmetic_comparisons, write_comparisons
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.recipe import load_recipe
 from tiebreak.training.batches import Example
@@ -113,3 +114,19 @@ def test_what_cannot_run_or_cannot_be_planned_is_refused() -> None:
     with pytest.raises(ModelError, match="A gpt2 cannot be planned: its configuration has no intermediate_size"):
         Shape.of(SimpleNamespace(**(vars(NINE_B) | {"model_type": "gpt2", "intermediate_size": None})), r=1,
                  target_modules="all-linear")  # fmt: skip
+
+
+def test_rows_are_split_as_training_splits_them(tmp_path: Path) -> None:
+    votes = arithmetic_comparisons(200, seed=0, split="train")
+    write_comparisons(tmp_path / "votes.csv", votes)
+    write_comparisons(tmp_path / "held.csv", votes[:40])
+    given = ["model.name=nano", f"data.train={tmp_path / 'votes.csv'}", "training.batch_size=10"]
+
+    def planned(*more: str) -> tuple[float, float]:
+        plan = plan_run(load_recipe("gemma2-9b-qlora", [*given, *more]), GPUS["h200"], print)
+        return plan.training_seconds, plan.validation_seconds
+
+    whole, whole_validation = planned(f"data.validation={tmp_path / 'held.csv'}", "training.num_train_epochs=2")
+    split, split_validation = planned("data.validation_share=0.5", "training.num_train_epochs=2")
+    assert split == pytest.approx(whole / 2, rel=0.1)
+    assert split_validation == pytest.approx(whole_validation * 100 / 40, rel=0.1)
