@@ -52,7 +52,15 @@ def write_submission(
         RunError: the disk is full, or the folder cannot be written to.
     """
     check_submission_path(path)
-    frame = submission_frame(comparisons, probabilities, integer_ids=integer_ids)
+    write_frame(path, submission_frame(comparisons, probabilities, integer_ids=integer_ids))
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet or JSONL by the file's ending, else as CSV, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
     if path.suffix == ".parquet":
         write_whole(path, lambda draft: frame.to_parquet(draft, index=False))
     elif path.suffix == ".jsonl":

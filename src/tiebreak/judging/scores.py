@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiebreak.run import write_whole
+from tiebreak.judging.predictions import write_frame
 
 
 def write_scores(
@@ -43,9 +43,4 @@ def write_scores(
             "comparisons": list(comparisons),
         }
     )
-    if path.suffix == ".parquet":
-        write_whole(path, lambda draft: frame.to_parquet(draft, index=False))
-    elif path.suffix == ".jsonl":
-        write_whole(path, lambda draft: frame.to_json(draft, orient="records", lines=True, double_precision=15))
-    else:
-        write_whole(path, lambda draft: frame.to_csv(draft, index=False))
+    write_frame(path, frame)
