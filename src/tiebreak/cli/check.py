@@ -55,6 +55,8 @@ def _print_summary(summary: Summary) -> None:
     if summary.shares is not None:
         a, b, tie = summary.shares.values()
         results.print(f"Votes: A {a:.1%}, B {b:.1%}, tie {tie:.1%}")
+    if summary.margins:
+        results.print(f"With a margin: {counted(summary.margins, 'row')}")
     if summary.multi_turn_share is not None:
         results.print(f"Of more than one turn: {summary.multi_turn_share:.1%}")
     table = Table("words", "median", "90 %", "99 %", "longest", box=None, header_style="bold")

@@ -6,9 +6,9 @@ import json
 from hashlib import blake2b
 
 from tiebreak.comparison import A_WINS, Comparison
-from tiebreak.data.layout import PAIR
+from tiebreak.data.layout import MARGIN, PAIR
 from tiebreak.data.messages import Message, parse_messages, parse_side
-from tiebreak.data.parse import PRINTED_BY_PYTHON, cell_text, is_blank, printed_by_python
+from tiebreak.data.parse import PRINTED_BY_PYTHON, cell_text, is_blank, parse_margin, printed_by_python
 from tiebreak.data.report import RowReport
 from tiebreak.data.texts import Turns, repaired
 
@@ -24,11 +24,14 @@ def chosen_rejected(cells: dict[str, object], row_id: str, report: RowReport) ->
     file, on every machine, whatever its neighbours and its id.
     """
     sides = _sides(cells, report)
-    if sides is None:
+    margin = 0.0
+    with report:
+        margin = parse_margin(cells.get(MARGIN), A_WINS)
+    if sides is None or report.unreadable():
         return None
     (prompt, chosen), (_, rejected) = sides
     prompt, chosen, rejected = repaired(("prompt", *PAIR), (prompt, chosen, rejected), report)
-    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id)
+    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin)
     return comparison.swap() if _to_swap(prompt, chosen, rejected) else comparison
 
 

@@ -16,13 +16,17 @@ Layout = Literal["lmsys", "winner", "soft", "chosen-rejected", "unlabelled"]
 - `winner`: prompt, response_a, response_b and one column `winner`: model_a, model_b or tie.
 - `chosen-rejected`: chosen, rejected and perhaps prompt, as preference sets on the Hugging Face hub have it.
 - `unlabelled`: prompt, response_a, response_b and no votes.
+
+Where there are votes, a column `margin` may say by how much the preferred answer is better.
 """
 Votes = Literal["required", "optional"]
 
 ANSWERS: Final = ("prompt", "response_a", "response_b")
 WINNERS: Final = ("winner_model_a", "winner_model_b", "winner_tie")
 PAIR: Final = ("chosen", "rejected")
-KNOWN: Final = ("id", *ANSWERS, *WINNERS, "winner", *PAIR)
+MARGIN: Final = "margin"
+"""By how much the preferred answer is better; the name is that of TRL's RewardTrainer."""
+KNOWN: Final = ("id", *ANSWERS, *WINNERS, "winner", *PAIR, MARGIN)
 """Every column that is ever read; others are left alone."""
 
 

@@ -1,4 +1,4 @@
-"""Cells -> turns and votes.
+"""Cells -> turns, votes and margins.
 
 **How turns are told from plain text.** A text cell is *written as turns* when it begins like a JSON list of texts:
 `["`, `[null` or `[]`, spaces aside. The prompt decides for its row, because prompts rarely are JSON while answers
@@ -22,7 +22,7 @@ from typing import Final
 
 from tiebreak.comparison import A_WINS, B_WINS, TIE, Vote
 from tiebreak.data.jsonfile import parse_json
-from tiebreak.data.layout import WINNERS
+from tiebreak.data.layout import MARGIN, WINNERS
 from tiebreak.data.problem import Kind, UnreadableError, shown
 from tiebreak.data.utf8 import decode, undecodable
 
@@ -123,7 +123,7 @@ def parse_winner_columns(model_a: object, model_b: object, tie: object) -> Vote 
     cells = (model_a, model_b, tie)
     if all(map(is_blank, cells)):
         return None
-    votes = tuple(map(_number, cells))
+    votes = tuple(map(_share, cells))
     if votes in _ONE_HOT:
         return _ONE_HOT[votes]
     wrong = [
@@ -156,6 +156,28 @@ def parse_winner(cell: object) -> Vote | None:
     return vote
 
 
+def parse_margin(cell: object, vote: Vote | None) -> float:
+    """By how much the preferred answer is better; 0 if the cell is empty, or if there is no vote to be graded.
+
+    Raises:
+        UnreadableError: it is no finite number of at least 0, or the vote prefers neither answer and it is not 0.
+    """
+    cell = cell_text(MARGIN, cell)
+    if is_blank(cell):
+        return 0.0
+    margin = math.nan if isinstance(cell, bool) else _number(cell)
+    if not 0 <= margin < math.inf:
+        expected = "expected a finite number of at least 0, or an empty cell"
+        raise UnreadableError(MARGIN, "not_a_margin", f"is {shown(cell)}: {expected}")
+    if vote is None:
+        return 0.0
+    a, b, _ = vote
+    if margin and a == b:
+        message = f"is {shown(cell)}, but the vote is a tie, in which no answer is better: give 0, or an empty cell"
+        raise UnreadableError(MARGIN, "margin_of_tie", message)
+    return margin
+
+
 def _is_turns(cell: object) -> bool:
     try:
         parse_turns("", cell, row_of_turns=True)
@@ -164,11 +186,14 @@ def _is_turns(cell: object) -> bool:
     return True
 
 
+def _share(cell: object) -> float:
+    """The probability in a cell, true being 1 and false 0; NaN if there is none."""
+    named = {"true": 1.0, "false": 0.0}.get(cell.strip().casefold()) if isinstance(cell, str) else None
+    return _number(cell) if named is None else named
+
+
 def _number(cell: object) -> float:
     """The number in a cell; NaN if there is none."""
-    if isinstance(cell, str):
-        text = cell.strip().casefold()
-        cell = {"true": 1.0, "false": 0.0}.get(text, text)
     if not isinstance(cell, str | int | float | Decimal):
         return math.nan
     try:

@@ -32,6 +32,8 @@ Kind = Literal[
     "not_a_probability",
     "bad_sum",
     "unknown_winner",
+    "not_a_margin",
+    "margin_of_tie",
     "empty_prompt",
     "empty_answer",
     "duplicate_id",

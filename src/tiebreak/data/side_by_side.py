@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tiebreak.comparison import Comparison, Vote
-from tiebreak.data.layout import ANSWERS, WINNERS, Layout, Votes
+from tiebreak.data.layout import ANSWERS, MARGIN, WINNERS, Layout, Votes
 from tiebreak.data.parse import (
     PRINTED_BY_PYTHON,
     WINNER_COLUMNS,
     cell_text,
     is_blank,
+    parse_margin,
     parse_turns,
     parse_winner,
     parse_winner_columns,
@@ -26,11 +27,11 @@ def side_by_side(
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
     texts = _texts(cells, report)
-    vote = _vote(cells, layout, votes, report)
+    vote, margin = (None, 0.0) if layout == "unlabelled" else _vote(cells, layout, votes, report)
     if texts is None or report.unreadable():
         return None
     prompt, answer_a, answer_b = repaired(ANSWERS, texts, report)
-    return Comparison(prompt, answer_a, answer_b, vote, row_id)
+    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin)
 
 
 def _texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, Turns] | None:
@@ -74,9 +75,9 @@ def _aligned(texts: dict[str, object], turns: dict[str, Turns], report: RowRepor
     return prompt, answer_a, answer_b
 
 
-def _vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> Vote | None:
-    if layout == "unlabelled":
-        return None
+def _vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> tuple[Vote | None, float]:
+    """The vote and its margin; what cannot be read of them is in the report."""
+    vote, margin = None, 0.0
     with report:
         if layout == "winner":
             column = "winner"
@@ -86,5 +87,6 @@ def _vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowRep
             vote = parse_winner_columns(*(cell_text(winner, cells.get(winner)) for winner in WINNERS))
         if vote is None and votes == "required":
             raise UnreadableError(column, "no_vote", "no vote: a vote is needed here")
-        return vote
-    return None
+    with report:
+        margin = parse_margin(cells.get(MARGIN), vote)
+    return vote, margin

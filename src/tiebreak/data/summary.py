@@ -46,6 +46,8 @@ class Summary:
     """Rows that `problem_rows=skip` would leave: readable, no text empty, no id used before."""
     shares: dict[str, float] | None
     """The mean vote by outcome; None if there are no votes."""
+    margins: int
+    """Rows whose vote has a margin above 0."""
     prompt: TextLengths | None
     """None, like the next four, if no row is readable."""
     answers: TextLengths | None
@@ -85,6 +87,7 @@ def summarise(file: VoteFile) -> Summary:
         rows=file.rows,
         usable_rows=file.rows - len({problem.line for problem in file.problems if problem.severity != "note"}),
         shares=_shares(votes),
+        margins=sum(comparison.margin > 0 for comparison in file.comparisons),
         prompt=_text_lengths(prompts),
         answers=_text_lengths(answers),
         whole=_text_lengths(whole),

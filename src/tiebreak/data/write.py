@@ -8,34 +8,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiebreak.comparison import Comparison
-from tiebreak.data.layout import ANSWERS, WINNERS
+from tiebreak.data.layout import ANSWERS, MARGIN, WINNERS
 from tiebreak.run import write_whole
 
 
 def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
     """Write comparisons with votes as CSV, whole or not at all; `read_votes` reads them back equal.
 
-    Cells of prompt and answers are JSON lists of turns, as in the contest.
+    Cells of prompt and answers are JSON lists of turns, as in the contest. If some comparison has a margin, there
+    is a column for them.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
-        ValueError: a comparison has no vote.
+        ValueError: a comparison has no vote, or a margin to a vote that prefers neither answer.
     """
+    margins = any(comparison.margin for comparison in comparisons)
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(("id", *ANSWERS, *WINNERS))
+            rows.writerow(("id", *ANSWERS, *WINNERS, *((MARGIN,) if margins else ())))
             for comparison in comparisons:
                 if comparison.vote is None:
                     raise ValueError(f"comparison {comparison.id} has no vote to write")
+                if comparison.margin and comparison.vote[0] == comparison.vote[1]:
+                    raise ValueError(f"comparison {comparison.id} has a margin, but its vote prefers neither answer")
                 turns = (comparison.prompt, comparison.answer_a, comparison.answer_b)
                 cells = (json.dumps(list(text), ensure_ascii=False) for text in turns)
-                rows.writerow((comparison.id, *cells, *map(_number, comparison.vote)))
+                numbers = (*comparison.vote, comparison.margin) if margins else comparison.vote
+                rows.writerow((comparison.id, *cells, *map(_number, numbers)))
 
     write_whole(path, write)
 
 
-def _number(share: float) -> str:
-    """0 and 1 as the contest writes them, a soft vote to its last digit."""
-    return str(int(share)) if share in (0, 1) else repr(share)
+def _number(value: float) -> str:
+    """0 and 1 as the contest writes them, a soft vote and a margin to their last digit."""
+    return str(int(value)) if value in (0, 1) else repr(value)

@@ -25,6 +25,10 @@ VOTES = st.one_of(
 )
 
 
+MARGINS = st.one_of(st.none(), st.floats(allow_nan=False), st.floats(0, 3))
+COLUMNS = (*LMSYS, "margin")
+
+
 @st.composite
 def rows(draw: st.DrawFn, texts: st.SearchStrategy[str] = NASTY) -> list[dict[str, Any]]:
     """Rows of an LMSYS file whose cells are texts: plain ones, JSON lists and broken ones."""
@@ -38,7 +42,8 @@ def rows(draw: st.DrawFn, texts: st.SearchStrategy[str] = NASTY) -> list[dict[st
     for number in range(draw(st.integers(1, 4))):
         turns = draw(st.integers(1, 3))
         texts_of_row = dict(zip(LMSYS[1:4], (cell(turns) for _ in range(3)), strict=True))
-        drawn.append({"id": str(number), **texts_of_row, **dict(zip(LMSYS[4:], draw(VOTES), strict=True))})
+        vote = dict(zip(LMSYS[4:], draw(VOTES), strict=True))
+        drawn.append({"id": str(number), **texts_of_row, **vote, "margin": draw(MARGINS)})
     return drawn
 
 
@@ -54,9 +59,9 @@ SWAPPED |= {b: a for a, b in SWAPPED.items()}
 @given(rows())
 def test_a_file_with_a_and_b_exchanged_reads_as_the_comparisons_swapped(drawn: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
-        straight = read_votes(write_csv(Path(folder, "a.csv"), drawn), votes="required")
+        straight = read_votes(write_csv(Path(folder, "a.csv"), drawn, COLUMNS), votes="required")
         exchanged = [{SWAPPED.get(column, column): cell for column, cell in row.items()} for row in drawn]
-        swapped = read_votes(write_csv(Path(folder, "b.csv"), exchanged), votes="required")
+        swapped = read_votes(write_csv(Path(folder, "b.csv"), exchanged, COLUMNS), votes="required")
     assert list(swapped.comparisons) == [comparison.swap() for comparison in straight.comparisons]
     mirrored = [(i, SWAPPED.get(column, column), kind) for i, column, kind in faults(straight.problems)]
     assert sorted(faults(swapped.problems)) == sorted(mirrored)
@@ -67,7 +72,7 @@ def test_a_file_with_a_and_b_exchanged_reads_as_the_comparisons_swapped(drawn: l
 def test_formats_agree(drawn: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         files = [
-            read_votes(write_csv(Path(folder, "v.csv"), drawn), votes="required"),
+            read_votes(write_csv(Path(folder, "v.csv"), drawn, COLUMNS), votes="required"),
             read_votes(write_jsonl(Path(folder, "v.jsonl"), drawn), votes="required"),
             read_votes(write_parquet(Path(folder, "v.parquet"), drawn), votes="required"),
         ]
