@@ -51,7 +51,8 @@ def command(
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be scored: it would be overwritten. Give -o another name.")
-    rows = read_candidates(data)
+    file = read_candidates(data)
+    rows = file.rows
     alone = [row.id for row in rows if len(row.answers) < 2]
     if alone:
         raise DataError(

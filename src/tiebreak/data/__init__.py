@@ -7,7 +7,7 @@ in a file is found, with the line it is on, and no row is left out in silence.
 """
 
 from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
-from tiebreak.data.candidates import Candidates, read_candidates
+from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
 from tiebreak.data.layout import Layout, Votes
 from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.problem import Kind, Problem, Severity
@@ -20,6 +20,7 @@ from tiebreak.data.write import write_comparisons
 __all__ = [
     "SEED_EXAMPLES",
     "Candidates",
+    "CandidatesFile",
     "Format",
     "Kind",
     "Layout",

@@ -1,4 +1,4 @@
-"""A file of prompts with any number of answers each -> what is to be ranked."""
+"""A file of prompts with any number of answers each, or with one answer a row -> what is to be scored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tiebreak.data.jsonfile import parse_json
-from tiebreak.data.parse import cell_text, is_blank, parse_turns
+from tiebreak.data.parse import cell_text, is_blank, parse_turns, row_holds_turns
 from tiebreak.data.problem import Problem, UnreadableError, shown
 from tiebreak.data.read import read_table
 from tiebreak.data.utf8 import repair
@@ -16,7 +16,10 @@ from tiebreak.errors import DataError
 from tiebreak.wording import counted
 
 RESPONSES: Final = "responses"
+RESPONSE: Final = "response"
 _SHOWN: Final = 20
+
+Turns = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +27,45 @@ class Candidates:
     """A prompt and the answers to it, in turns: as many in each answer as in the prompt."""
 
     id: str
-    prompt: tuple[str, ...]
-    answers: tuple[tuple[str, ...], ...]
+    prompt: Turns
+    answers: tuple[Turns, ...]
 
 
-def read_candidates(path: str | os.PathLike[str]) -> tuple[Candidates, ...]:
-    """The rows of a file with the columns `prompt` and `responses`, and perhaps `id`, in its order.
+@dataclass(frozen=True, slots=True)
+class CandidatesFile:
+    """The rows of a file, in its order.
+
+    `listed` says whether it has lists of answers (the column `responses`), or one answer a row (`response`), which
+    then is all that each row's `answers` holds.
+    """
+
+    rows: tuple[Candidates, ...]
+    listed: bool
+
+
+def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
+    """A file with the columns `prompt` and either `responses` or `response`, and perhaps `id`.
 
     A prompt is a text or a list of turns, as in files of votes. `responses` is a list of at least one answer (in CSV
-    and JSON lines perhaps written as a JSON list), each a text, or a list of as many turns as the prompt has. Without
-    ids, rows are numbered from 0. What is no text in Unicode is repaired.
+    and JSON lines perhaps written as a JSON list), each a text, or a list of as many turns as the prompt has.
+    `response` is one such answer, perhaps an empty text; what is written as turns is told from plain text as in files
+    of votes (see `parse`). Without ids, rows are numbered from 0. What is no text in Unicode is repaired.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has no rows, or rows cannot be used; all such are named.
+        DataError: the file cannot be read, lacks a column or has both of answers, has no rows, or rows cannot be
+            used; all such are named.
     """
-    _, table = read_table(Path(path), ("id", "prompt", RESPONSES))
-    for column in ("prompt", RESPONSES):
-        if column not in table.columns:
-            raise DataError(
-                f"{path} has no column {column!r}: a file to score has prompt and {RESPONSES} (a list of answers); "
-                f"its columns are {', '.join(table.columns) or 'none'}."
-            )
+    _, table = read_table(Path(path), ("id", "prompt", RESPONSES, RESPONSE))
+    listed = _lists_answers(str(path), table.columns)
     candidates, problems = [], []
     for number, row in enumerate(table.rows):
         if isinstance(row, Problem):
             problems.append(str(row))
             continue
         try:
-            candidates.append(_candidates(row.cells, str(number)))
+            prompt, answers = (_listed if listed else _single)(row.cells)
+            given = cell_text("id", row.cells.get("id"))
+            candidates.append(Candidates(str(number) if is_blank(given) else str(given), prompt, answers))
         except UnreadableError as error:
             problems.append(f"{table.unit} {row.line}: {error.column} {error.message}")
     if problems:
@@ -60,13 +74,27 @@ def read_candidates(path: str | os.PathLike[str]) -> tuple[Candidates, ...]:
         raise DataError("\n".join((f"{path}: {counted(len(problems), 'row')} cannot be scored:", *lines, *more)))
     if not candidates:
         raise DataError(f"{path} has no rows: there is nothing to score.")
-    return tuple(candidates)
+    return CandidatesFile(tuple(candidates), listed)
 
 
-def _candidates(cells: dict[str, object], number: str) -> Candidates:
-    prompt_cell = cell_text("prompt", cells.get("prompt"))
-    if prompt_cell is None:
-        raise UnreadableError("prompt", "missing_prompt", "is missing")
+def _lists_answers(name: str, columns: tuple[str, ...]) -> bool:
+    """Whether the answers are in `responses`, and not in `response`."""
+    kinds = f"{RESPONSES} (a list of answers) or {RESPONSE} (one answer)"
+    found = [column for column in (RESPONSES, RESPONSE) if column in columns]
+    if len(found) == 2:
+        raise DataError(f"{name} has both columns {RESPONSES!r} and {RESPONSE!r}: keep one, {kinds}.")
+    if "prompt" not in columns or not found:
+        missing = RESPONSES if "prompt" in columns else "prompt"
+        raise DataError(
+            f"{name} has no column {missing!r}: a file to score has prompt and {kinds}; "
+            f"its columns are {', '.join(columns) or 'none'}."
+        )
+    return found == [RESPONSES]
+
+
+def _listed(cells: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:
+    """The prompt and the answers of a row with a list of them."""
+    prompt_cell = _present("prompt", cells)
     cell = cell_text(RESPONSES, cells.get(RESPONSES))
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
@@ -79,19 +107,41 @@ def _candidates(cells: dict[str, object], number: str) -> Candidates:
         raise UnreadableError(RESPONSES, "not_text", "is an empty list: give at least one answer")
     # A prompt written like a JSON list is one where answers are lists of turns too.
     prompt = _turns("prompt", prompt_cell, of_turns=any(isinstance(answer, list) for answer in cell))
-    answers = tuple(_turns(f"{RESPONSES}[{i}]", answer) for i, answer in enumerate(cell))
+    answers = tuple(_turns(f"{RESPONSES}[{i}]", "" if answer is None else answer) for i, answer in enumerate(cell))
     for i, answer in enumerate(answers):
-        if len(answer) != len(prompt):
-            raise UnreadableError(
-                f"{RESPONSES}[{i}]", "turn_mismatch",
-                f"has {counted(len(answer), 'turn')} and the prompt {len(prompt)}: give as many",
-            )  # fmt: skip
-    given = cell_text("id", cells.get("id"))
-    return Candidates(number if is_blank(given) else str(given), prompt, answers)
+        _check_turns(f"{RESPONSES}[{i}]", answer, prompt)
+    return prompt, answers
 
 
-def _turns(column: str, cell: object, *, of_turns: bool = False) -> tuple[str, ...]:
-    turns = parse_turns(column, "" if cell is None else cell, row_of_turns=of_turns)
+def _single(cells: dict[str, object]) -> tuple[Turns, tuple[Turns]]:
+    """The prompt and the one answer of a row; a blank cell has as many turns as the other."""
+    prompt_cell, cell = _present("prompt", cells), _present(RESPONSE, cells)
+    of_turns = row_holds_turns(prompt_cell, cell, None)
+    prompt = _turns("prompt", prompt_cell, of_turns=of_turns)
+    answer = _turns(RESPONSE, cell, of_turns=of_turns)
+    if is_blank(cell):
+        answer += ("",) * (len(prompt) - 1)
+    if is_blank(prompt_cell):
+        prompt += ("",) * (len(answer) - 1)
+    _check_turns(RESPONSE, answer, prompt)
+    return prompt, (answer,)
+
+
+def _present(column: str, cells: dict[str, object]) -> object:
+    cell = cell_text(column, cells.get(column))
+    if cell is None:
+        raise UnreadableError(column, "missing_prompt" if column == "prompt" else "not_text", "is missing")
+    return cell
+
+
+def _turns(column: str, cell: object, *, of_turns: bool = False) -> Turns:
+    turns = parse_turns(column, cell, row_of_turns=of_turns)
     if not turns:
         raise UnreadableError(column, "no_turns", "is a list of no turns")
     return tuple(repair(turn)[0] for turn in turns)
+
+
+def _check_turns(column: str, answer: Turns, prompt: Turns) -> None:
+    if len(answer) != len(prompt):
+        message = f"has {counted(len(answer), 'turn')} and the prompt {len(prompt)}: give as many"
+        raise UnreadableError(column, "turn_mismatch", message)

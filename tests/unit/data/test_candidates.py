@@ -1,4 +1,4 @@
-"""Files of prompts with lists of answers."""
+"""Files of prompts with lists of answers, or with one answer a row."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tiebreak.data import Candidates, read_candidates
+from tiebreak.data import Candidates, CandidatesFile, read_candidates
 from tiebreak.errors import DataError
+
+from .votefiles import write_csv, write_jsonl, write_parquet
 
 ROWS = [
     {"id": "x", "prompt": "1 + 1 = ?", "responses": ["2", "3", "11"]},
@@ -31,14 +33,46 @@ def test_a_list_of_answers_is_read_from_every_format(tmp_path: Path, ending: str
         path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     else:
         frame.assign(responses=[json.dumps(row["responses"]) for row in ROWS]).to_csv(path, index=False)
-    assert read_candidates(path) == READ
+    assert read_candidates(path) == CandidatesFile(READ, listed=True)
 
 
 def test_turns_of_prompt_and_answers_go_together(tmp_path: Path) -> None:
     path = tmp_path / "turns.jsonl"
     path.write_text(json.dumps({"prompt": ["hi", "why?"], "responses": [["hello", "so"], ["hello", None]]}) + "\n")
-    [row] = read_candidates(path)
+    [row] = read_candidates(path).rows
     assert row == Candidates("0", ("hi", "why?"), (("hello", "so"), ("hello", "")))
+
+
+def test_one_answer_a_row_is_read_from_every_format(tmp_path: Path) -> None:
+    rows = [{"id": "x", "prompt": "1 + 1 = ?", "response": "2"}, {"id": None, "prompt": "Say nothing", "response": ""}]
+    expected = (Candidates("x", ("1 + 1 = ?",), (("2",),)), Candidates("1", ("Say nothing",), (("",),)))
+    for path in (
+        write_csv(tmp_path / "v.csv", rows, list(rows[0])),
+        write_jsonl(tmp_path / "v.jsonl", rows),
+        write_parquet(tmp_path / "v.parquet", rows),
+    ):
+        assert read_candidates(path) == CandidatesFile(expected, listed=False)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "response", "turns"),
+    [
+        (["p", "q"], ["a", None], (("p", "q"), ("a", ""))),
+        ('["p", "q"]', '["a", "b"]', (("p", "q"), ("a", "b"))),
+        ('["p"]', "plain", (("p",), ("plain",))),
+        ("Names, as JSON", '["Al"]', (("Names, as JSON",), ('["Al"]',))),
+        (["p", "q"], "", (("p", "q"), ("", ""))),
+        ("", ["a", "b"], (("", ""), ("a", "b"))),
+        ("p", " \n", (("p",), (" \n",))),
+        ("", "", (("",), ("",))),
+        ("a\0", "\ud800", (("a\ufffd",), ("\ufffd",))),
+    ],
+)
+def test_turns_of_one_answer_are_told_from_plain_text_as_in_votes(
+    tmp_path: Path, prompt: object, response: object, turns: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    [row] = read_candidates(write_jsonl(tmp_path / "v.jsonl", [{"prompt": prompt, "response": response}])).rows
+    assert (row.prompt, *row.answers) == turns
 
 
 @pytest.mark.parametrize(
@@ -50,7 +84,17 @@ def test_turns_of_prompt_and_answers_go_together(tmp_path: Path) -> None:
         ({"prompt": "p", "responses": ["a", 3]}, "line 1: responses[1] is 3, neither text nor a list of turns"),
         ({"prompt": None, "responses": ["a"]}, "line 1: prompt is missing"),
         ({"prompt": ["p", "q"], "responses": ["a"]}, "line 1: responses[0] has 1 turn and the prompt 2: give as many"),
-        ({"prompt": "p", "answers": ["a"]}, "has no column 'responses'"),
+        ({"prompt": "p", "answers": ["a"]}, "has no column 'responses': a file to score has prompt and responses (a"),
+        ({"responses": ["a"]}, "has no column 'prompt'"),
+        ({"response": "a"}, "has no column 'prompt': a file to score has prompt and responses (a list of answers) or"),
+        ({"prompt": "p", "responses": ["a"], "response": "a"}, "'responses' and 'response': keep one, responses (a"),
+        ({"prompt": "p", "response": None}, "line 1: response is missing"),
+        ({"prompt": None, "response": "a"}, "line 1: prompt is missing"),
+        ({"prompt": "p", "response": 3}, "line 1: response is 3, neither text nor a list of turns"),
+        ({"prompt": "p", "response": []}, "line 1: response is a list of no turns"),
+        ({"prompt": "p", "response": ["a", "b"]}, "line 1: response has 2 turns and the prompt 1: give as many"),
+        ({"prompt": ["p", "q"], "response": "a"}, "line 1: response has 1 turn and the prompt 2: give as many"),
+        ({"prompt": '["p"]', "response": '["a" 1]'}, "line 1: response is not a JSON list of turns: Expecting"),
     ],
 )
 def test_what_cannot_be_scored_is_named(tmp_path: Path, row: object, said: str) -> None:
