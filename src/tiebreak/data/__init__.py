@@ -12,6 +12,7 @@ from tiebreak.data.layout import Layout, Votes
 from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.problem import Kind, Problem, Severity
 from tiebreak.data.read import Format, check_votes_path
+from tiebreak.data.rendered_chat import read_rendered
 from tiebreak.data.split import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.votefile import VoteFile, read_votes
@@ -38,6 +39,7 @@ __all__ = [
     "load_comparisons",
     "load_votes",
     "read_candidates",
+    "read_rendered",
     "read_votes",
     "split_by_prompt",
     "summarise",
