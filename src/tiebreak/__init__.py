@@ -10,7 +10,7 @@ Nothing here imports torch before it is needed.
 
 from typing import TYPE_CHECKING, Any
 
-from tiebreak.comparison import OUTCOMES, Comparison, Outcome, Vote
+from tiebreak.comparison import OUTCOMES, Comparison, Conversation, Outcome, Vote
 from tiebreak.errors import (
     ComparisonsError,
     DataError,
@@ -20,7 +20,7 @@ from tiebreak.errors import (
     RunError,
     TiebreakError,
 )
-from tiebreak.judge import Judge, Ranking, Verdict, load_judge
+from tiebreak.judge import Judge, Ranking, Score, Verdict, load_judge
 from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.rewards import reward_function
 
@@ -31,6 +31,7 @@ __all__ = [
     "OUTCOMES",
     "Comparison",
     "ComparisonsError",
+    "Conversation",
     "DataError",
     "Judge",
     "MemoryBudgetError",
@@ -40,6 +41,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "RunError",
+    "Score",
     "TiebreakError",
     "TrainingResult",
     "Verdict",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,14 +14,27 @@ from tiebreak.recipe import load_recipe
 
 
 def command(
-    output: Annotated[Path, typer.Option(help="The run's folder; a number is added if it is taken.")] = Path(
-        "runs/demo"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder; a number is added if it is taken. By default runs/demo, or runs/demo-pointwise."
+        ),
+    ] = None,
+    head: Annotated[
+        Literal["pairwise", "pointwise"],
+        typer.Option(help="A judge that reads two answers at once, or a reward model that reads one."),
+    ] = "pairwise",
 ) -> None:
     """See the whole job work, on a CPU, in well under two minutes.
 
     Makes a set of arithmetic comparisons, fine-tunes the built-in nano Gemma 2 on it with QLoRA (4-bit NF4 base, LoRA
     adapter, packed sequences), then judges three examples. Everything runs on the path real votes take.
+
+    [bold]Examples[/]
+
+      tiebreak demo
+
+      tiebreak demo --head pointwise
     """
     # The nano model's matrices are too small to share between cores: threads would only wait for each other. To be
     # said before torch is imported.
@@ -32,14 +45,14 @@ def command(
     from tiebreak.data import SEED_EXAMPLES, arithmetic_comparisons, write_comparisons
 
     started = time.monotonic()
-    folder = _free(output)
+    folder = _free(output or Path("runs/demo" if head == "pairwise" else "runs/demo-pointwise"))
     data = folder.with_name(f"{folder.name}-data")
     train, validation = data / "train.csv", data / "validation.csv"
     write_comparisons(train, arithmetic_comparisons(TRAIN_ROWS, seed=0, split="train"))
     write_comparisons(validation, arithmetic_comparisons(VALIDATION_ROWS, seed=0, split="validation"))
     tell(f"Made {TRAIN_ROWS:,} comparisons to learn from and {VALIDATION_ROWS:,} of other sums to validate on: {data}/")
 
-    overrides = [f"data.train={train}", f"data.validation={validation}", f"output={folder}"]
+    overrides = [f"data.train={train}", f"data.validation={validation}", f"output={folder}", f"model.head={head}"]
     result = run_training(load_recipe("demo", overrides), resume=False)
 
     results.print(
@@ -49,16 +62,20 @@ def command(
     judge = load_judge_aloud(folder)
     for example in SEED_EXAMPLES:
         results.print(f"\nPrompt: {example.prompt[0]}   a: {example.answer_a[0]}   b: {example.answer_b[0]}")
+        if judge.gives_rewards:
+            a, b = judge.score_many(example.conversations)
+            results.print(f"Rewards: a {a.reward:+.2f}   b {b.reward:+.2f}")
         print_verdict(judge.compare(example.prompt, example.answer_a, example.answer_b))
     results.print(
         f"\nDone in {time.monotonic() - started:.0f} seconds. The run is in {folder}. Next:\n"
         f'  {program()} judge {folder} --prompt "7 + 5 = ?" --a 12 --b "The answer is 13."\n'
         f"  {program()} check {validation}\n"
         f"  {program()} evaluate {folder} {validation}\n"
-        f"  {program()} train recipes/gemma2-9b-qlora.yaml data.train=YOUR_VOTES.csv"
+        f"  {program()} train {RECIPES[head]} data.train=YOUR_VOTES.csv"
     )
 
 
+RECIPES = {"pairwise": "recipes/gemma2-9b-qlora.yaml", "pointwise": "recipes/gemma2-9b-reward.yaml"}
 TRAIN_ROWS = 3_840
 VALIDATION_ROWS = 500
 

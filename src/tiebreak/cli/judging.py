@@ -72,7 +72,7 @@ def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swa
     """Judge with a progress bar; what was cut is told."""
     progress = progress_bar(TextColumn("Judging"), "texts")
     with progress:
-        task = progress.add_task("", total=len(comparisons) * (2 if swap == "average" else 1))
+        task = progress.add_task("", total=len(comparisons) * judge.texts(swap))
         verdicts = judge.compare_many(comparisons, swap=swap, on_progress=lambda n: progress.advance(task, n))
     cut = [v.tokens_lost for v in verdicts if v.tokens_lost]
     if cut:

@@ -10,8 +10,8 @@ from tiebreak.judging.predictions import (
 )
 from tiebreak.judging.scores import write_scores
 from tiebreak.judging.strengths import FittedRewards, fit_rewards
-from tiebreak.judging.tie_models import TieModel, outcome_logits
-from tiebreak.judging.tournament import Standings, tournament
+from tiebreak.judging.tie_models import TieModel, log_softmax, outcome_logits, tie_parameter_of
+from tiebreak.judging.tournament import Standings, competition_ranks, tournament
 
 __all__ = [
     "SUBMISSION_COLUMNS",
@@ -19,11 +19,14 @@ __all__ = [
     "Standings",
     "TieModel",
     "check_submission_path",
+    "competition_ranks",
     "cross_entropies",
     "fit_rewards",
+    "log_softmax",
     "outcome_logits",
     "preference_metrics",
     "submission_frame",
+    "tie_parameter_of",
     "tournament",
     "write_predictions",
     "write_scores",

@@ -81,8 +81,16 @@ def check_submission_path(path: Path) -> None:
         raise DataError(f"{path}: predictions are written as .csv, .parquet or .jsonl, not as {path.suffix}.")
 
 
-def write_predictions(path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike) -> None:
-    """Write a run's validation rows as Parquet: id, the vote's and the judge's probabilities.
+def write_predictions(
+    path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, rewards: ArrayLike | None = None
+) -> None:
+    """Write a run's validation rows as Parquet: id, the vote's and the judge's probabilities, and rewards.
+
+    Args:
+        path: where to.
+        comparisons: [rows], with votes.
+        probabilities: [rows, 3] over `OUTCOMES`.
+        rewards: [rows, 2], of A and of B, in nats; None of a judge that has none.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -91,4 +99,6 @@ def write_predictions(path: Path, comparisons: Sequence[Comparison], probabiliti
     votes = np.asarray([c.vote for c in comparisons], dtype=np.float64)
     for index, outcome in enumerate(OUTCOMES):
         frame[f"vote_{outcome}"] = votes[:, index]
+    if rewards is not None:
+        frame["reward_a"], frame["reward_b"] = np.asarray(rewards, dtype=np.float64).T
     write_whole(path, lambda draft: frame.to_parquet(draft, index=False))

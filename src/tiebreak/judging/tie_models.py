@@ -70,6 +70,18 @@ def outcome_logits(
             assert_never(tie_model)
 
 
+def tie_parameter_of(share: float) -> float:
+    """The tie parameter at which equal answers tie with this probability, in both models that know ties.
+
+    Davidson's nu / (nu + 2) and Rao and Kupper's (theta - 1) / (theta + 1), theta = 1 + e^tie_parameter, are the same
+    function of it.
+
+    >>> round(tie_parameter_of(1 / 3), 12), round(tie_parameter_of(0.1), 3)
+    (0.0, -1.504)
+    """
+    return float(np.log(2 * share) - np.log1p(-share))
+
+
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-probabilities [n, 3] of logits [n, 3]; -inf stays -inf."""
     normaliser: NDArray[np.float64] = np.logaddexp.reduce(logits, axis=-1, keepdims=True)

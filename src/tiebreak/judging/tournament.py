@@ -83,18 +83,18 @@ def tournament(
     if count <= max(all_pairs_up_to, 3):
         pairs = list(combinations(range(count), 2))
         rewards = fit_rewards(count, pairs, _judged(compare, pairs)).rewards
-        return Standings(rewards, _ranks(rewards), len(pairs))
+        return Standings(rewards, competition_ranks(rewards), len(pairs))
     pairs = [(i, i + 1) for i in range(count - 1)] + [(0, count - 1)]
     verdicts = _judged(compare, pairs)
     rewards = fit_rewards(count, pairs, verdicts).rewards
     for _ in range(ceil(ROUNDS_PER_DOUBLING * log2(count)) - 2):
-        new = _neighbours(_ranks(rewards), pairs)
+        new = _neighbours(competition_ranks(rewards), pairs)
         if not new:
             break
         verdicts = np.concatenate([verdicts, _judged(compare, new)])
         pairs += new
         rewards = fit_rewards(count, pairs, verdicts).rewards
-    return Standings(rewards, _ranks(rewards), len(pairs))
+    return Standings(rewards, competition_ranks(rewards), len(pairs))
 
 
 def _judged(compare: Callable[[list[tuple[int, int]]], ArrayLike], pairs: list[tuple[int, int]]) -> NDArray[np.float64]:
@@ -131,8 +131,8 @@ def _neighbours(ranks: NDArray[np.int64], met: list[tuple[int, int]]) -> list[tu
     return pairs
 
 
-def _ranks(rewards: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Competition ranking, [N]: one more than the number of answers above; a gap below `EQUAL` separates none."""
+def competition_ranks(rewards: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Ranks, [N]: one more than the number of answers above; a gap below `EQUAL` separates none (1, 2, 2, 4)."""
     order = np.argsort(-rewards, kind="stable")
     falls = np.flatnonzero(-np.diff(rewards[order]) > EQUAL) + 1
     starts = np.concatenate([[0], falls])

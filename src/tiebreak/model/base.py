@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import torch
 
-from tiebreak.comparison import OUTCOMES
 from tiebreak.errors import ModelError
+from tiebreak.judging import TieModel
 from tiebreak.model.attention import ATTENTION
 from tiebreak.model.fp8 import freeze_in_fp8, supports_fp8
+from tiebreak.model.heads import LABELS, HeadKind, RewardHead, install_reward_head
 from tiebreak.model.nano import NANO_PATH
 from tiebreak.model.precision import (
     HEAD,
@@ -34,9 +35,6 @@ NANO: Final = "nano"
 
 _MIXERS: Final = {"bloom", "mpt", "mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "jamba", "zamba2"}
 """Model types whose configuration does not say that they have no attention, or one with ALiBi."""
-
-JUDGE_LABELS: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}
-"""Every model ends in three logits, over (A, B, tie)."""
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
@@ -74,11 +72,14 @@ def load_base(
     compute_dtype: ComputeDtype = "auto",
     device: torch.device,
     seed: int = 0,
+    head: HeadKind = "pairwise",
+    tie_model: TieModel = "davidson",
+    tie_parameter: float = 0.0,
 ) -> PreTrainedModel:
-    """A decoder-only classifier with three labels, its body held in `precision`, its head in float32.
+    """A decoder-only classifier with three labels, or one reward, its body held in `precision`, its head in float32.
 
-    A base checkpoint gets a fresh head, drawn under `seed`; so does a classifier whose labels are not
-    model_a, model_b and tie.
+    A base checkpoint gets a fresh head, drawn under `seed`. Kept is the head of a classifier whose labels are model_a,
+    model_b and tie (pairwise), or that has one label, as reward models do (pointwise).
 
     Args:
         name: a hub name, a local folder, or `nano`.
@@ -87,6 +88,9 @@ def load_base(
         compute_dtype: what the body computes in.
         device: where the model goes.
         seed: decides a fresh head.
+        head: what is read off the last token of a text.
+        tie_model: of a pointwise head.
+        tie_parameter: of a pointwise head, to begin with.
 
     Raises:
         ModelError: the checkpoint cannot be had, lacks weights, or is no decoder-only model.
@@ -98,12 +102,11 @@ def load_base(
     with _clear_load_errors(name):
         config = AutoConfig.from_pretrained(_location(name), revision=revision)
         _refuse_unfit(config, name, precision)
-        # A classifier of three classes may be of any three: only our own labels say that the head is a judge's.
-        kept_head = config.label2id == JUDGE_LABELS
+        labels = LABELS[head]
         model, report = AutoModelForSequenceClassification.from_pretrained(
             _location(name),
             revision=revision,
-            num_labels=len(JUDGE_LABELS),
+            num_labels=len(labels),
             ignore_mismatched_sizes=True,
             quantization_config=quantization_config(precision, dtype),
             dtype=held_dtype(precision, dtype),
@@ -122,13 +125,18 @@ def load_base(
             "config.json."
         )
     float32_head(model)
-    if not kept_head:
+    # A classifier of three classes may be of any three: only our own labels say that the head is a judge's.
+    was_a_judge = config.label2id == labels if head == "pairwise" else config.num_labels == 1
+    if not was_a_judge or f"{HEAD}.weight" in report["missing_keys"]:
         reset_head(model, seed)
+    if head == "pointwise":
+        install_reward_head(model, tie_model, tie_parameter)
+        model.config.problem_type = "regression"
     if precision == "fp8":
         freeze_in_fp8(model, device, skip=HEAD)
     keep_gradients_on_cpu(model)
-    model.config.label2id = dict(JUDGE_LABELS)
-    model.config.id2label = {index: label for label, index in JUDGE_LABELS.items()}
+    model.config.label2id = dict(labels)
+    model.config.id2label = {index: label for label, index in labels.items()}
     return cast("PreTrainedModel", model)
 
 
@@ -167,8 +175,14 @@ def _refuse_unfit(config: PreTrainedConfig, name: str, precision: Precision) -> 
         )
 
 
-def reset_head(model: torch.nn.Module, seed: int) -> None:
-    """Draw every copy of the head anew: normal with the model's own `initializer_range`, zero bias."""
+def reset_head(model: torch.nn.Module, seed: int, tie_parameter: float = 0.0) -> None:
+    """Draw every copy of the head anew: normal with the model's own `initializer_range`, zero bias.
+
+    Args:
+        model: a classifier, with or without an adapter.
+        seed: decides the draw.
+        tie_parameter: where that of a pointwise head begins.
+    """
     generator = torch.Generator().manual_seed(seed)
     deviation = float(getattr(model.config, "initializer_range", None) or 0.02)
     heads = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and HEAD in name.split(".")]
@@ -178,6 +192,9 @@ def reset_head(model: torch.nn.Module, seed: int) -> None:
             head.weight.copy_(fresh)
             if head.bias is not None:
                 head.bias.zero_()
+        if isinstance(head, RewardHead) and head.tie_parameter is not None:
+            with torch.no_grad():
+                head.tie_parameter.fill_(tie_parameter)
 
 
 def _location(name: str) -> str:

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from torch import nn
 
 from tiebreak.errors import RunError
+from tiebreak.judging import TieModel
 from tiebreak.model.adapter import save_adapter
+from tiebreak.model.base import load_base
 from tiebreak.model.fp8 import freeze_in_fp8
+from tiebreak.model.heads import HeadKind
 from tiebreak.model.precision import HEAD, ComputeDtype, Precision
 from tiebreak.run import clear_write_errors, write_text
 
@@ -20,6 +23,20 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+class RewardScale(BaseModel):
+    """What a pointwise judge's rewards mean."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tie_model: TieModel
+    tie_parameter: float
+    """As learned; `tiebreak.judging.outcome_logits` takes it."""
+    mean: float
+    """Of the rewards of the validation rows' answers, in nats."""
+    deviation: float
+    """Their standard deviation, in nats."""
 
 
 class JudgeCard(BaseModel):
@@ -30,12 +47,46 @@ class JudgeCard(BaseModel):
     format: Literal[1] = 1
     base_model: str
     revision: str | None
-    head: Literal["pairwise"]
+    head: HeadKind
     precision: Precision
     compute_dtype: ComputeDtype
     template: str
     max_length: int
     tokens_per_pass: int
+    rewards: RewardScale | None = None
+    """Of a pointwise judge, and of no other."""
+
+    @model_validator(mode="after")
+    def _rewards_of_a_pointwise_head(self) -> JudgeCard:
+        if (self.rewards is not None) != (self.head == "pointwise"):
+            raise ValueError("a pointwise head has rewards, and no other")
+        return self
+
+
+def load_trained_base(
+    card: JudgeCard, name: str | None, precision: Precision, compute_dtype: ComputeDtype, device: torch.device
+) -> PreTrainedModel:
+    """The base model that a run's adapter and head go into.
+
+    Args:
+        card: of the run.
+        name: where the base model is, if not where it was in training.
+        precision: how its body is to be held.
+        compute_dtype: what it is to compute in.
+        device: where it goes.
+
+    Raises:
+        ModelError: as in `load_base`.
+    """
+    return load_base(
+        name or card.base_model,
+        revision=card.revision,
+        precision=precision,
+        compute_dtype=compute_dtype,
+        device=device,
+        head=card.head,
+        tie_model="davidson" if card.rewards is None else card.rewards.tie_model,
+    )
 
 
 def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:

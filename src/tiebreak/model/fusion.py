@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tiebreak.model.attention import HEAD_DIMS, supports_kernels
+from tiebreak.model.heads import classifier_of
 
 Gating = Literal["gelu_tanh", "silu"]
 
@@ -95,16 +96,11 @@ def checkpoint_layers(model: nn.Module, count: int) -> None:
     # transformers makes the embeddings' output need a gradient, and with it every layer; a checkpoint that is not
     # re-entrant has no use for that.
     body.disable_input_require_grads()
-    _classifier(model).disable_input_require_grads()
-
-
-def _classifier(model: nn.Module) -> Any:
-    wrapper: Any = model
-    return wrapper.get_base_model() if hasattr(wrapper, "get_base_model") else wrapper
+    classifier_of(model).disable_input_require_grads()
 
 
 def _body(model: nn.Module) -> Any:
-    classifier = _classifier(model)
+    classifier = classifier_of(model)
     return getattr(classifier, classifier.base_model_prefix)
 
 

@@ -1,4 +1,4 @@
-"""Packs in, logits out: the one path that training and judging share."""
+"""Packs in, the head's outputs out: the one path that training and judging share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from tiebreak.model.attention import PackLayout
 from tiebreak.model.fusion import is_fused
+from tiebreak.model.heads import classifier_of, head_of
 from tiebreak.model.memory import TokenBudget
-from tiebreak.model.precision import HEAD
 from tiebreak.text import Pack, pack
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Tensor:
-    """Logits of every sequence in a pack, in the pack's order.
+    """The head's outputs for every sequence in a pack, in the pack's order: three logits each, or one reward.
 
     Args:
         model: a decoder-only `...ForSequenceClassification` loaded with `tiebreak.model.ATTENTION`, with or without
@@ -32,7 +32,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     Returns:
         float32 [sequences, labels], with gradients where they are enabled.
     """
-    classifier = _classifier(model)
+    classifier = classifier_of(model)
     body: Any = getattr(classifier, classifier.base_model_prefix)
     parameter = next(model.parameters())
     device = parameter.device
@@ -46,18 +46,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
             pack_layout=layout,
         ).last_hidden_state[0]
     pooled = hidden if is_fused(model) else hidden[layout.pooled]
-    return cast(Tensor, _head(model)(pooled.float()))
-
-
-def _classifier(model: Any) -> Any:
-    """The transformers classifier itself, below PEFT's wrapping."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _head(model: nn.Module) -> nn.Linear:
-    """The head in use: PEFT keeps the one it trains beside the one it found."""
-    head = getattr(_classifier(model), HEAD)
-    return cast(nn.Linear, head.modules_to_save[head.active_adapters[0]] if hasattr(head, "modules_to_save") else head)
+    return cast(Tensor, head_of(model)(pooled.float()))
 
 
 def _autocast(device: torch.device, compute_dtype: torch.dtype) -> AbstractContextManager[Any]:
@@ -76,7 +65,7 @@ def predict_logits(
     groups: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Logits of many sequences, each independent of what shares its pass.
+    """The head's outputs for many sequences, each independent of what shares its pass.
 
     Args:
         model: as in `pack_logits`; its training mode is kept.
@@ -93,7 +82,7 @@ def predict_logits(
         MemoryBudgetError: the longest sequence alone does not fit into memory.
     """
     longest = max((len(s) for s in sequences), default=0)
-    logits = np.empty((len(sequences), _head(model).out_features), np.float32)
+    logits = np.empty((len(sequences), head_of(model).out_features), np.float32)
     waiting = set(range(len(sequences)))
 
     def judge_waiting(tokens: int) -> None:

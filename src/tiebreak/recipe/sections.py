@@ -67,8 +67,12 @@ class ModelSection(_Section):
     """A hub name (`google/gemma-2-9b`), a local folder, or `nano` for the built-in tiny Gemma 2."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
-    head: Literal["pairwise"] = "pairwise"
-    """`pairwise`: one sequence holds prompt, A and B, and the head reads three logits off its last token."""
+    head: Literal["pairwise", "pointwise"] = "pairwise"
+    """`pairwise`: one sequence holds prompt, A and B, and the head reads three logits off its last token. `pointwise`:
+    one sequence holds the prompt and one answer, and the head reads its reward: a reward model."""
+    tie_model: Literal["davidson", "rao-kupper", "bradley-terry"] = "davidson"
+    """How two rewards of a pointwise head make a win or a tie: `davidson` (1970) or `rao-kupper` (1967), whose share of
+    ties is learned, or `bradley-terry` (1952), for votes without ties; margins of graded votes go with this one."""
     precision: Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"] = "nf4"
     """How the frozen base weights are held: `nf4` is 4-bit with double quantisation (QLoRA); `fp8` is e4m3 with a scale
     a row, multiplied in FP8, the fastest from Ada and Hopper on; `int8` LLM.int8(), which alone chooses its outlier
@@ -80,6 +84,12 @@ class ModelSection(_Section):
     """An earlier run's folder whose adapter and head this run goes on from."""
     reset_head: bool = False
     """Start with a fresh head: with `start_from` from the earlier run's adapter alone."""
+
+    @model_validator(mode="after")
+    def _tie_model_of_rewards(self) -> ModelSection:
+        if self.head == "pairwise" and "tie_model" in self.model_fields_set and self.tie_model != "davidson":
+            raise ValueError(f"tie_model={self.tie_model} goes with model.head=pointwise: pairs need no tie model")
+        return self
 
 
 class LoraSection(_Section):
@@ -114,9 +124,11 @@ class TextSection(_Section):
     """How a comparison becomes a text, and how long it may be."""
 
     template: str | None = None
-    """A text with the slots {prompt}, {response_a} and {response_b}; by default the one Tiebreak began with."""
+    """A text with the slots {prompt}, {response_a} and {response_b}, of a pointwise head {prompt} and {response}; by
+    default one that comes with Tiebreak."""
     max_length: Annotated[int, Field(ge=32)] = 2048
-    """Tokens a comparison may have; longer ones are cut by turn, oldest first, and the cut is marked and counted."""
+    """Tokens a comparison may have, of a pointwise head a prompt with one answer; longer ones are cut by turn, oldest
+    first, and the cut is marked and counted."""
 
 
 class DataSection(_Section):
@@ -156,6 +168,9 @@ class TrainingSection(_Section):
     dropout drops). `auto` measures what the GPU holds. Halved by itself when memory runs out."""
     both_orders: bool = False
     """Learn each comparison in both orders, A first and B first, in one step (each with half the weight)."""
+    center_rewards_coefficient: Annotated[float, Field(ge=0)] = 0.0
+    """Of a pointwise head: the loss gains this many times the mean of (r_A + r_B)^2, which no vote decides, so that
+    rewards stay around 0 (0.01 is usual)."""
     num_train_epochs: Annotated[float, Field(gt=0)] = 1
     """How often each comparison is learned from."""
     max_steps: Annotated[int, AfterValidator(_epochs_or_steps)] = -1
@@ -210,12 +225,24 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _a_comparison_fits_a_pass(self) -> Recipe:
-        if self.training.tokens_per_pass != "auto" and self.text.max_length > self.training.tokens_per_pass:
+        texts = 2 if self.model.head == "pointwise" else 1
+        tokens = self.training.tokens_per_pass
+        if tokens != "auto" and texts * self.text.max_length > tokens:
+            twice = "twice " if texts == 2 else ""
             raise ValueError(
-                f"text.max_length ({self.text.max_length}) is more than training.tokens_per_pass "
-                f"({self.training.tokens_per_pass}): a whole comparison has to fit into one pass. "
-                "Lower the one or raise the other"
+                f"{twice}text.max_length ({self.text.max_length}) is more than training.tokens_per_pass ({tokens}): "
+                "a whole comparison has to fit into one pass. Lower the one or raise the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rewards_are_symmetric(self) -> Recipe:
+        if self.model.head == "pointwise" and self.training.both_orders:
+            raise ValueError(
+                "training.both_orders goes with model.head=pairwise: rewards are the same in both orders. Leave it out"
+            )
+        if self.model.head == "pairwise" and self.training.center_rewards_coefficient:
+            raise ValueError("training.center_rewards_coefficient goes with model.head=pointwise. Leave it out")
         return self
 
 

@@ -1,19 +1,18 @@
-"""Comparisons -> token ids: clean what people wrote, render it, cut it, tokenise it whole."""
+"""Comparisons, or sides of them -> token ids: clean what people wrote, render it, cut it, tokenise it whole."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic
 
 import numpy as np
 
-from tiebreak.comparison import Comparison
 from tiebreak.errors import RecipeError
-from tiebreak.text.template import Template
-from tiebreak.text.truncate import ROWS_AT_ONCE, Ids, Truncator, rust_tokenizer, token_ids
+from tiebreak.text.truncate import ROWS_AT_ONCE, Ids, Renders, SaidT, Truncator, rust_tokenizer, token_ids
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -26,7 +25,7 @@ _SEAM_TOKENS: Final = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """What the model reads for one comparison, and what was left out to make it fit."""
+    """What the model reads for one comparison, or one side of it, and what was left out to make it fit."""
 
     ids: Ids
     """[tokens], at most the encoder's `max_length`, BOS included where the tokenizer has the convention."""
@@ -35,8 +34,8 @@ class Encoded:
     turns_dropped: int
 
 
-class Encoder:
-    """Renders comparisons with a template and tokenises the whole text, cut to `max_length` tokens.
+class Encoder(Generic[SaidT]):
+    """Renders comparisons, or conversations, with a template and tokenises the whole text, cut to `max_length` tokens.
 
     - One BOS leads the ids if the tokenizer itself leads plain texts with one (Gemma, Llama), else none (Qwen).
     - What people wrote never becomes a special token: a spelled-out one (`<bos>`) gets a space after its first
@@ -48,7 +47,7 @@ class Encoder:
         RecipeError: `max_length` is too small for the template, or the template spells the BOS that is added.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: Template, max_length: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, template: Renders[SaidT], max_length: int) -> None:
         self._tokenizer = tokenizer
         self._template = template
         self._max_length = max_length
@@ -60,23 +59,21 @@ class Encoder:
             )
         self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=self._bos.size)
 
-    def encode(
-        self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
-    ) -> list[Encoded]:
-        """One `Encoded` a comparison, in their order.
+    def encode(self, rows: Sequence[SaidT], *, on_progress: Callable[[int], None] | None = None) -> list[Encoded]:
+        """One `Encoded` a row, in their order.
 
-        Texts are rendered a batch at a time and forgotten, so that beside the comparisons there are only their ids.
+        Texts are rendered a batch at a time and forgotten, so that beside the rows there are only their ids.
 
         Args:
-            comparisons: to encode; all cores work on them.
-            on_progress: called with the number of comparisons encoded since the last call.
+            rows: to encode; all cores work on them.
+            on_progress: called with the number of rows encoded since the last call.
 
         Raises:
-            RecipeError: a comparison cannot be cut to `max_length`.
+            RecipeError: a row cannot be cut to `max_length`.
         """
         encoded: list[Encoded] = []
         near: list[int] = []
-        for batch in self._whole(comparisons):
+        for batch in self._whole(rows):
             for ids in batch:
                 if ids.size > self._max_length - _SEAM_TOKENS:
                     near.append(len(encoded))
@@ -84,26 +81,26 @@ class Encoder:
             if on_progress is not None:
                 on_progress(len(batch))
         cuts = self._truncate(
-            [self._clean(comparisons[row]) for row in near], [encoded[row].ids[self._bos.size :] for row in near]
+            [rows[row].map_texts(self._clean) for row in near], [encoded[row].ids[self._bos.size :] for row in near]
         )
         for row, cut in zip(near, cuts, strict=True):
             ids = self._lead(cut.ids)
             encoded[row] = Encoded(ids, encoded[row].ids.size - ids.size, cut.turns_dropped)
         return encoded
 
-    def text(self, comparison: Comparison) -> str:
+    def text(self, row: SaidT) -> str:
         """The final text, cleaned and cut, whose tokens `encode` gives (BOS aside, which is not text)."""
-        clean = self._clean(comparison)
+        clean = row.map_texts(self._clean)
         [cut] = self._truncate([clean], token_ids(self._tokenizer, [self._template.render(clean)]))
-        return self._template.render(cut.comparison, turns_dropped=cut.turns_dropped)
+        return self._template.render(cut.said, turns_dropped=cut.turns_dropped)
 
-    def _whole(self, comparisons: Sequence[Comparison]) -> Iterator[list[Ids]]:
+    def _whole(self, rows: Sequence[SaidT]) -> Iterator[list[Ids]]:
         """Ids of the uncut texts, a list a batch.
 
         Two batches are under way at a time, so that the tokenizer's threads never wait for Python, nor for the slowest
         of one batch.
         """
-        batches = [comparisons[start : start + ROWS_AT_ONCE] for start in range(0, len(comparisons), ROWS_AT_ONCE)]
+        batches = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
         if len(batches) < 2:
             yield from map(self._whole_batch, batches)
             return
@@ -111,20 +108,13 @@ class Encoder:
         with ThreadPoolExecutor(2) as threads:
             yield from threads.map(self._whole_batch, batches)
 
-    def _whole_batch(self, comparisons: Sequence[Comparison]) -> list[Ids]:
-        return token_ids(self._tokenizer, [self._template.render(self._clean(row)) for row in comparisons])
+    def _whole_batch(self, rows: Sequence[SaidT]) -> list[Ids]:
+        return token_ids(self._tokenizer, [self._template.render(row.map_texts(self._clean)) for row in rows])
 
     def _lead(self, ids: Ids) -> Ids:
         return np.concatenate((self._bos, ids)) if self._bos.size else ids
 
-    def _clean(self, comparison: Comparison) -> Comparison:
-        prompt, a, b = (
-            tuple(self._clean_text(text) for text in texts)
-            for texts in (comparison.prompt, comparison.answer_a, comparison.answer_b)
-        )
-        return replace(comparison, prompt=prompt, answer_a=a, answer_b=b)
-
-    def _clean_text(self, text: str) -> str:
+    def _clean(self, text: str) -> str:
         if not text.isascii():
             text = _SURROGATE.sub("\ufffd", text)
         return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
@@ -132,17 +122,19 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class CutReport:
-    """What `max_length` cost a set of comparisons; `str()` says it in one line."""
+    """What `max_length` cost a set of texts; `str()` says it in one line."""
 
     rows: int
     rows_cut: int
     tokens_lost: int
     tokens_kept: int
     turns_dropped: int
+    noun: str = "comparison"
+    """What one of them is called."""
 
     @classmethod
-    def of(cls, encoded: Iterable[Encoded]) -> CutReport:
-        """The sum over encoded comparisons."""
+    def of(cls, encoded: Iterable[Encoded], noun: str = "comparison") -> CutReport:
+        """The sum over encoded texts."""
         rows = list(encoded)
         return cls(
             rows=len(rows),
@@ -150,16 +142,17 @@ class CutReport:
             tokens_lost=sum(row.tokens_lost for row in rows),
             tokens_kept=sum(row.ids.size for row in rows),
             turns_dropped=sum(row.turns_dropped for row in rows),
+            noun=noun,
         )
 
     def __str__(self) -> str:
         if not self.rows_cut:
-            return f"None of {self.rows:,} comparisons cut; {self.tokens_kept:,} tokens"
+            return f"None of {counted(self.rows, self.noun)} cut; {self.tokens_kept:,} tokens"
         share_cut = self.rows_cut / max(self.rows, 1)
         share_lost = self.tokens_lost / max(self.tokens_lost + self.tokens_kept, 1)
         return (
-            f"{self.rows_cut:,} of {self.rows:,} comparisons cut ({share_cut:.1%}): {self.tokens_lost:,} tokens lost "
-            f"({share_lost:.1%}), {self.tokens_kept:,} kept; turns dropped: {self.turns_dropped:,}"
+            f"{self.rows_cut:,} of {counted(self.rows, self.noun)} cut ({share_cut:.1%}): {self.tokens_lost:,} tokens "
+            f"lost ({share_lost:.1%}), {self.tokens_kept:,} kept; turns dropped: {self.turns_dropped:,}"
         )
 
 

@@ -113,34 +113,49 @@ class PackReport:
         )
 
 
-def pack(sequences: Sequence[Ids], *, tokens_per_pass: int, groups: Sequence[int] | None = None) -> list[Pack]:
+def pack(
+    sequences: Sequence[Ids], *, tokens_per_pass: int, groups: Sequence[int] | None = None, together: bool = False
+) -> list[Pack]:
     """Packs token ids into as few passes of at most `tokens_per_pass` tokens as best-fit decreasing finds.
 
     Sequences with the same number in `groups` (the two orders of a comparison) share their common prefixes,
     where that saves tokens; without groups nothing is shared. Every sequence keeps at least its last token to
-    itself, identical ones too, so that each has its own token to pool. A shared tree beyond the budget is taken
-    apart again into whole sequences. The same request always gives the same packs.
+    itself, identical ones too, so that each has its own token to pool. A group beyond the budget is split, unless
+    groups are to stay `together`; each part says its prefix once. The same request always gives the same packs.
 
     Args:
         sequences: token ids, not negative, each of shape [tokens] with at least one.
         tokens_per_pass: the most tokens a pack may hold.
         groups: for each sequence, which others it may share with.
+        together: keep each group in one pack: one loss is computed from all of it.
 
     Raises:
-        ValueError: a sequence is empty or longer than `tokens_per_pass`, or `groups` has another length.
+        ValueError: a sequence is empty or longer than `tokens_per_pass`, a group that has to stay together is, or
+            `groups` has another length.
     """
     for index, ids in enumerate(sequences):
         if not 0 < len(ids) <= tokens_per_pass:
             raise ValueError(
                 f"sequence {index} has {len(ids)} tokens, but a pack holds 1 to tokens_per_pass = {tokens_per_pass}"
             )
+    if groups is not None and len(groups) != len(sequences):
+        raise ValueError(f"groups has {len(groups)} entries for {len(sequences)} sequences; give one for each")
     if groups is None:
-        trees = [_alone(index, sequences) for index in range(len(sequences))]
+        units = [[_alone(index, sequences)] for index in range(len(sequences))]
+    elif together:
+        units = [_trees(group, sequences) for group in _members(groups)]
     else:
-        if len(groups) != len(sequences):
-            raise ValueError(f"groups has {len(groups)} entries for {len(sequences)} sequences; give one for each")
-        trees = [tree for group in _members(groups) for tree in _trees(group, sequences, tokens_per_pass)]
-    return [_lay_out(trees) for trees in _best_fit(trees, tokens_per_pass)]
+        units = [[tree] for group in _members(groups) for tree in _trees(group, sequences, tokens_per_pass)]
+    return [_lay_out(trees) for trees in _best_fit(units, tokens_per_pass)]
+
+
+def shared_tokens(sequences: Sequence[Ids]) -> int:
+    """Tokens that a group of sequences takes in a pack, its shared prefixes said once.
+
+    >>> shared_tokens([np.array([5, 6, 7, 8]), np.array([5, 6, 9])])
+    5
+    """
+    return sum(tree.tokens for tree in _trees(list(range(len(sequences))), sequences))
 
 
 @dataclass(slots=True)
@@ -176,8 +191,11 @@ def _members(groups: Sequence[int]) -> Iterable[list[int]]:
     return members.values()
 
 
-def _trees(group: list[int], sequences: Sequence[Ids], tokens_per_pass: int) -> list[_Tree]:
-    """The sequences of a group as prefix trees, one for each first token they share, none beyond the budget."""
+def _trees(group: list[int], sequences: Sequence[Ids], most: int | None = None) -> list[_Tree]:
+    """The sequences of a group as prefix trees, one for each first token they share, none of more than `most` tokens.
+
+    What would be too large a tree becomes several, which share as much as goes into each.
+    """
     if len(group) == 1:
         return [_alone(group[0], sequences)]
     # Sorted, the longest prefix that two sequences share is the least that neighbours between them share.
@@ -185,15 +203,28 @@ def _trees(group: list[int], sequences: Sequence[Ids], tokens_per_pass: int) -> 
     ranked = [sequences[index] for index in order]
     shared = [_common_prefix(a, b) for a, b in pairwise(ranked)]
     trees: list[_Tree] = []
-    for first, end in _runs(shared, (0, len(order)), above=0):
-        tree = _Tree()
-        _grow(tree, ranked, shared, (first, end))
-        if tree.tokens > tokens_per_pass:
-            trees += [_alone(index, sequences) for index in order[first:end]]
-        else:
+    for run in _runs(shared, (0, len(order)), above=0):
+        for first, end in [run] if most is None else _fitting(ranked, shared, run, most):
+            tree = _Tree()
+            _grow(tree, ranked, shared, (first, end))
             tree.sequences = [order[rank] for rank in tree.sequences]
             trees.append(tree)
     return trees
+
+
+def _fitting(ranked: list[Ids], shared: list[int], run: tuple[int, int], most: int) -> list[tuple[int, int]]:
+    """Splits the sorted sequences of a run, [first, end), wherever a tree of them would have more than `most` tokens.
+
+    A tree has the tokens of its sequences less what neighbours share.
+    """
+    first, end = run
+    cuts, tokens = [first], len(ranked[first])
+    for rank in range(first + 1, end):
+        tokens += len(ranked[rank]) - shared[rank - 1]
+        if tokens > most:
+            cuts.append(rank)
+            tokens = len(ranked[rank])
+    return list(pairwise([*cuts, end]))
 
 
 def _common_prefix(a: Ids, b: Ids) -> int:
@@ -225,22 +256,31 @@ def _grow(
         _grow(tree, ranked, shared, child, depth=fork, parent=segment)
 
 
-def _best_fit(trees: list[_Tree], tokens_per_pass: int) -> list[list[_Tree]]:
-    """Best-fit decreasing: the largest tree first, each into the fullest pack that still takes it.
+def _best_fit(units: list[list[_Tree]], tokens_per_pass: int) -> list[list[_Tree]]:
+    """Best-fit decreasing: the largest unit of trees first, each into the fullest pack that still takes it.
 
     Ties go to the earlier sequence and to the older pack, so the outcome is a function of the request alone.
+
+    Raises:
+        ValueError: a unit is larger than a pack.
     """
+    sized = [(sum(tree.tokens for tree in unit), min(min(tree.sequences) for tree in unit), unit) for unit in units]
     packs: list[list[_Tree]] = []
     rooms: list[tuple[int, int]] = []  # (tokens still free, pack), sorted
-    for tree in sorted(trees, key=lambda tree: (-tree.tokens, min(tree.sequences))):
-        place = bisect_left(rooms, (tree.tokens, 0))
+    for tokens, first, unit in sorted(sized, key=lambda entry: (-entry[0], entry[1])):
+        if tokens > tokens_per_pass:
+            raise ValueError(
+                f"the group of sequence {first} has {tokens} tokens, but a pack holds 1 to tokens_per_pass = "
+                f"{tokens_per_pass}"
+            )
+        place = bisect_left(rooms, (tokens, 0))
         if place == len(rooms):
             packs.append([])
             room, number = tokens_per_pass, len(packs) - 1
         else:
             room, number = rooms.pop(place)
-        packs[number].append(tree)
-        insort(rooms, (room - tree.tokens, number))
+        packs[number] += unit
+        insort(rooms, (room - tokens, number))
     return packs
 
 

@@ -1,26 +1,25 @@
-"""Cutting a comparison to a budget of tokens, so that what decides the vote is what survives.
+"""Cutting a comparison, or one side of it, to a budget of tokens, so that what decides the vote is what survives.
 
     1. Whole turns go first, the oldest before the younger, until the rest fits or only the closing turn is left.
     2. Then the closing turn's texts give: the longer answer first, down to a common cap, and the prompt only
        where it alone would take more than half of the room and the answers need it. A text that gives keeps
        head and tail in equal parts: how an answer opens and how it ends say more than its middle.
 
-What is counted is always the whole rendered text, in both orders of the answers: the cut of the swapped
+What is counted is always the whole rendered text, of a comparison in both orders of the answers: the cut of the swapped
 comparison is the swapped cut, and any other runtime fed the same text sees the same tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RecipeError
-from tiebreak.text.template import Template
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -38,6 +37,48 @@ _LEAST_TOKENS: Final = 8
 
 ROWS_AT_ONCE: Final = 512
 """Enough rows for the tokenizer's threads, few enough that its own objects never fill the memory."""
+
+
+class Said(Protocol):
+    """What is rendered and cut: a comparison, or one side of it."""
+
+    @property
+    def prompt(self) -> tuple[str, ...]:
+        """The user's turns."""
+
+    @property
+    def orders(self) -> tuple[Self, ...]:
+        """The ways it can be told, itself first."""
+
+    @property
+    def closing(self) -> tuple[str, ...]:
+        """The texts of the last turn, the prompt first."""
+
+    @property
+    def close_with(self) -> Callable[..., Self]:
+        """Makes the same with another closing turn, of as many texts."""
+
+    def map_texts(self, change: Callable[[str], str]) -> Self:
+        """The same with every text changed."""
+
+
+SaidT = TypeVar("SaidT", bound=Said)
+
+
+class Renders(Protocol[SaidT]):
+    """A template."""
+
+    @property
+    def text(self) -> str:
+        """Itself, with its slots."""
+
+    @property
+    def bare(self) -> SaidT:
+        """What leaves its slots empty."""
+
+    def render(self, said: SaidT, /, *, turns_dropped: int = 0) -> str:
+        """The whole text the model reads."""
+
 
 Ids = npt.NDArray[np.int32]
 Offsets = Sequence[tuple[int, int]]
@@ -70,32 +111,33 @@ def rust_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
-    """A comparison that fits: its closing texts as they are said, and how many of its oldest turns are not."""
+class Cut(Generic[SaidT]):
+    """What fits of a comparison: its closing texts as they are said, and how many of its oldest turns are not."""
 
-    comparison: Comparison
+    said: SaidT
     turns_dropped: int
     ids: Ids
     """[tokens] of the rendered text, the BOS aside."""
 
 
-class Truncator:
-    """Cuts comparisons to `max_length` tokens of rendered text, `added_tokens` (a BOS) counted in.
+class Truncator(Generic[SaidT]):
+    """Cuts comparisons, or sides of them, to `max_length` tokens of rendered text, `added_tokens` (a BOS) counted in.
 
     Raises:
         RecipeError: `max_length` does not hold the template and 8 tokens of each text.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, template: Template, *, max_length: int, added_tokens: int
+        self, tokenizer: PreTrainedTokenizerFast, template: Renders[SaidT], *, max_length: int, added_tokens: int
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
         self._max_length = max_length
         self._budget = max_length - added_tokens
-        bare = template.render(Comparison(("",), ("",), ("",)))
+        bare = template.render(template.bare)
         template_tokens, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [bare, CUT_MARK]))
-        least = added_tokens + template_tokens + 3 * max(_LEAST_TOKENS, self._mark_tokens + 2)
+        texts = len(template.bare.closing)
+        least = added_tokens + template_tokens + texts * max(_LEAST_TOKENS, self._mark_tokens + 2)
         if max_length < least:
             raise RecipeError(
                 f"max_length is {max_length} tokens, but the template alone takes {template_tokens + added_tokens}, "
@@ -103,67 +145,66 @@ class Truncator:
                 "or shorten the template"
             )
 
-    def __call__(self, comparisons: Sequence[Comparison], whole: Sequence[Ids]) -> list[Cut]:
-        """What the rules above leave of each comparison: all of it, where it fits in either order of the answers.
+    def __call__(self, rows: Sequence[SaidT], whole: Sequence[Ids]) -> list[Cut[SaidT]]:
+        """What the rules above leave of each row: all of it, where it fits in either order of the answers.
 
         Args:
-            comparisons: to cut.
+            rows: to cut.
             whole: token ids of their rendered texts, uncut, the BOS aside.
 
         Raises:
             RecipeError: not even the closing turn, cut to nothing, fits: the marks of a long conversation, or a
                 tokenizer with odd seams, at the very least `max_length`.
         """
-        cuts: list[Cut] = []
-        for start in range(0, len(comparisons), ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            steps = [self._cut(*row) for row in zip(comparisons[rows], whole[rows], strict=True)]
+        cuts: list[Cut[SaidT]] = []
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            steps = [self._cut(*row) for row in zip(rows[some], whole[some], strict=True)]
             cuts += _run_together(steps, self._tokenizer)
         return cuts
 
-    def _cut(self, comparison: Comparison, whole: Ids) -> _Steps[Cut]:
-        turns = len(comparison.prompt)
-        if whole.size <= self._budget:  # it fits as it stands: only the other order is to be counted
-            [swapped] = yield [self._template.render(comparison.swap())]
-            if len(swapped) <= self._budget:
-                return Cut(comparison, 0, whole)
+    def _cut(self, said: SaidT, whole: Ids) -> _Steps[Cut[SaidT]]:
+        if whole.size <= self._budget:  # it fits as it stands: only the other order, if any, is to be counted
+            others = [self._template.render(order) for order in said.orders[1:]]
+            counted = (yield others) if others else []
+            if all(len(text) <= self._budget for text in counted):
+                return Cut(said, 0, whole)
+        turns = len(said.prompt)
         for dropped in range(1, turns):
-            cut, excess = yield from self._read(comparison, dropped)
+            cut, excess = yield from self._read(said, dropped)
             if excess <= 0:
                 return cut
-        return (yield from self._shorten_closing_turn(comparison, turns - 1))
+        return (yield from self._shorten_closing_turn(said, turns - 1))
 
-    def _read(self, comparison: Comparison, dropped: int) -> _Steps[tuple[Cut, int]]:
-        """The comparison as it would be said, and by how many tokens it is too long in the longer of both orders."""
-        orders = comparison, comparison.swap()
-        ids, swapped = yield [self._template.render(order, turns_dropped=dropped) for order in orders]
-        cut = Cut(comparison, dropped, np.array(ids.ids, dtype=np.int32))
-        return cut, max(len(ids), len(swapped)) - self._budget
+    def _read(self, said: SaidT, dropped: int) -> _Steps[tuple[Cut[SaidT], int]]:
+        """The row as it would be said, and by how many tokens it is too long in the longest of its orders."""
+        tokens = yield [self._template.render(order, turns_dropped=dropped) for order in said.orders]
+        cut = Cut(said, dropped, np.array(tokens[0].ids, dtype=np.int32))
+        return cut, max(map(len, tokens)) - self._budget
 
-    def _shorten_closing_turn(self, comparison: Comparison, dropped: int) -> _Steps[Cut]:
-        """The comparison with its closing texts cut so that, without the earlier turns, it fits.
+    def _shorten_closing_turn(self, said: SaidT, dropped: int) -> _Steps[Cut[SaidT]]:
+        """The row with its closing texts cut so that, without the earlier turns, it fits.
 
         Texts are cut by their own tokens, which may merge or split where they meet the template. So the real
         text is counted, and what it takes too much is taken off the room. The room is a whole number that
         shrinks in every round, and below one token there is nothing left to give: the loop ends.
         """
-        texts = comparison.prompt[-1], comparison.answer_a[-1], comparison.answer_b[-1]
-        bare = self._template.render(_close_with(comparison, "", "", ""), turns_dropped=dropped)
+        texts = said.closing
+        bare = self._template.render(said.close_with(*("" for _ in texts)), turns_dropped=dropped)
         *tokens, around = yield [*texts, bare]
         offsets = [text.offsets for text in tokens]
         lengths = [len(text) for text in offsets]
         room = self._budget - len(around)
         while room > 0:
             caps = _share_out(room, *lengths)
-            cut, excess = yield from self._read(
-                _close_with(comparison, *map(_head_and_tail, texts, offsets, caps, [self._mark_tokens] * 3)), dropped
-            )
+            shorter = map(_head_and_tail, texts, offsets, caps, [self._mark_tokens] * len(texts))
+            cut, excess = yield from self._read(said.close_with(*shorter), dropped)
             if excess <= 0:
                 return cut
             room = min(room, sum(map(min, lengths, caps))) - excess
+        named = f"comparison {said.id!r}" if isinstance(said, Comparison) else "a conversation"
         raise RecipeError(
-            f"max_length of {self._max_length} tokens leaves no room for the closing turn of comparison "
-            f"{comparison.id!r}: raise max_length"
+            f"max_length of {self._max_length} tokens leaves no room for the closing turn of {named}: raise max_length"
         )
 
 
@@ -190,33 +231,26 @@ def _run_together(rows: Sequence[_Steps[_T]], tokenizer: PreTrainedTokenizerFast
     return [ends[index] for index in range(len(rows))]
 
 
-def _close_with(comparison: Comparison, prompt: str, a: str, b: str) -> Comparison:
-    return replace(
-        comparison,
-        prompt=(*comparison.prompt[:-1], prompt),
-        answer_a=(*comparison.answer_a[:-1], a),
-        answer_b=(*comparison.answer_b[:-1], b),
-    )
-
-
-def _share_out(room: int, prompt: int, a: int, b: int) -> tuple[int, int, int]:
-    """Caps, in tokens, on the closing prompt, answer A and answer B, which have `prompt`, `a` and `b` tokens.
+def _share_out(room: int, prompt: int, *answers: int) -> tuple[int, ...]:
+    """Caps, in tokens, on the closing prompt and its one or two answers, which have so many tokens.
 
     The answers' cap is one number for both (water-filling), so it cannot prefer a side: an odd token is left over.
 
-    >>> _share_out(100, prompt=20, a=70, b=30)  # the longer answer gives, the prompt and the shorter one do not
+    >>> _share_out(100, 20, 70, 30)  # the longer answer gives, the prompt and the shorter one do not
     (50, 50, 50)
-    >>> _share_out(100, prompt=20, a=70, b=60)  # both give down to the same length
+    >>> _share_out(100, 20, 70, 60)  # both give down to the same length
     (50, 40, 40)
-    >>> _share_out(100, prompt=90, a=70, b=10)  # a prompt that needs more than half gives down to half
+    >>> _share_out(100, 90, 70, 10)  # a prompt that needs more than half gives down to half
     (50, 40, 40)
-    >>> _share_out(100, prompt=90, a=10, b=5)  # but never below what the answers leave over
+    >>> _share_out(100, 90, 10, 5)  # but never below what the answers leave over
     (85, 10, 10)
+    >>> _share_out(100, 20, 90), _share_out(100, 90, 90)  # an answer alone has all that the prompt leaves over
+    ((50, 80), (50, 50))
     """
-    prompt_cap = max(room // 2, room - a - b)
+    prompt_cap = max(room // 2, room - sum(answers))
     left = room - min(prompt, prompt_cap)
-    answer_cap = max(left // 2, left - min(a, b))
-    return prompt_cap, answer_cap, answer_cap
+    answer_cap = left if len(answers) == 1 else max(left // 2, left - min(answers))
+    return (prompt_cap, *[answer_cap] * len(answers))
 
 
 def _head_and_tail(text: str, offsets: Offsets, cap: int, mark_tokens: int) -> str:

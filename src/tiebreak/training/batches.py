@@ -9,30 +9,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiebreak.comparison import Comparison, Vote
+from tiebreak.comparison import Comparison, Conversation, Vote
+from tiebreak.text import AnswerTemplate, Encoder, Template, shared_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerFast
 
-    from tiebreak.text import Encoded, Encoder
+    from tiebreak.text import Encoded
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A comparison ready to learn from: one token sequence an order, and the vote as that order sees it."""
+    """A comparison ready to learn from.
+
+    Of a pairwise head one token sequence an order, and the vote as that order sees it; of a pointwise head the
+    sequences of A and of B, and one vote.
+    """
 
     sequences: tuple[NDArray[np.int32], ...]
     votes: tuple[Vote, ...]
+    margin: float = 0.0
+    """By how much the preferred answer is better, in nats of reward."""
+
+    @property
+    def texts_a_vote(self) -> int:
+        """How many sequences a vote is about: they go through the model in one pass."""
+        return len(self.sequences) // len(self.votes)
+
+    @property
+    def longest(self) -> int:
+        """Tokens that a pass must hold to learn from this."""
+        return max(map(len, self.sequences)) if self.texts_a_vote == 1 else shared_tokens(self.sequences)
 
 
 def make_examples(
     comparisons: Sequence[Comparison],
-    encoder: Encoder,
+    encoder: Encoder[Comparison],
     *,
     both_orders: bool,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Example], list[Encoded]]:
-    """Encode comparisons that carry votes.
+    """Encode comparisons that carry votes, for a pairwise head.
 
     Args:
         comparisons: each with a vote.
@@ -48,26 +66,81 @@ def make_examples(
         ValueError: a comparison has no vote.
     """
     # Both orders at once: what they have in common when they are cut is tokenised once.
-    orders = [(c, c.swap()) if both_orders else (c,) for c in comparisons]
+    orders = [c.orders if both_orders else (c,) for c in comparisons]
     encoded = encoder.encode([c for both in orders for c in both], on_progress=on_progress)
     sequences = iter(encoded)
     examples = []
     for i, both in enumerate(orders):
-        votes = tuple(c.vote for c in both if c.vote is not None)
-        if not votes:
-            raise ValueError(f"comparison {both[0].id or i} has no vote to learn from")
+        votes = tuple(_vote(order, i) for order in both)
         examples.append(Example(tuple(next(sequences).ids for _ in both), votes))
     return examples, encoded[:: 2 if both_orders else 1]
+
+
+def make_reward_examples(
+    comparisons: Sequence[Comparison],
+    encoder: Encoder[Conversation],
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[list[Example], list[Encoded]]:
+    """Encode comparisons that carry votes, for a pointwise head: A's side and B's, each by itself.
+
+    Args:
+        comparisons: each with a vote.
+        encoder: turns one side into token ids.
+        on_progress: called with the number of token sequences made since the last call, two a comparison.
+
+    Returns:
+        The examples, and the encoded sides, A and B of each comparison in their given order (for what was cut).
+
+    Raises:
+        ValueError: a comparison has no vote.
+    """
+    encoded = encoder.encode([side for c in comparisons for side in c.conversations], on_progress=on_progress)
+    examples = [
+        Example((a.ids, b.ids), (_vote(c, i),), c.margin)
+        for i, (c, a, b) in enumerate(zip(comparisons, encoded[0::2], encoded[1::2], strict=True))
+    ]
+    return examples, encoded
+
+
+def example_maker(
+    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, *, max_length: int, both_orders: bool
+) -> Callable[[Sequence[Comparison], Callable[[int], None] | None], tuple[list[Example], list[Encoded]]]:
+    """What makes examples of comparisons, as their template's head wants them: called with a callback for progress too.
+
+    Raises:
+        RecipeError: as `Encoder` does.
+    """
+    if isinstance(template, Template):
+        pairs = Encoder(tokenizer, template, max_length)
+        return lambda rows, on_progress: make_examples(rows, pairs, both_orders=both_orders, on_progress=on_progress)
+    sides = Encoder(tokenizer, template, max_length)
+    return lambda rows, on_progress: make_reward_examples(rows, sides, on_progress=on_progress)
+
+
+def _vote(comparison: Comparison, number: int) -> Vote:
+    if comparison.vote is None:
+        raise ValueError(f"comparison {comparison.id or number} has no vote to learn from")
+    return comparison.vote
 
 
 def digest_of(examples: Sequence[Example]) -> str:
     """16 hexadecimal digits that tell these examples, in this order, from any others."""
     state = blake2b(digest_size=8)
     for example in examples:
-        for ids, vote in zip(example.sequences, example.votes, strict=True):
-            state.update(ids.tobytes())
+        for texts, vote in zip(_by_vote(example), example.votes, strict=True):
+            for ids in texts:
+                state.update(ids.tobytes())
             state.update(np.asarray(vote).tobytes())
+        if example.margin:
+            state.update(np.asarray(example.margin).tobytes())
     return state.hexdigest()
+
+
+def _by_vote(example: Example) -> list[tuple[NDArray[np.int32], ...]]:
+    """The sequences each vote is about."""
+    texts = example.texts_a_vote
+    return [example.sequences[i : i + texts] for i in range(0, len(example.sequences), texts)]
 
 
 class StepSampler:

@@ -17,9 +17,24 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    settings: ModelSection, lora: LoraSection, *, seed: int, device: torch.device, tell: Callable[[str], None]
+    settings: ModelSection,
+    lora: LoraSection,
+    *,
+    tie_parameter: float,
+    seed: int,
+    device: torch.device,
+    tell: Callable[[str], None],
 ) -> PeftModel:
-    """The base model with a fresh adapter, or with an earlier run's."""
+    """The base model with a fresh adapter, or with an earlier run's.
+
+    Args:
+        settings: the recipe's `model` section.
+        lora: its `lora` section.
+        tie_parameter: where that of a fresh pointwise head begins.
+        seed: decides the fresh weights.
+        device: where the model goes.
+        tell: called with a sentence about what is loaded.
+    """
     start = None if settings.start_from is None else RunFolder(settings.start_from)
     if start is not None:
         start.refuse_if_untrained()
@@ -28,6 +43,13 @@ def build_model(
             raise ModelError(
                 f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
             )
+        if card.head != settings.head:
+            raise ModelError(
+                f"{start} has a {card.head} head, the recipe asks for another: set model.head={card.head}."
+            )
+        if card.rewards is not None and card.rewards.tie_model != settings.tie_model:
+            was = card.rewards.tie_model
+            raise ModelError(f"{start} learned with {was}, not {settings.tie_model}: set model.tie_model={was}.")
     if "name" not in settings.model_fields_set:
         tell("The recipe names no model, so the built-in nano is taken. Name another with model.name=NAME.")
     tell(f"Loading {settings.name} in {settings.precision}.")
@@ -39,6 +61,9 @@ def build_model(
             compute_dtype=settings.compute_dtype,
             device=device,
             seed=seed,
+            head=settings.head,
+            tie_model=settings.tie_model,
+            tie_parameter=tie_parameter,
         )
     except torch.OutOfMemoryError as error:
         raise MemoryBudgetError(
@@ -49,11 +74,11 @@ def build_model(
     config = lora_config(**lora.model_dump())
     if start is None:
         if settings.reset_head:
-            reset_head(base, seed)
+            reset_head(base, seed, tie_parameter)
         return add_adapter(base, config)
     model = continue_adapter(base, start.model, config)
     if settings.reset_head:
-        reset_head(model, seed)
+        reset_head(model, seed, tie_parameter)
     tell(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
     return model
 

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
 
 from tiebreak.comparison import Comparison, Vote
 from tiebreak.errors import MemoryBudgetError, RecipeError
-from tiebreak.judging import preference_metrics, write_predictions
+from tiebreak.judging import preference_metrics, tie_parameter_of, write_predictions
 from tiebreak.model import (
     JudgeCard,
+    RewardHead,
+    RewardScale,
     TokenBudget,
     checkpoint_layers,
     default_device,
     fuse,
+    head_of,
     layer_count,
     load_tokenizer,
     resolve_compute_dtype,
@@ -31,18 +35,20 @@ from tiebreak.model import (
 from tiebreak.quiet import quiet_loading
 from tiebreak.recipe import Recipe, TrainingSection, dump_recipe
 from tiebreak.run import RunFolder, write_json
-from tiebreak.text import CutReport, Encoder, template_of
+from tiebreak.text import CutReport, template_of
 from tiebreak.training.arguments import training_arguments
-from tiebreak.training.batches import Example, digest_of, make_examples
+from tiebreak.training.batches import Example, digest_of, example_maker
 from tiebreak.training.build import build_model, refuse_longer_than_context
 from tiebreak.training.environment import describe_environment, process_count, process_index
 from tiebreak.training.memory import measure_budget
 from tiebreak.training.resume import go_on, refuse_another_recipe, refuse_other_data
 from tiebreak.training.trainer import JudgeTrainer
-from tiebreak.training.votes import training_and_validation, warn_of_shared_prompts
+from tiebreak.training.votes import training_and_validation, votes_for, warn_of_shared_prompts
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from peft import PeftModel
+    from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +118,7 @@ def _train(
     on_tokenised: Callable[[int, int], None] | None,
 ) -> TrainingResult:
     """`train`, in a folder that no other process trains in."""
-    training, validation = training_and_validation(recipe.data, tell)
+    training, validation = (votes_for(recipe.model, r, tell) for r in training_and_validation(recipe.data, tell))
 
     set_seed(recipe.training.seed)
     device = default_device()
@@ -125,16 +131,18 @@ def _train(
         world_size=process_count(),
     )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-    template = template_of(recipe.text.template)
-    encoder = Encoder(tokenizer, template, recipe.text.max_length)
+    template = template_of(recipe.text.template, recipe.model.head)
+    both_orders = recipe.training.both_orders
+    make = example_maker(tokenizer, template, max_length=recipe.text.max_length, both_orders=both_orders)
     if len(training) > MANY_ROWS:
         tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
-    both_orders = recipe.training.both_orders
-    counted = _count_up(len(training) * (2 if both_orders else 1) + len(validation), on_tokenised)
-    examples, encoded = make_examples(training, encoder, both_orders=both_orders, on_progress=counted)
-    held_out, encoded_validation = make_examples(validation, encoder, both_orders=False, on_progress=counted)
-    tell(f"Training rows: {len(training):,}. {CutReport.of(encoded)}")
-    tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation)}")
+    texts_a_row = 2 if both_orders or recipe.model.head == "pointwise" else 1
+    counted = _count_up((len(training) + len(validation)) * texts_a_row, on_tokenised)
+    examples, encoded = make(training, counted)
+    held_out, encoded_validation = make(validation, counted)
+    noun = "comparison" if recipe.model.head == "pairwise" else "answer"
+    tell(f"Training rows: {len(training):,}. {CutReport.of(encoded, noun)}")
+    tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation, noun)}")
 
     warn_of_shared_prompts(training, validation, tell)
     digest = digest_of([*examples, *held_out])
@@ -142,7 +150,10 @@ def _train(
         refuse_other_data(folder, digest)
 
     with quiet_loading():
-        model = build_model(recipe.model, recipe.lora, seed=recipe.training.seed, device=device, tell=tell)
+        model = build_model(
+            recipe.model, recipe.lora, tie_parameter=_first_tie_parameter(training), seed=recipe.training.seed,
+            device=device, tell=tell,
+        )  # fmt: skip
     fuse(model, compute_dtype)
     refuse_longer_than_context(model, recipe.text.max_length)
     tokens = _tokens_per_pass(model, recipe.training, examples, compute_dtype, tell)
@@ -161,6 +172,7 @@ def _train(
             compute_dtype=compute_dtype,
             budget=budget,
             folder=folder,
+            center_rewards_coefficient=recipe.training.center_rewards_coefficient,
             callbacks=[*_recipe_callbacks(recipe.training, folder), *callbacks],
         )
         trainer.remove_callback(PrinterCallback)
@@ -170,23 +182,55 @@ def _train(
         else:
             go_on(trainer, checkpoint, tell)
 
-    probabilities = trainer.judge(held_out)
+    card = partial(
+        JudgeCard,
+        base_model=recipe.model.name,
+        revision=recipe.model.revision,
+        head=recipe.model.head,
+        precision=recipe.model.precision,
+        compute_dtype=recipe.model.compute_dtype,
+        template=template.text,
+        max_length=recipe.text.max_length,
+        tokens_per_pass=budget.tokens,
+    )
+    return TrainingResult(folder, _keep(folder, trainer, held_out, validation, model, tokenizer, card))
+
+
+def _keep(
+    folder: RunFolder, trainer: JudgeTrainer, examples: Sequence[Example], validation: Sequence[Comparison],
+    model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: Callable[..., JudgeCard],
+) -> dict[str, float]:  # fmt: skip
+    """Validate what was trained, and write it into its folder; returns the metrics."""
+    outputs = trainer.outputs(examples)
+    probabilities = trainer.probabilities(outputs)
     metrics = preference_metrics(probabilities, [_vote(c) for c in validation])
+    head = head_of(model)
+    rewards = scale = None
+    if isinstance(head, RewardHead):
+        rewards = outputs[..., 0]
+        scale = _scale(head, rewards)
+        metrics |= {
+            "reward_mean": scale.mean, "reward_deviation": scale.deviation, "tie_parameter": scale.tie_parameter,
+        }  # fmt: skip
     if process_index() == 0:
-        card = JudgeCard(
-            base_model=recipe.model.name,
-            revision=recipe.model.revision,
-            head=recipe.model.head,
-            precision=recipe.model.precision,
-            compute_dtype=recipe.model.compute_dtype,
-            template=template.text,
-            max_length=recipe.text.max_length,
-            tokens_per_pass=budget.tokens,
-        )
-        save_trained(folder.model, model, tokenizer, card)
-        write_predictions(folder.predictions, validation, probabilities)
+        save_trained(folder.model, model, tokenizer, card(rewards=scale))
+        write_predictions(folder.predictions, validation, probabilities, rewards)
         write_json(folder.metrics, metrics)
-    return TrainingResult(folder, metrics)
+    return metrics
+
+
+def _first_tie_parameter(votes: Sequence[Comparison]) -> float:
+    """The one at which equal answers tie as often as these votes do, half a tie more and one more vote."""
+    ties = sum(_vote(comparison)[2] for comparison in votes)
+    return tie_parameter_of((ties + 0.5) / (len(votes) + 1))
+
+
+def _scale(head: RewardHead, rewards: NDArray[np.float64]) -> RewardScale:
+    """What the head learned of ties, and what rewards of the validation's answers look like."""
+    tie = 0.0 if head.tie_parameter is None else float(head.tie_parameter.detach())
+    return RewardScale(
+        tie_model=head.tie_model, tie_parameter=tie, mean=float(rewards.mean()), deviation=float(rewards.std())
+    )
 
 
 def _count_up(total: int, on_progress: Callable[[int, int], None] | None) -> Callable[[int], None] | None:
@@ -218,7 +262,7 @@ def _tokens_per_pass(
     return measure_budget(
         model,
         compute_dtype,
-        least=max(len(ids) for example in examples for ids in example.sequences),
+        least=max(example.longest for example in examples),
         most=sum(tokens[-settings.batch_size :]),
         tokens=settings.tokens_per_pass,
         checkpointing=settings.gradient_checkpointing,

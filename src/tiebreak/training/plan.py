@@ -19,8 +19,8 @@ from tiebreak.data import load_comparisons
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.model import load_config, load_tokenizer
 from tiebreak.recipe import DataSection, Recipe
-from tiebreak.text import Encoder, pack, template_of
-from tiebreak.training.batches import Example, make_examples
+from tiebreak.text import pack, template_of
+from tiebreak.training.batches import Example, example_maker
 from tiebreak.training.memory import HEADROOM, Budget, MemoryLine, choose_budget
 
 GIB: Final = 2**30
@@ -232,6 +232,7 @@ def make_plan(
     shape: Shape, precision: Precision, gpu: Gpu, *, step_lengths: Sequence[Sequence[int]],
     validation_lengths: Sequence[int], epochs: float, evaluations: int,
     tokens: int | Literal["auto"], checkpointing: bool | Literal["auto"], fused: bool = True,
+    least: int | None = None,
 ) -> Plan:  # fmt: skip
     """Memory and time of a run on one card.
 
@@ -246,12 +247,13 @@ def make_plan(
         tokens: tokens a pass, as the recipe has it.
         checkpointing: whether to checkpoint, as the recipe has it.
         fused: whether layers are computed by Tiebreak's kernels; transformers' are checkpointed all or none.
+        least: tokens a pass must hold; by default those of the longest sequence.
     """
     kept, checkpointed = memory_lines(shape, precision)
     usable = gpu.memory * GIB * HEADROOM - 8 * shape.adapted  # two moments of the optimiser
     lengths = [n for step in step_lengths for n in step]
     budget = choose_budget(
-        kept, checkpointed, usable=usable, layers=shape.trained_layers, least=max(lengths),
+        kept, checkpointed, usable=usable, layers=shape.trained_layers, least=least or max(lengths),
         most=max(map(sum, step_lengths)), tokens=tokens, checkpointing=checkpointing, partial=fused,
     )  # fmt: skip
     share = budget.checkpointed / shape.trained_layers
@@ -340,13 +342,17 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
             validation = recipe.data.validation_rows or len(held_out)
             rows = recipe.data.train_rows or len(votes)
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-        encoder = Encoder(tokenizer, template_of(recipe.text.template), recipe.text.max_length)
-        chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
-        examples, _ = make_examples(chosen, encoder, both_orders=settings.both_orders)
+        template = template_of(recipe.text.template, recipe.model.head)
+        make = example_maker(
+            tokenizer, template, max_length=recipe.text.max_length, both_orders=settings.both_orders
+        )  # fmt: skip
+        examples, _ = make(rng.sample(list(votes), min(len(votes), rows, _SAMPLE)), None)
         sample = [_tokens(example) for example in examples]
     drawn = [rng.choice(sample) for _ in range(rows)] if rows > len(sample) else sample[:rows]
     batches = [drawn[i : i + settings.batch_size] for i in range(0, rows, settings.batch_size)]
     steps = len(batches)
+    # Both answers of a comparison share a pass and are judged; of both orders one is, and each may have its own pass.
+    judged = sum if recipe.model.head == "pointwise" else max
     epochs = settings.max_steps / steps if settings.max_steps > 0 else settings.num_train_epochs
     every = settings.eval_steps or settings.save_steps
     return make_plan(
@@ -354,7 +360,8 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
         recipe.model.precision,
         gpu,
         step_lengths=[[n for example in batch for n in example] for batch in batches],
-        validation_lengths=[rng.choice(sample)[0] for _ in range(validation)],
+        validation_lengths=[judged(rng.choice(sample)) for _ in range(validation)],
+        least=max(map(judged, sample)),
         epochs=epochs,
         evaluations=round(1 / every) if every < 1 else int(epochs * steps // every),
         tokens=settings.tokens_per_pass,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
@@ -18,12 +18,29 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tiebreak.errors import ModelError
 from tiebreak.judging import preference_metrics
-from tiebreak.model import TokenBudget, pack_logits, predict_logits, save_adapter
+from tiebreak.model import (
+    RewardHead,
+    TokenBudget,
+    head_of,
+    pack_logits,
+    predict_logits,
+    save_adapter,
+    texts_a_vote,
+    vote_logits,
+)
 from tiebreak.run import RunFolder, clear_write_errors
-from tiebreak.text import pack
+from tiebreak.text import Pack, pack
 from tiebreak.training.batches import Example, StepSampler
 from tiebreak.training.callbacks import EpochOrder, HistoryWriter
 from tiebreak.training.pace import Pace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+TIE_RATE: Final = 100.0
+"""The tie parameter's learning rate is so many times the others'. An optimiser moves every number by about its rate a
+step, and rewards, which are sums of thousands of products, by far more."""
 
 
 class JudgeTrainer(Trainer):
@@ -38,6 +55,8 @@ class JudgeTrainer(Trainer):
         train: examples to learn from.
         validation: examples to validate on; the first order of each is judged.
         batch_size: comparisons a step, over all processes.
+        center_rewards_coefficient: of a pointwise head: the loss gains this times the mean of (r_A + r_B)^2 (Eisenstein
+            et al. 2023, "Helping or herding?", appendix A; TRL's RewardTrainer has it by the same name).
         compute_dtype: the type of matrix products.
         budget: tokens a pass.
         folder: where the history is kept.
@@ -55,9 +74,13 @@ class JudgeTrainer(Trainer):
         compute_dtype: torch.dtype,
         budget: TokenBudget,
         folder: RunFolder,
+        center_rewards_coefficient: float = 0.0,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self._network = model  # `self.model`, by its type
+        self._head = head_of(model)
+        self._texts = texts_a_vote(self._head)
+        self._centering = center_rewards_coefficient
         self._sampler = StepSampler(len(train), batch_size=batch_size, seed=args.seed)
         self._train, self._validation = list(train), list(validation)
         self._compute_dtype = compute_dtype
@@ -95,7 +118,7 @@ class JudgeTrainer(Trainer):
             self._network.train()
         loss: Tensor = self._budget.run(
             lambda tokens: self._accumulate(share, comparisons=len(examples), tokens_per_pass=tokens),
-            longest=max((len(ids) for ids in sequences), default=0),
+            longest=max((example.longest for example in share), default=0),
             undo=lambda: self._network.zero_grad(set_to_none=True),
         )
         self._pace.add(tokens=sum(len(ids) for ids in sequences))
@@ -111,19 +134,50 @@ class JudgeTrainer(Trainer):
         parts = np.array(
             [np.divide(vote, comparisons * len(e.votes)) for e in share for vote in e.votes], np.float32
         )  # fmt: skip
+        margins = np.array([np.multiply(e.margin, vote) for e in share for vote in e.votes], np.float32)
         total = torch.zeros((), device=self.args.device)
         if not share:  # of a last step with fewer comparisons than GPUs: a gradient scaler wants to have seen a loss
             trained = next(p for p in self._network.parameters() if p.requires_grad)
             self.accelerator.backward(0 * trained.sum())
-        for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups):
-            logits = pack_logits(self._network, item, self._compute_dtype)
-            part = torch.from_numpy(parts[item.sequences])
-            if logits.is_cuda:
-                part = part.pin_memory().to(logits.device, non_blocking=True)
-            loss = -(part * log_softmax(logits, dim=-1)).sum()
-            self.accelerator.backward(loss)
+        for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups, together=self._texts > 1):
+            outputs, votes = self._by_vote(pack_logits(self._network, item, self._compute_dtype), item)
+            if margins.any():  # the preferred answer has to win by its margin (Touvron et al. 2023, section 3.2.2)
+                outputs = outputs - self._on_device(margins[votes, :2, None])
+            part = self._on_device(parts[votes])
+            # What nobody voted for costs nothing, even where it is impossible and its logarithm -inf.
+            surprise = log_softmax(vote_logits(self._head, outputs), dim=-1).masked_fill(part == 0, 0.0)
+            loss = -(part * surprise).sum()
             total += loss.detach()
+            if self._texts > 1 and self._centering:
+                loss = loss + self._centering / comparisons * outputs.sum(dim=(1, 2)).square().sum()
+            self.accelerator.backward(loss)
         return total
+
+    def _by_vote(self, outputs: Tensor, item: Pack) -> tuple[Tensor, NDArray[np.int64]]:
+        """A pack's outputs, [votes, texts a vote, labels], and which votes of the share these are, [votes]."""
+        if self._texts == 1:
+            return outputs[:, None], item.sequences
+        order = np.argsort(item.sequences)  # the texts of a vote side by side
+        votes = item.sequences[order][:: self._texts] // self._texts
+        return outputs[self._on_device(order)].view(len(votes), self._texts, -1), votes
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        """A copy that nobody waits for."""
+        tensor = torch.from_numpy(array)
+        device = self.args.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The recipe's, with the tie parameter at a rate of its own and never decayed."""
+        fresh = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        tie = self._head.tie_parameter if isinstance(self._head, RewardHead) else None
+        if tie is not None and fresh:
+            for group in optimizer.param_groups:
+                group["params"] = [parameter for parameter in group["params"] if parameter is not tie]
+            rate = optimizer.param_groups[0]["lr"] * TIE_RATE
+            optimizer.add_param_group({"params": [tie], "lr": rate, "weight_decay": 0.0})
+        return optimizer
 
     def _sum_gradients(self) -> None:
         """Sum gradients over processes: each holds its share's part of one mean.
@@ -151,30 +205,41 @@ class JudgeTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def judge(self, examples: Sequence[Example]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def judge(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         """Probabilities [examples, 3] of each example's first order, computed by all processes together."""
+        return self.probabilities(self.outputs(examples))
+
+    def probabilities(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[examples, 3] over (A, B, tie), from `outputs`."""
+        with torch.no_grad():
+            logits = vote_logits(self._head, torch.from_numpy(outputs).to(self._head.weight.device))
+            return cast("NDArray[np.float64]", softmax(logits, dim=-1).cpu().numpy())
+
+    def outputs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """What the head gives for each example's first order, [examples, texts a vote, labels], by all processes."""
         share = examples[self.args.process_index :: self.args.world_size]
-        logits = predict_logits(
+        outputs = predict_logits(
             self._network,
-            [example.sequences[0] for example in share],
+            [ids for example in share for ids in example.sequences[: self._texts]],
             compute_dtype=self._compute_dtype,
             budget=self._budget,
-        )
-        everything = np.empty((len(examples), logits.shape[1]))
+            groups=[i for i, _ in enumerate(share) for _ in range(self._texts)],
+        ).reshape(len(share), self._texts, -1)
+        everything = np.empty((len(examples), *outputs.shape[1:]))
         if self.args.world_size == 1:
-            everything[:] = logits
+            everything[:] = outputs
         else:
             parts: list[Any] = [None] * self.args.world_size
-            distributed.all_gather_object(parts, logits)
+            distributed.all_gather_object(parts, outputs)
             for process, part in enumerate(parts):
                 everything[process :: self.args.world_size] = part
         if not np.isfinite(everything).all():
             raise ModelError(
-                f"The model's logits are not finite after {self.state.global_step:,} steps: training diverged, or "
+                f"The model's outputs are not finite after {self.state.global_step:,} steps: training diverged, or "
                 f"{str(self._compute_dtype).removeprefix('torch.')} is too narrow for this model. Start a new run with "
                 "a lower training.learning_rate, with training.max_grad_norm=1, or with model.compute_dtype=float32."
             )
-        return softmax(torch.from_numpy(everything), dim=-1).numpy()
+        return everything
 
     def restore(self, checkpoint: Path) -> None:
         """Load adapter and head of a checkpoint, and nothing else of it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tiebreak.comparison import Comparison
 from tiebreak.data import load_comparisons, split_by_prompt
-from tiebreak.errors import RecipeError
-from tiebreak.recipe import DataSection
+from tiebreak.errors import DataError, RecipeError
+from tiebreak.recipe import DataSection, ModelSection
+from tiebreak.wording import counted
 
 
 def training_and_validation(
@@ -37,6 +39,30 @@ def _sample(rows: list[Comparison], wanted: int | None, seed: int, key: str) -> 
     if wanted > len(rows):
         raise RecipeError(f"{key} asks for {wanted:,} rows where there are {len(rows):,}. Lower it or leave it out.")
     return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), wanted))]
+
+
+def votes_for(model: ModelSection, rows: list[Comparison], tell: Callable[[str], None]) -> list[Comparison]:
+    """The rows as a model's head learns from them: margins go with Bradley and Terry's model, and ties do not.
+
+    Raises:
+        DataError: there are ties, and the tie model knows none.
+    """
+    if model.head == "pointwise" and model.tie_model == "bradley-terry":
+        ties = [row for row in rows if row.vote is not None and row.vote[2] > 0]
+        if ties:
+            raise DataError(
+                f"{len(ties):,} of {counted(len(rows), 'vote')} give a tie some share (id {ties[0].id} first), and "
+                "model.tie_model=bradley-terry knows no ties. Take davidson or rao-kupper, or leave these rows out."
+            )
+        return rows
+    graded = sum(row.margin > 0 for row in rows)
+    if not graded:
+        return rows
+    tell(
+        f"{counted(graded, 'vote')} with a margin: left aside, since margins go with model.head=pointwise and "
+        "model.tie_model=bradley-terry."
+    )
+    return [replace(row, margin=0.0) for row in rows]
 
 
 def warn_of_shared_prompts(

@@ -1,0 +1,7 @@
+"""A trained judge, loaded from its run folder: comparisons in, verdicts out; answers in, rewards out."""
+
+from tiebreak.judge.base import Judge, Swap
+from tiebreak.judge.load import Merge, load_judge
+from tiebreak.judge.verdicts import Ranking, Score, Verdict
+
+__all__ = ["Judge", "Merge", "Ranking", "Score", "Swap", "Verdict", "load_judge"]

@@ -1,0 +1,246 @@
+"""What every judge can do, whichever head it has."""
+
+from __future__ import annotations
+
+import reprlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from tiebreak.comparison import Comparison, Conversation
+from tiebreak.errors import ModelError
+from tiebreak.judge.verdicts import Ranking, Score, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from tiebreak.model import TokenBudget
+    from tiebreak.text import Encoded, Encoder
+
+Swap = Literal["none", "average"]
+"""`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word."""
+
+Turns = str | Sequence[str]
+"""One turn, or the turns of a conversation in order."""
+
+
+class Judge(ABC):
+    """Compares answers and scores them. Made by `load_judge`.
+
+    A verdict depends on nothing but its comparison, a reward on nothing but its prompt and answer: not on what else is
+    judged with it, nor on how much at once. (In int8 it does, a little: LLM.int8() chooses its outlier columns over a
+    whole pass.)
+    """
+
+    def __init__(self, model: nn.Module, compute_dtype: torch.dtype, budget: TokenBudget) -> None:
+        self._model = model
+        self._compute_dtype = compute_dtype
+        self._budget = budget
+
+    @property
+    @abstractmethod
+    def gives_rewards(self) -> bool:
+        """Whether it can score an answer alone."""
+
+    @abstractmethod
+    def texts(self, swap: Swap) -> int:
+        """How many texts it reads for a comparison."""
+
+    def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+        """Judge two answers to a prompt.
+
+        Args:
+            prompt: what was asked; a list holds the user's turns of a conversation.
+            a: the first answer; a list holds the replies to each turn.
+            b: the second answer, likewise.
+            swap: judge as given, or both orders.
+
+        Raises:
+            TypeError: one of them is neither a text nor a list of texts.
+            ValueError: prompt and answers differ in their number of turns.
+        """
+        comparison = Comparison(_turns("prompt", prompt), _turns("a", a), _turns("b", b))
+        return self.compare_many([comparison], swap=swap)[0]
+
+    @abstractmethod
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """Judge any number of comparisons; much faster than one by one.
+
+        Args:
+            comparisons: what to judge; their votes, if any, are not looked at.
+            swap: judge as given, or both orders. A judge that gives rewards says the same in both.
+            on_progress: called with the number of texts judged since the last call; `texts` says how many a comparison
+                takes.
+
+        Returns:
+            A verdict a comparison, in the same order.
+
+        Raises:
+            MemoryBudgetError: a single comparison does not fit into memory.
+            ModelError: the model's numbers are not finite.
+        """
+
+    def score(self, prompt: Turns, answer: Turns) -> Score:
+        """The reward of one answer to a prompt.
+
+        Args:
+            prompt: as in `compare`.
+            answer: as in `compare`.
+
+        Raises:
+            TypeError: one of them is neither a text nor a list of texts.
+            ValueError: prompt and answer differ in their number of turns.
+            ModelError: the judge compares answers and has no reward for one alone.
+        """
+        return self.score_many([Conversation(_turns("prompt", prompt), _turns("answer", answer))])[0]
+
+    @abstractmethod
+    def score_many(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        groups: Sequence[int] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Score]:
+        """The rewards of any number of answers; much faster than one by one.
+
+        Args:
+            conversations: what to score.
+            groups: a number for each; those with the same one are taken to begin alike, and what they share is computed
+                once. It changes no reward. By default those with the same first prompt.
+            on_progress: called with the number of answers scored since the last call.
+
+        Returns:
+            A score a conversation, in the same order.
+
+        Raises:
+            ModelError: the judge compares answers and has no reward for one alone, or the model's numbers are not
+                finite.
+            MemoryBudgetError: a single answer does not fit into memory.
+        """
+
+    def rank(self, prompt: Turns, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+        """Score any number of answers to a prompt, and rank them.
+
+        Args:
+            prompt: as in `compare`.
+            answers: each as in `compare`.
+            swap: judge pairs as given, or in both orders. A judge that gives rewards says the same in both.
+
+        Raises:
+            TypeError: one of them is neither a text nor a list of texts.
+            ValueError: prompt and answers differ in their number of turns.
+            ComparisonsError: there are no answers.
+        """
+        if isinstance(answers, str):
+            raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
+        asked = _turns("prompt", prompt)
+        return self.rank_many([(asked, [_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
+
+    @abstractmethod
+    def rank_many(
+        self,
+        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        *,
+        swap: Swap = "average",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Ranking]:
+        """Score and rank the answers to each of many prompts; much faster than one by one where they have few answers.
+
+        Args:
+            rows: for each prompt its turns, and the turns of each answer.
+            swap: judge pairs as given, or in both orders. A judge that gives rewards says the same in both.
+            on_progress: called with the number of prompts done since the last call.
+
+        Returns:
+            A ranking a prompt, in the same order.
+
+        Raises:
+            ValueError: prompt and answers differ in their number of turns.
+            ComparisonsError: a prompt has no answers.
+            MemoryBudgetError, ModelError: as in `compare_many`.
+        """
+
+    def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
+        """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
+
+        Cells hold a text (or a number, which is taken as its text), or a JSON list of turns. Columns beyond these are
+        not looked at.
+
+        Returns:
+            A new frame on the same index: `winner_model_a`, `winner_model_b`, `winner_tie` (probabilities), `answer`.
+
+        Raises:
+            DataError: a column is missing or a row cannot be used; all such rows are named.
+        """
+        import pandas as pd
+
+        from tiebreak.data import from_frame
+        from tiebreak.data.layout import PAIR, WINNERS
+
+        unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
+        verdicts = self.compare_many(from_frame(frame[[c for c in frame.columns if c not in unread]]), swap=swap)
+        return pd.DataFrame(
+            {
+                "winner_model_a": [v.model_a for v in verdicts],
+                "winner_model_b": [v.model_b for v in verdicts],
+                "winner_tie": [v.tie for v in verdicts],
+                "answer": [v.answer for v in verdicts],
+            },
+            index=frame.index,
+        )
+
+    def _read(
+        self,
+        encoder: Encoder[Any],
+        rows: Sequence[Any],
+        groups: Sequence[int] | None,
+        on_progress: Callable[[int], None] | None,
+    ) -> tuple[NDArray[np.float64], list[Encoded]]:
+        """What the head gives for each row, [rows, labels], and how each was encoded."""
+        from tiebreak.model import predict_logits
+
+        encoded = encoder.encode(rows)
+        outputs = predict_logits(
+            self._model,
+            [e.ids for e in encoded],
+            compute_dtype=self._compute_dtype,
+            budget=self._budget,
+            groups=groups,
+            on_progress=on_progress,
+        )
+        if not np.isfinite(outputs).all():
+            raise ModelError(
+                f"The judge's outputs are not finite for {int((~np.isfinite(outputs)).any(axis=1).sum()):,} of "
+                f"{len(outputs):,} texts: its training diverged, or the compute type is too narrow for the base model. "
+                "Train anew with a lower training.learning_rate, or with model.compute_dtype=float32."
+            )
+        return outputs.astype(np.float64), encoded
+
+
+def require_swap(swap: str) -> None:
+    """Refuse what is no `Swap`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if swap not in get_args(Swap):
+        raise ValueError(f"swap is {swap!r}: it is one of {', '.join(map(repr, get_args(Swap)))}")
+
+
+def _turns(name: str, text: Turns) -> tuple[str, ...]:
+    turns = (text,) if isinstance(text, str) else text
+    if not isinstance(turns, Sequence) or not all(isinstance(turn, str) for turn in turns):
+        raise TypeError(f"{name} is {reprlib.repr(text)}: it is a text, or a list of texts, one a turn")
+    return tuple(turns)

@@ -1,0 +1,107 @@
+"""A run's folder -> a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from tiebreak.errors import ModelError
+from tiebreak.judge.base import Judge
+from tiebreak.judge.pairwise import PairwiseJudge
+from tiebreak.judge.pointwise import PointwiseJudge
+from tiebreak.quiet import quiet_loading
+from tiebreak.run import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tiebreak.model import Precision
+
+Merge = Literal["bf16", "fp8"]
+"""In what the weights are held once the adapter is merged into them."""
+
+GPU_TOKENS: Final = 16384
+"""Tokens a pass on a GPU: with nothing kept for a backward pass it takes little memory, and is halved if need be."""
+
+
+def load_judge(
+    run: str | Path,
+    *,
+    base_model: str | None = None,
+    device: str | None = None,
+    tokens_per_pass: int | None = None,
+    merge: Merge | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Judge:
+    """Load a judge from a run folder.
+
+    Args:
+        run: the folder `tiebreak train` made.
+        base_model: where the base model is now, if not where it was in training.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
+        tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
+        merge: round the weights with the adapter in them to bfloat16 or FP8, from the full-precision base: faster for
+            many comparisons, and not quite the judge that was trained (on a base in 4 bits, say).
+        tell: called with a sentence when that is halved because memory ran out.
+
+    Raises:
+        RunError: the folder holds no trained model.
+        ModelError: the base model cannot be had, or the device is not there.
+    """
+    folder = RunFolder(run)
+    folder.refuse_if_untrained()
+    import torch
+
+    from tiebreak.model import (
+        TokenBudget,
+        fuse,
+        load_tokenizer,
+        load_trained,
+        load_trained_base,
+        merge_trained,
+        read_card,
+        refuse_unsupported,
+        resolve_compute_dtype,
+    )
+    from tiebreak.text import Encoder, Template, template_of
+
+    card = read_card(folder.model)
+    place = _device(device)
+    with quiet_loading():
+        model: nn.Module
+        if merge is None:
+            compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
+            base = load_trained_base(card, base_model, card.precision, card.compute_dtype, place)
+            model = load_trained(base, folder.model)
+        else:
+            compute_dtype = resolve_compute_dtype("auto", merge, place)
+            refuse_unsupported(merge, compute_dtype, place)
+            held: Precision = "bf16" if place.type == "cuda" or merge == "bf16" else "fp32"
+            base = load_trained_base(card, base_model, held, "auto", torch.device("cpu"))
+            model = merge_trained(base, folder.model, merge, place)
+    fuse(model, compute_dtype)
+    tokenizer = load_tokenizer(str(folder.model))
+    usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass
+    budget = TokenBudget(max(tokens_per_pass or usual, card.max_length), tell)
+    template = template_of(card.template, card.head)
+    if isinstance(template, Template):
+        return PairwiseJudge(model, Encoder(tokenizer, template, card.max_length), compute_dtype, budget)
+    assert card.rewards is not None  # the card says so of every pointwise head
+    return PointwiseJudge(model, Encoder(tokenizer, template, card.max_length), compute_dtype, budget, card.rewards)
+
+
+def _device(name: str | None) -> torch.device:
+    import torch
+
+    from tiebreak.model import default_device
+
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"There is no device {name!r} here ({str(error).partition(chr(10))[0]}). Try cpu.") from error
+    return device

@@ -1,0 +1,135 @@
+"""A judge that reads one answer at a time, and gives it a reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tiebreak.comparison import Comparison, Conversation
+from tiebreak.errors import ComparisonsError
+from tiebreak.judge.base import Judge, Swap, require_swap
+from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.judging import competition_ranks, log_softmax, outcome_logits
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from tiebreak.model import RewardScale, TokenBudget
+    from tiebreak.text import Encoded, Encoder
+
+
+RANKED_AT_ONCE: Final = 256
+"""Prompts whose answers are scored together."""
+
+
+class PointwiseJudge(Judge):
+    """Reads a prompt and one answer as a text. Two rewards make a verdict by the tie model they were learned with.
+
+    Both orders of a comparison have the same verdict, with A and B exchanged, by construction.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        encoder: Encoder[Conversation],
+        compute_dtype: torch.dtype,
+        budget: TokenBudget,
+        scale: RewardScale,
+    ) -> None:
+        super().__init__(model, compute_dtype, budget)
+        self._encoder = encoder
+        self._scale = scale
+
+    @property
+    def gives_rewards(self) -> bool:
+        """Yes."""
+        return True
+
+    def texts(self, swap: Swap) -> int:
+        """Two, whatever the order."""
+        return 2
+
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """As in `Judge`."""
+        require_swap(swap)
+        sides = [side for comparison in comparisons for side in comparison.conversations]
+        rewards, encoded = self._rewards(sides, [i // 2 for i in range(len(sides))], on_progress)
+        logits = outcome_logits(rewards[0::2], rewards[1::2], self._scale.tie_model, self._scale.tie_parameter)
+        probabilities = np.exp(log_softmax(logits))
+        lost = [a.tokens_lost + b.tokens_lost for a, b in zip(encoded[0::2], encoded[1::2], strict=True)]
+        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
+
+    def score_many(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        groups: Sequence[int] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Score]:
+        """As in `Judge`."""
+        if groups is None:
+            numbers: dict[str, int] = {}
+            groups = [numbers.setdefault(c.prompt[0], len(numbers)) for c in conversations]
+        rewards, encoded = self._rewards(conversations, groups, on_progress)
+        normalised = self._normalised(rewards)
+        return [
+            Score(reward, relative, e.tokens_lost)
+            for reward, relative, e in zip(rewards.tolist(), normalised.tolist(), encoded, strict=True)
+        ]
+
+    def rank_many(
+        self,
+        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        *,
+        swap: Swap = "average",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Ranking]:
+        """As in `Judge`."""
+        require_swap(swap)
+        empty = [number for number, (_, answers) in enumerate(rows) if not answers]
+        if empty:
+            raise ComparisonsError(f"Prompt {empty[0]} has no answers: give at least one to each.")
+        rankings = []
+        for first in range(0, len(rows), RANKED_AT_ONCE):
+            some = rows[first : first + RANKED_AT_ONCE]
+            sides = [Conversation(tuple(prompt), tuple(answer)) for prompt, answers in some for answer in answers]
+            groups = [number for number, (_, answers) in enumerate(some) for _ in answers]
+            scores = iter(self.score_many(sides, groups=groups))
+            rankings += [_ranking(list(islice(scores, len(answers)))) for _, answers in some]
+            if on_progress is not None:
+                on_progress(len(some))
+        return rankings
+
+    def _rewards(
+        self,
+        sides: Sequence[Conversation],
+        groups: Sequence[int],
+        on_progress: Callable[[int], None] | None,
+    ) -> tuple[NDArray[np.float64], list[Encoded]]:
+        outputs, encoded = self._read(self._encoder, sides, groups, on_progress)
+        return outputs[:, 0], encoded
+
+    def _normalised(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+        spread = self._scale.deviation or 1.0  # of a validation in which all answers were alike
+        return (rewards - self._scale.mean) / spread
+
+
+def _ranking(scores: Sequence[Score]) -> Ranking:
+    rewards = [score.reward for score in scores]
+    return Ranking(
+        tuple(rewards),
+        tuple(competition_ranks(np.array(rewards)).tolist()),
+        tokens_lost=sum(score.tokens_lost for score in scores),
+        normalised=tuple(score.normalised for score in scores),
+    )

@@ -1,0 +1,59 @@
+"""What a judge says: of a comparison, of one answer, of many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tiebreak.comparison import OUTCOMES, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How likely people are to prefer A, to prefer B, or to call it a tie; the three sum to 1."""
+
+    model_a: float
+    model_b: float
+    tie: float
+    tokens_lost: int = 0
+    """Tokens that were cut because the comparison was longer than the judge reads."""
+
+    @property
+    def answer(self) -> Outcome:
+        """The likeliest outcome; of two that are exactly alike the first in the order A, B, tie."""
+        return OUTCOMES[int(np.argmax((self.model_a, self.model_b, self.tie)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good one answer is."""
+
+    reward: float
+    """In nats: of two answers to a prompt, the one whose reward is higher by 1 wins e times as often as it loses."""
+    normalised: float
+    """The reward less the mean over the validation's answers, in their standard deviations."""
+    tokens_lost: int = 0
+    """Tokens that were cut because prompt and answer were longer than the judge reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Answers to one prompt, scored."""
+
+    rewards: tuple[float, ...]
+    """In nats. From a pairwise judge they have a mean of 0 over these answers, and say nothing about answers to another
+    prompt."""
+    ranks: tuple[int, ...]
+    """1 for the best; equals share a rank, and the next one is left out."""
+    comparisons: int = 0
+    """Pairs that were judged; none by a judge that gives rewards."""
+    tokens_lost: int = 0
+    """Tokens that were cut, over all these comparisons or answers."""
+    normalised: tuple[float, ...] | None = None
+    """As in `Score`; None from a pairwise judge."""
+
+    @property
+    def best(self) -> int:
+        """Number of the best answer, from 0; of several that are exactly alike the first."""
+        return self.ranks.index(1)
