@@ -12,6 +12,7 @@ import pytest
 
 from tiebreak import Recipe, load_recipe, train
 from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
+from tiebreak.data import arithmetic_comparisons
 from tiebreak.data.write import write_comparisons
 from tiebreak.training import TrainingResult
 
@@ -58,6 +59,31 @@ def small_run(tiny_base: Path, votes: tuple[Path, Path], tmp_path_factory: pytes
     """A finished run; not to be written to."""
     folder = tmp_path_factory.mktemp("run") / "small"
     return train(load_recipe("demo", small_overrides(tiny_base, votes, folder)))
+
+
+@pytest.fixture(scope="session")
+def small_rewards(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> TrainingResult:
+    """A finished pointwise run on the tiny model; not to be written to."""
+    folder = tmp_path_factory.mktemp("run") / "small-rewards"
+    return train(load_recipe("demo", small_overrides(tiny_base, votes, folder, "model.head=pointwise")))
+
+
+@pytest.fixture(scope="session")
+def pointwise_run(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """A reward model of sums, the demo's in a third of its steps: it tells right from wrong. Not to be written to."""
+    folder = tmp_path_factory.mktemp("run")
+    write_comparisons(folder / "train.csv", arithmetic_comparisons(1280, seed=0, split="train"))
+    write_comparisons(folder / "validation.csv", arithmetic_comparisons(100, seed=0, split="validation"))
+    settings = [
+        f"data.train={folder / 'train.csv'}", f"data.validation={folder / 'validation.csv'}",
+        f"output={folder / 'pointwise'}", "model.head=pointwise", "training.max_steps=40", "training.eval_steps=40",
+        "training.save_steps=40", "training.report_to=[]",
+    ]  # fmt: skip
+    result = train(load_recipe("demo", settings))
+    assert result.metrics["accuracy"] > 0.95
+    return result
 
 
 def tiebreak(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
