@@ -17,9 +17,12 @@ from tiebreak.cli import launch as launch_module
 from tiebreak.run import RunFolder
 
 
-def test_two_processes_learn_what_one_does(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", ["training.both_orders=true", "model.head=pointwise"])
+def test_two_processes_learn_what_one_does(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, head: str
+) -> None:
     """Batches of 7 leave the processes unequal shares, and the last one of an epoch is shorter still."""
-    settings = ("training.batch_size=7", "training.both_orders=true", "training.max_steps=16", "model.precision=fp32")
+    settings = ("training.batch_size=7", head, "training.max_steps=16", "model.precision=fp32")
     alone = train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "alone", *settings)))
     together = RunFolder(tmp_path / "together")
     ran = tiebreak("train", "demo", *small_overrides(tiny_base, votes, together.path, *settings), "--gpus", "2")

@@ -72,14 +72,14 @@ def test_score_writes_a_row_a_prompt(small_run: TrainingResult, tmp_path: Path, 
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shown = tiebreak("score", small_run.folder, data, "-o", out)
     assert shown.returncode == 0, shown.stderr
-    assert "3 prompts, 10 comparisons" in " ".join(shown.stdout.split())
+    assert "3 prompts, 9 answers, 10 comparisons" in " ".join(shown.stdout.split())
     if ending == "parquet":
         frame = pd.read_parquet(out)
     elif ending == "jsonl":
         frame = pd.read_json(out, lines=True)
     else:
         frame = pd.read_csv(out, converters={"rewards": json.loads, "ranks": json.loads})
-    assert list(frame.columns) == ["id", "rewards", "ranks", "best", "comparisons"]
+    assert list(frame.columns) == ["id", "rewards", "ranks", "best", "best_response", "comparisons"]
     assert list(frame["id"]) == ["q0", "q1", "q2"]
     expected = load_judge(small_run.folder.path).rank("question 2 ?", ANSWERS[:4])
     np.testing.assert_allclose(list(frame["rewards"].iloc[2]), expected.rewards, atol=1e-4)

@@ -12,8 +12,9 @@ import tiebreak
 
 def test_the_public_names_are_these() -> None:
     assert tiebreak.__all__ == [
-        "OUTCOMES", "Comparison", "ComparisonsError", "DataError", "Judge", "MemoryBudgetError", "ModelError",
-        "Outcome", "Ranking", "Recipe", "RecipeError", "RunError", "TiebreakError", "TrainingResult", "Verdict", "Vote",
+        "OUTCOMES", "Comparison", "ComparisonsError", "Conversation", "DataError", "Judge", "MemoryBudgetError",
+        "ModelError", "Outcome", "Ranking", "Recipe", "RecipeError", "RunError", "Score", "TiebreakError",
+        "TrainingResult", "Verdict", "Vote",
         "load_judge", "load_recipe", "reward_function", "train",
     ]  # fmt: skip
     for name in tiebreak.__all__:

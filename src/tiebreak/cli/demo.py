@@ -62,10 +62,8 @@ def command(
     judge = load_judge_aloud(folder)
     for example in SEED_EXAMPLES:
         results.print(f"\nPrompt: {example.prompt[0]}   a: {example.answer_a[0]}   b: {example.answer_b[0]}")
-        if judge.gives_rewards:
-            a, b = judge.score_many(example.conversations)
-            results.print(f"Rewards: a {a.reward:+.2f}   b {b.reward:+.2f}")
-        print_verdict(judge.compare(example.prompt, example.answer_a, example.answer_b))
+        scores = judge.score_many(example.conversations) if judge.gives_rewards else []
+        print_verdict(judge.compare(example.prompt, example.answer_a, example.answer_b), scores)
     results.print(
         f"\nDone in {time.monotonic() - started:.0f} seconds. The run is in {folder}. Next:\n"
         f'  {program()} judge {folder} --prompt "7 + 5 = ?" --a 12 --b "The answer is 13."\n'

@@ -12,7 +12,7 @@ from tiebreak.cli.console import print_json, results, tell
 from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, look_at_run, read_aloud
 from tiebreak.comparison import B_WINS, Comparison, Outcome
 from tiebreak.errors import DataError
-from tiebreak.judge import Verdict
+from tiebreak.judge import Score, Verdict
 
 SAID: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "tie"}
 
@@ -42,14 +42,17 @@ def command(
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:
         comparison = _from_file(file, given=(prompt, a, b))
-    [verdict] = load_judge_aloud(run, base_model).compare_many([comparison], swap=swap)
+    judge = load_judge_aloud(run, base_model)
+    [verdict] = judge.compare_many([comparison], swap=swap)
+    scores = judge.score_many(comparison.conversations) if judge.gives_rewards else []
     if verdict.tokens_lost:
         tell(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
     if as_json:
         probabilities = {"model_a": verdict.model_a, "model_b": verdict.model_b, "tie": verdict.tie}
-        print_json({"answer": verdict.answer, **probabilities, "tokens_lost": verdict.tokens_lost})
+        rewards = {f"reward_{side}": score.reward for side, score in zip("ab", scores, strict=False)}
+        print_json({"answer": verdict.answer, **probabilities, **rewards, "tokens_lost": verdict.tokens_lost})
         return
-    print_verdict(verdict)
+    print_verdict(verdict, scores)
 
 
 def _asked(name: str, given: str | None) -> str:
@@ -72,7 +75,10 @@ def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
     return comparison
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """The three probabilities and the answer, in the words of the notebook Tiebreak began with."""
+def print_verdict(verdict: Verdict, scores: Sequence[Score] = ()) -> None:
+    """The three probabilities and the answer, in the words of the notebook Tiebreak began with, after the rewards."""
+    if scores:
+        a, b = scores
+        results.print(f"Reward of a {a.reward:+.3f}   of b {b.reward:+.3f}")
     results.print(f"Model a {verdict.model_a:.3f}   Model b {verdict.model_b:.3f}   tie {verdict.tie:.3f}")
     results.print(f"[bold]Answer: {SAID[verdict.answer]}[/]")

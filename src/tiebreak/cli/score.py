@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import TextColumn
 
-from tiebreak.cli.console import progress_bar, results, tell
+from tiebreak.cli.console import print_json, progress_bar, results, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
     MergeOption,
@@ -18,13 +18,22 @@ from tiebreak.cli.judging import (
     look_at_run,
 )
 from tiebreak.errors import DataError
+from tiebreak.run import RunFolder
 from tiebreak.wording import counted
+
+if TYPE_CHECKING:
+    from tiebreak.data import Candidates, CandidatesFile
+    from tiebreak.judge import Judge, Swap
 
 
 def command(
     run: RunArgument,
     data: Annotated[
-        Path, typer.Argument(help="Prompts with lists of answers (prompt, responses): JSONL, Parquet or CSV.")
+        Path,
+        typer.Argument(
+            help="Prompts with lists of answers (prompt, responses), or with one (prompt, response): JSONL, Parquet or "
+            "CSV."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: .parquet, .jsonl or .csv.")] = Path(
         "scores.parquet"
@@ -32,46 +41,109 @@ def command(
     swap: SwapOption = "average",
     base_model: BaseModelOption = None,
     merge: MergeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Score and rank any number of answers to each prompt.
+    """Score answers, and rank those to one prompt.
 
-    Answers to a prompt are compared with each other, every pair of up to 8 answers, of more in a Swiss tournament of
-    about N log2 N comparisons, and Davidson's model of ties is fitted to the verdicts. The output has the columns id,
-    rewards and ranks (lists over the answers), best (the number of the best answer, from 0) and comparisons. Rewards
-    are in nats and of mean 0 for each prompt: they compare answers to one prompt, not prompts.
+    [bold]A reward model[/] (model.head=pointwise) scores every answer by itself. From rows with one answer come the
+    columns id, reward (in nats) and normalised (in standard deviations around the mean of its validation); from rows
+    with lists of answers come lists of them, ranks (1 for the best), best (its number, from 0) and best_response (its
+    text).
 
-    [bold]Example[/]
+    [bold]A judge of pairs[/] compares the answers to a prompt with each other: every pair of up to 8 answers, of more a
+    Swiss tournament of about N log2 N comparisons, and Davidson's model of ties is fitted to the verdicts. Its rewards
+    are of mean 0 for each prompt: they compare answers to one prompt, not prompts. It needs lists of two or more.
+
+    [bold]Examples[/]
+
+      tiebreak score runs/demo-pointwise answers.jsonl -o rewards.parquet
 
       tiebreak score runs/demo candidates.jsonl -o scores.parquet
     """
     from tiebreak.data import read_candidates
-    from tiebreak.judging import check_submission_path, write_scores
+    from tiebreak.judging import check_submission_path
 
     look_at_run(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be scored: it would be overwritten. Give -o another name.")
+    if (output.parent / "recipe.yaml").exists():
+        raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
     file = read_candidates(data)
-    rows = file.rows
-    alone = [row.id for row in rows if len(row.answers) < 2]
-    if alone:
-        raise DataError(
-            f"{data}: {counted(len(alone), 'row')} with a single answer (id {alone[0]} first). This judge compares "
-            "answers with each other: give two or more to each prompt."
-        )
+    _look_at_answers(run, data, file)
     judge = load_judge_aloud(run, base_model, merge)
+    said = _rank(judge, file.rows, output, swap) if file.listed else _score(judge, file.rows, output)
+    if as_json:
+        print_json({"run": str(run), "data": str(data), "output": str(output), **said})
+        return
+    counts = ", ".join(counted(number, noun.removesuffix("s")) for noun, number in said.items() if number)
+    results.print(f"{output}: {counts}.")
+
+
+def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
+    """Refuse, before a model is loaded, what a judge of pairs cannot compare."""
+    from tiebreak.model import read_card
+
+    if read_card(RunFolder(run).model).head == "pointwise":
+        return
+    remedy = (
+        "This judge compares answers with each other: give two or more to each prompt (a column responses), or train a "
+        "reward model, which scores one by itself: model.head=pointwise."
+    )
+    if not file.listed:
+        raise DataError(f"{data} has one answer a row. {remedy}")
+    alone = [row.id for row in file.rows if len(row.answers) < 2]
+    if alone:
+        raise DataError(f"{data}: {counted(len(alone), 'row')} with a single answer (id {alone[0]} first). {remedy}")
+
+
+def _score(judge: Judge, rows: tuple[Candidates, ...], output: Path) -> dict[str, int]:
+    """Score one answer a row; returns what there was of what."""
+    from tiebreak.comparison import Conversation
+    from tiebreak.judging import write_rewards
+
+    progress = progress_bar(TextColumn("Scoring"), "answers")
+    with progress:
+        task = progress.add_task("", total=len(rows))
+        scores = judge.score_many(
+            [Conversation(row.prompt, row.answers[0]) for row in rows],
+            on_progress=lambda n: progress.advance(task, n),
+        )
+    _tell_of_cuts(sum(score.tokens_lost > 0 for score in scores), counted(len(scores), "answer"))
+    write_rewards(output, [row.id for row in rows], [s.reward for s in scores], [s.normalised for s in scores])
+    return {"answers": len(rows)}
+
+
+def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) -> dict[str, int]:
+    """Rank the answers of each row; returns what there was of what."""
+    from tiebreak.judging import write_scores
+
     progress = progress_bar(TextColumn("Scoring"), "prompts")
     with progress:
         task = progress.add_task("", total=len(rows))
         rankings = judge.rank_many(
             [(row.prompt, row.answers) for row in rows], swap=swap, on_progress=lambda n: progress.advance(task, n)
         )
-    cut = sum(ranking.tokens_lost > 0 for ranking in rankings)
-    if cut:
-        tell(f"Answers to {cut:,} of {len(rows):,} prompts were cut to fit.")
-    write_scores(
-        output, [row.id for row in rows], [r.rewards for r in rankings], [r.ranks for r in rankings],
-        [r.comparisons for r in rankings],
+    _tell_of_cuts(
+        sum(r.tokens_lost > 0 for r in rankings), counted(len(rows), "prompt"), what="Answers to {} of {}"
     )  # fmt: skip
-    total = sum(ranking.comparisons for ranking in rankings)
-    results.print(f"{output}: {counted(len(rows), 'prompt')}, {counted(total, 'comparison')}.")
+    normalised = [ranking.normalised for ranking in rankings if ranking.normalised is not None]
+    write_scores(
+        output,
+        [row.id for row in rows],
+        [row.answers for row in rows],
+        [r.rewards for r in rankings],
+        [r.ranks for r in rankings],
+        comparisons=None if judge.gives_rewards else [r.comparisons for r in rankings],
+        normalised=normalised or None,
+    )
+    return {
+        "prompts": len(rows),
+        "answers": sum(len(row.answers) for row in rows),
+        "comparisons": sum(ranking.comparisons for ranking in rankings),
+    }
+
+
+def _tell_of_cuts(cut: int, of: str, what: str = "{} of {}") -> None:
+    if cut:
+        tell(f"{what.format(f'{cut:,}', of)} were cut to fit.")

@@ -8,7 +8,7 @@ from tiebreak.judging.predictions import (
     write_predictions,
     write_submission,
 )
-from tiebreak.judging.scores import write_scores
+from tiebreak.judging.scores import write_rewards, write_scores
 from tiebreak.judging.strengths import FittedRewards, fit_rewards
 from tiebreak.judging.tie_models import TieModel, log_softmax, outcome_logits, tie_parameter_of
 from tiebreak.judging.tournament import Standings, competition_ranks, tournament
@@ -29,6 +29,7 @@ __all__ = [
     "tie_parameter_of",
     "tournament",
     "write_predictions",
+    "write_rewards",
     "write_scores",
     "write_submission",
 ]

@@ -196,8 +196,8 @@ def _trees(group: list[int], sequences: Sequence[Ids], most: int | None = None) 
 
     What would be too large a tree becomes several, which share as much as goes into each.
     """
-    if len(group) == 1:
-        return [_alone(group[0], sequences)]
+    if len(group) < 2:
+        return [_alone(index, sequences) for index in group]
     # Sorted, the longest prefix that two sequences share is the least that neighbours between them share.
     order = sorted(group, key=lambda index: np.asarray(sequences[index], dtype=">u4").tobytes())
     ranked = [sequences[index] for index in order]

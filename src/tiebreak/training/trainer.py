@@ -141,11 +141,12 @@ class JudgeTrainer(Trainer):
             self.accelerator.backward(0 * trained.sum())
         for item in pack(sequences, tokens_per_pass=tokens_per_pass, groups=groups, together=self._texts > 1):
             outputs, votes = self._by_vote(pack_logits(self._network, item, self._compute_dtype), item)
+            judged = outputs
             if margins.any():  # the preferred answer has to win by its margin (Touvron et al. 2023, section 3.2.2)
-                outputs = outputs - self._on_device(margins[votes, :2, None])
+                judged = outputs - self._on_device(margins[votes, :2, None])
             part = self._on_device(parts[votes])
             # What nobody voted for costs nothing, even where it is impossible and its logarithm -inf.
-            surprise = log_softmax(vote_logits(self._head, outputs), dim=-1).masked_fill(part == 0, 0.0)
+            surprise = log_softmax(vote_logits(self._head, judged), dim=-1).masked_fill(part == 0, 0.0)
             loss = -(part * surprise).sum()
             total += loss.detach()
             if self._texts > 1 and self._centering:

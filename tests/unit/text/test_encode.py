@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from tiebreak.comparison import Comparison
+from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import RecipeError
-from tiebreak.text import SEED_TEMPLATE, CutReport, Encoded, Encoder, Template
+from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, CutReport, Encoded, Encoder, Template
 
-from .cases import comparisons, said
+from .cases import comparisons, said, texts
 
 SEED = Comparison(("1 + 1 = ?",), ("2",), ("3",))
 
@@ -170,3 +171,31 @@ def test_importing_the_text_layer_loads_neither_torch_nor_transformers() -> None
     command = [sys.executable, "-c", f"import sys, tiebreak.text; {heavy}"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+@settings(max_examples=60, deadline=None)
+@given(comparisons(), texts, st.integers(110, 220), st.sampled_from(["gemma_like", "qwen_like"]))
+def test_what_is_read_of_an_answer_does_not_depend_on_the_other(
+    request: pytest.FixtureRequest, comparison: Comparison, other: str, max_length: int, name: str
+) -> None:
+    """A side is cut by itself, keeps its budget, and its text has its ids."""
+    tokenizer: PreTrainedTokenizerFast = request.getfixturevalue(name)
+    encoder = Encoder(tokenizer, REWARD_TEMPLATE, max_length)
+    beside = replace(comparison, answer_b=tuple(other for _ in comparison.answer_b))
+    (side, _), (again, _) = comparison.conversations, beside.conversations
+    one, two, three = encoder.encode([side, again, beside.conversations[1]])
+    assert one.ids.tolist() == two.ids.tolist()
+    for row, spoken in ((one, side), (three, beside.conversations[1])):
+        assert row.ids.size <= max_length
+        assert row.ids.tolist() == tokenizer(encoder.text(spoken))["input_ids"]
+
+
+def test_a_long_answer_alone_has_all_that_the_prompt_leaves(words: PreTrainedTokenizerFast) -> None:
+    around = words(REWARD_TEMPLATE.render(Conversation(("",), ("",))))["input_ids"]
+    encoder = Encoder(words, REWARD_TEMPLATE, len(around) + 41)
+    [row] = encoder.encode([Conversation((said("p", 10),), (said("a", 90),))])
+    # 41 tokens of room: the prompt's 10, and 31 of the answer, its mark one of them.
+    assert row.tokens_lost == 90 - 30 - 1
+    assert encoder.text(Conversation((said("p", 10),), (said("a", 90),))) == REWARD_TEMPLATE.render(
+        Conversation((said("p", 10),), (f"{said('a', 15)} [...] {' '.join(f'a{i}' for i in range(75, 90))}",))
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiebreak.text import Pack, PackReport, pack
+from tiebreak.text import Pack, PackReport, pack, shared_tokens
 
 # Few different tokens, so that prefixes are shared, sequences identical, and some the prefix of others.
 requests = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), max_size=12)
@@ -104,6 +104,39 @@ def test_identical_sequences_keep_a_last_token_each() -> None:
 def test_a_tree_beyond_the_budget_is_taken_apart() -> None:
     packs = pack(arrays([[1, 2, 3], [1, 2, 4]]), tokens_per_pass=3, groups=[0, 0])
     assert [item.input_ids.tolist() for item in packs] == [[1, 2, 3], [1, 2, 4]]
+
+
+def test_a_tree_beyond_the_budget_is_split_where_it_still_shares() -> None:
+    """Ten answers to a prompt of 20 tokens, in passes that hold the prompt and four answers."""
+    prompt = list(range(100, 120))
+    packs = pack(arrays([[*prompt, i, 1, 2, 3, 4] for i in range(10)]), tokens_per_pass=40, groups=[0] * 10)
+    assert [item.sequences.size for item in packs] == [4, 4, 2]
+    assert [item.input_ids.size for item in packs] == [40, 40, 30]
+
+
+@given(requests, st.integers(9, 30))
+def test_splitting_a_tree_costs_its_prefix_again_and_no_more(sequences: list[list[int]], most: int) -> None:
+    groups = [0] * len(sequences)
+    total = sum(item.input_ids.size for item in pack(arrays(sequences), tokens_per_pass=most, groups=groups))
+    assert shared_tokens(arrays(sequences)) <= total <= sum(map(len, sequences))
+
+
+@given(requests, st.data())
+def test_groups_that_stay_together_do(sequences: list[list[int]], data: st.DataObject) -> None:
+    groups = data.draw(st.lists(st.integers(0, 3), min_size=len(sequences), max_size=len(sequences)))
+    members = {g: [s for s, of in zip(sequences, groups, strict=True) if of == g] for g in groups}
+    largest = max((shared_tokens(arrays(group)) for group in members.values()), default=1)
+    packs = pack(arrays(sequences), tokens_per_pass=largest, groups=groups, together=True)
+    where = {groups[i]: number for number, item in enumerate(packs) for i in item.sequences.tolist()}
+    for number, item in enumerate(packs):
+        assert item.input_ids.size <= largest
+        assert {where[groups[i]] for i in item.sequences.tolist()} == {number}
+    assert sorted(i for item in packs for i in item.sequences.tolist()) == list(range(len(sequences)))
+
+
+def test_a_group_that_cannot_stay_together_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the group of sequence 0 has 4 tokens, but a pack holds 1 to .* = 3"):
+        pack(arrays([[1, 2, 3], [1, 2, 4]]), tokens_per_pass=3, groups=[0, 0], together=True)
 
 
 def test_best_fit_decreasing() -> None:

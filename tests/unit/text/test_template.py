@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from tiebreak.comparison import Comparison
+from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import RecipeError
-from tiebreak.text import SEED_TEMPLATE, Template
+from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template
 
 from .cases import comparisons
 
@@ -64,6 +64,27 @@ def test_a_missing_slot_names_its_nearest_misspelling() -> None:
         Template("{prompt} {response_a} {reponse_b}")
     with pytest.raises(RecipeError, match=r"\{prompt\} is missing; write \{prompt\} where"):
         Template("{response_a} {response_b}")
+
+
+def test_an_answer_stands_alone_after_its_dialogue() -> None:
+    template = AnswerTemplate("<{prompt}|{response}>")
+    assert template.render(Conversation(("p",), ("a",))) == "<p|a>"
+    talk = Conversation(("p0", "p1", "p2"), ("a0", "a1", "a2"))
+    assert template.render(talk) == "<User: p0\n\nAssistant: a0\n\nUser: p1\n\nAssistant: a1\n\nUser: p2|a2>"
+    assert template.render(talk, turns_dropped=1) == "<[...]\n\nUser: p1\n\nAssistant: a1\n\nUser: p2|a2>"
+    assert template.render(talk, turns_dropped=2) == "<[...]\n\nUser: p2|a2>"
+    with pytest.raises(ValueError, match="must leave the last of 3"):
+        template.render(talk, turns_dropped=3)
+    assert REWARD_TEMPLATE.render(Conversation(("{response}",), ("{prompt}",))) == (
+        "Prompt: {response} \n\nResponse: {prompt}\n\n--------\n\nIs the response good ?"
+    )
+
+
+def test_slots_of_the_other_head_are_recognised() -> None:
+    with pytest.raises(RecipeError, match=r"\{response\} is missing.*these are the slots of model.head=pairwise"):
+        AnswerTemplate("{prompt} {response_a} {response_b}")
+    with pytest.raises(RecipeError, match=r"\{response_a\} is missing.*these are the slots of model.head=pointwise"):
+        Template("{prompt} {response}")
 
 
 def test_a_repeated_slot_is_refused() -> None:

@@ -54,11 +54,12 @@ def make_trainer(tmp_path: Path) -> Any:
             adapted_model() if model is None else model,
             training_arguments(section, checkpoints=folder.checkpoints, total_steps=20, compute_dtype=torch.float32),
             train=train,
-            validation=make_examples(8, seed=9),
+            validation=train[:8],
             batch_size=section.batch_size,
             compute_dtype=torch.float32,
             budget=TokenBudget(tokens_per_pass, tell),
             folder=folder,
+            center_rewards_coefficient=section.center_rewards_coefficient,
         )
 
     return make
