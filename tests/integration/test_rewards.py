@@ -1,12 +1,13 @@
-"""The judge as a reward function, called as TRL's trainers call it."""
+"""A judge of either kind as a reward function, called as TRL's trainers call it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tiebreak import load_judge, reward_function
+from tiebreak import Conversation, load_judge, reward_function
 from tiebreak.training import TrainingResult
 
 PROMPTS = ["question 1 ?", "question 2 ?", "question 1 ?", "question 1 ?", "question 3 ?"]
@@ -52,3 +53,30 @@ def test_what_is_no_text_has_no_reward_and_disturbs_nobody(rewarded: Any) -> Non
     assert rewarded(prompts=["question 1 ?"] * 2, completions=['["good"]', "[1, 2"])[0] is not None
     with pytest.raises(ValueError, match="3 prompts for 2 completions"):
         rewarded(prompts=prompts, completions=["a", "b"])
+
+
+def test_a_reward_model_scores_every_completion_by_itself(small_rewards: TrainingResult) -> None:
+    run = small_rewards.folder.path
+    scores = load_judge(run).score_many(
+        [Conversation((p,), (c,)) for p, c in zip(PROMPTS, COMPLETIONS, strict=True)], groups=range(5)
+    )
+    normalised, raw = reward_function(run), reward_function(run, normalise=False)
+    assert normalised(PROMPTS, COMPLETIONS) == pytest.approx([score.normalised for score in scores], abs=1e-4)
+    assert raw(PROMPTS, COMPLETIONS) == pytest.approx([score.reward for score in scores], abs=1e-4)
+    alone = [raw([prompt], [completion])[0] for prompt, completion in zip(PROMPTS, COMPLETIONS, strict=True)]
+    assert alone == pytest.approx([score.reward for score in scores], abs=1e-4)
+    tool = [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "4"}]
+    mixed: list[Any] = [COMPLETIONS[0], tool]
+    assert raw(PROMPTS[:2], mixed) == [pytest.approx(scores[0].reward, abs=1e-4), None]
+
+
+def test_calls_at_the_same_time_are_as_calls_one_by_one(small_rewards: TrainingResult) -> None:
+    run = small_rewards.folder.path
+    awaited, reward = reward_function(run, asynchronous=True), reward_function(run)
+    batches = [(PROMPTS[i:], COMPLETIONS[i:]) for i in range(5)] * 4
+
+    async def all_at_once() -> list[list[float | None]]:
+        return await asyncio.gather(*(awaited(prompts, completions, source=["x"]) for prompts, completions in batches))
+
+    for together, (prompts, completions) in zip(asyncio.run(all_at_once()), batches, strict=True):
+        assert together == pytest.approx(reward(prompts, completions), abs=1e-4)

@@ -1,0 +1,84 @@
+"""Answers found in what a policy's tokenizer decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tiebreak import Conversation, DataError
+from tiebreak.rewards import JudgeReward
+from tiebreak.rewards.rendered import LEAST, answer_in, rewards_of_rendered
+
+GEMMA = (
+    "<bos><start_of_turn>user\nWhat is a café?<end_of_turn>\n<start_of_turn>model\nA place.<end_of_turn>\n"
+    "<start_of_turn>user\nWhere is one?<end_of_turn>\n<start_of_turn>model\n"
+)
+MISTRAL = "<s>[INST]What is a café?[/INST]A place.</s>[INST]Where is one?[/INST]"
+MISTRAL_DECODED = "<s> [INST] What is a café? [/INST] A place. </s> [INST] Where is one? [/INST]"
+ANSWER = "\n\nOn the corner.\n"
+
+
+@given(st.text(), st.text())
+@example("", "a")
+def test_after_the_prompt_itself_comes_the_answer(prompt: str, answer: str) -> None:
+    assert answer_in(prompt + answer, prompt) == answer
+
+
+def test_white_space_and_what_stands_in_front_are_no_matter() -> None:
+    assert answer_in(MISTRAL_DECODED + " By the sea.</s>", MISTRAL) == " By the sea.</s>"
+    assert answer_in(MISTRAL + "By the sea.</s>", MISTRAL_DECODED) == "By the sea.</s>"
+    assert answer_in("<bos>1 + 1 = ? 2", "1 + 1 = ?") == " 2"
+    assert answer_in("<s> 1 + 1 =? 2", "1 + 1 = ?") == " 2"
+    assert answer_in(GEMMA.replace("<bos>", "<bos> ") + ANSWER, GEMMA) == ANSWER
+
+
+@pytest.mark.parametrize("prompt", [GEMMA, MISTRAL])
+def test_an_over_long_prompt_is_cut_at_its_beginning(prompt: str) -> None:
+    shortest = next(n for n in range(len(prompt)) if len("".join(prompt[-n:].split())) >= LEAST and n)
+    for cut in range(1, len(prompt) - shortest + 1):
+        assert answer_in(prompt[cut:] + ANSWER, prompt) == ANSWER
+    within_a_character = prompt.encode()[prompt.encode().index("é".encode()) + 1 :].decode(errors="replace")
+    assert within_a_character.startswith("\N{REPLACEMENT CHARACTER}")
+    assert answer_in(within_a_character + ANSWER, prompt) == ANSWER
+    assert answer_in(MISTRAL_DECODED[9:] + " By the sea.</s>", MISTRAL) == " By the sea.</s>"
+
+
+def test_an_answer_may_repeat_the_prompts_tags() -> None:
+    answer = f"Here.<end_of_turn>\n{GEMMA[5:]}Here.<end_of_turn>"
+    assert answer_in(GEMMA + answer, GEMMA) == answer
+    assert answer_in(GEMMA[20:] + answer, GEMMA) == answer
+
+
+def test_another_prompt_is_none_of_it() -> None:
+    assert answer_in("2 + 2 = ? 4", "1 + 1 = ?") is None
+    assert answer_in("", "1 + 1 = ?") is None
+    assert answer_in(GEMMA[: len(GEMMA) // 2], GEMMA) is None
+
+
+def test_templates_are_taken_off_before_a_judge_reads() -> None:
+    read: list[Conversation] = []
+
+    def watch(conversations: Sequence[Conversation]) -> list[float | None]:
+        read.extend(conversations)
+        return [float(len(c.answer[-1])) for c in conversations]
+
+    prompts = ["1 + 1 = ?", GEMMA, MISTRAL, GEMMA.replace("<start_of_turn>user", "<start_of_turn>tool", 1)]
+    queries = [
+        "1 + 1 = ?2<eos>", f"{GEMMA}Here.<end_of_turn>", f"{MISTRAL_DECODED} There.</s>", f"{prompts[3]}x<end_of_turn>"
+    ]  # fmt: skip
+    assert rewards_of_rendered(JudgeReward(watch, scores_alone=True), prompts, queries) == [1, 5, 6, None]
+    asked, told = ("What is a café?", "Where is one?"), "A place."
+    assert read == [
+        Conversation(("1 + 1 = ?",), ("2",)),
+        Conversation(asked, (told, "Here.")),
+        Conversation(asked, (told, "There.")),
+    ]
+
+
+def test_a_query_without_its_prompt_is_refused() -> None:
+    reward = JudgeReward(lambda conversations: [0.0] * len(conversations), scores_alone=True)
+    with pytest.raises(DataError, match=r"query '2 \+ 2 = \? 4' does not begin with its prompt '1 \+ 1 = \?'"):
+        rewards_of_rendered(reward, ["1 + 1 = ?"], ["2 + 2 = ? 4"])

@@ -1,0 +1,90 @@
+"""What a reward function does with whichever judge."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tiebreak import Conversation
+from tiebreak.rewards import JudgeReward
+from tiebreak.rewards.reward import awaited
+
+
+def lengths(conversations: Sequence[Conversation]) -> list[float | None]:
+    return [float(len(conversation.answer[-1])) for conversation in conversations]
+
+
+def test_only_conversations_reach_the_judge() -> None:
+    reward = JudgeReward(lengths, scores_alone=True)
+    tool = [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "4"}]
+    image = [{"role": "assistant", "content": [{"type": "image", "image": "x"}]}]
+    completions: list[Any] = ["abc", tool, [{"role": "assistant", "content": "ab"}], image, [], ""]
+    assert reward(["p"] * 6, completions) == [3, None, 2, None, None, 0]
+    assert reward([], []) == []
+    with pytest.raises(ValueError, match="2 prompts for 1 completions"):
+        reward(["p", "p"], ["a"])
+
+
+def test_a_loop_may_call_it_by_position_or_by_name() -> None:
+    reward = JudgeReward(lengths, scores_alone=True)
+    assert reward(["p"], ["abc"]) == reward(prompts=["p"], completions=["abc"], completion_ids=[[1]], answer=["4"])
+
+
+def test_threads_wait_for_each_other() -> None:
+    inside = 0
+
+    def alone(conversations: Sequence[Conversation]) -> list[float | None]:
+        nonlocal inside
+        inside += 1
+        time.sleep(0.002)  # long enough for others to come in, if they could
+        seen = inside
+        inside -= 1
+        return [float(seen)] * len(conversations)
+
+    reward = JudgeReward(alone, scores_alone=True)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: reward(["p"], ["a"]), range(40)))
+    assert found == [[1.0]] * 40
+
+
+def test_an_awaited_reward_lets_the_event_loop_go_on() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def waits(conversations: Sequence[Conversation]) -> list[float | None]:
+        begun.set()
+        return [float(done.wait(timeout=60))] * len(conversations)
+
+    reward = awaited(JudgeReward(waits, scores_alone=True))
+
+    async def loop() -> list[Any]:
+        first, second = asyncio.create_task(reward(["p"], ["a"])), asyncio.create_task(reward(["p"], ["b"], n=[1]))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        done.set()  # this is reached only because nothing blocks the loop
+        return await asyncio.gather(first, second)
+
+    assert asyncio.run(loop()) == [[1.0], [1.0]]
+    assert inspect.iscoroutinefunction(reward)  # all that TRL before 1.14 looks at
+    assert reward.__name__ == JudgeReward(lengths, scores_alone=True).__name__ == "tiebreak"  # by which TRL logs it
+
+
+def test_what_the_judge_raises_is_raised_and_the_next_call_works() -> None:
+    asked = iter([RuntimeError("no"), None])
+
+    def once(conversations: Sequence[Conversation]) -> list[float | None]:
+        trouble = next(asked)
+        if trouble is not None:
+            raise trouble
+        return lengths(conversations)
+
+    reward = JudgeReward(once, scores_alone=True)
+    with pytest.raises(RuntimeError, match="no"):
+        reward(["p"], ["a"])
+    assert reward(["p"], ["a"]) == [1.0]
