@@ -1,19 +1,20 @@
 """A policy learns from a judge: the nano model, as a language model, trained by TRL's GRPO to answer sums.
 
-The judge is the run that `tiebreak demo` makes. It compares the completions of a prompt with each other, and what it
-makes of them is their reward. On two CPU cores it takes about a minute:
+The judge is a run of `tiebreak demo`. With the pointwise head it scores every completion by itself; with the pairwise
+one it compares the completions of a prompt with each other, and what it makes of them is their reward. On a CPU it
+takes less than a minute:
 
     pip install trl
-    tiebreak demo
-    python examples/grpo.py runs/demo
+    tiebreak demo --head pointwise
+    python examples/grpo.py runs/demo-pointwise
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import re
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from datasets import Dataset
@@ -21,21 +22,32 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from trl import GRPOConfig, GRPOTrainer
 
 from tiebreak import reward_function
+from tiebreak.data.arithmetic import operand_pairs
 from tiebreak.model.nano import NANO_PATH
+from tiebreak.rewards import JudgeReward
 
 
-def share_right(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> float:
-    """In how many of the sampled completions the sum is the first number."""
+def sums(pairs: tuple[tuple[int, int], ...]) -> list[str]:
+    """The prompts, in either order of the summands."""
+    return [f"{a} + {b} = ?" for x, y in pairs for a, b in dict.fromkeys([(x, y), (y, x)])]
+
+
+def describe(
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, reward: JudgeReward, prompts: list[str]
+) -> str:
+    """How good four sampled completions of each prompt are."""
     torch.manual_seed(1)
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+    prompts = prompts * 4
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True).to(policy.device)
     with torch.no_grad():
-        completed = policy.generate(**inputs, max_new_tokens=4, do_sample=True)
+        completed = policy.eval().generate(**inputs, max_new_tokens=4, do_sample=True)
     texts = tokenizer.batch_decode(completed[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
     right = 0
     for prompt, text in zip(prompts, texts, strict=True):
         a, b = map(int, re.findall(r"\d+", prompt))
         right += re.findall(r"\d+", text)[:1] == [str(a + b)]
-    return right / len(prompts)
+    mean = f", mean reward {fmean(reward(prompts, texts)):+.2f}" if reward.scores_alone else ""
+    return f"{right / len(prompts):.1%} begin with the right sum{mean}"
 
 
 def main() -> None:
@@ -44,26 +56,27 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=40)
     given = parser.parse_args()
+    torch.set_num_threads(1)  # the nano model's matrices are too small to share between cores
+    reward = reward_function(given.run)
     tokenizer = AutoTokenizer.from_pretrained(NANO_PATH, padding_side="left")
     policy = AutoModelForCausalLM.from_pretrained(NANO_PATH, dtype=torch.float32)
-    prompts = [f"{a} + {b} = ?" for a in range(50) for b in range(50)]
-    random.Random(0).shuffle(prompts)
-    held_out, prompts = prompts[:500], prompts[500:]
-    before = share_right(policy, tokenizer, held_out)
+    never_seen = sums(operand_pairs("validation"))  # neither by the judge nor by the policy
+    before = describe(policy, tokenizer, reward, never_seen)
     trainer = GRPOTrainer(
         model=policy,
-        reward_funcs=reward_function(given.run),
+        reward_funcs=reward,
         args=GRPOConfig(
             output_dir=str(given.run.parent / "grpo"), max_steps=given.steps, per_device_train_batch_size=32,
             num_generations=8, max_completion_length=4, learning_rate=3e-4, logging_steps=10, report_to=[],
             save_strategy="no", use_cpu=not torch.cuda.is_available(),
         ),
-        train_dataset=Dataset.from_dict({"prompt": prompts}),
+        train_dataset=Dataset.from_dict({"prompt": sums(operand_pairs("train"))}),
         processing_class=tokenizer,
     )  # fmt: skip
     trainer.train()
-    after = share_right(policy, tokenizer, held_out)
-    print(f"Right answers to {len(held_out)} sums it did not practise: {before:.1%} before, {after:.1%} after")
+    print(f"Completions of {len(never_seen)} sums that neither judge nor policy practised:")
+    print(f"  before: {before}")
+    print(f"  after:  {describe(policy, tokenizer, reward, never_seen)}")
 
 
 if __name__ == "__main__":
