@@ -60,7 +60,8 @@ def reward_function(
 
     Any loop may call `reward(prompts, completions)` and use the floats: PPO too, with a pointwise run. TRL's own
     PPOTrainer (`trl.experimental.ppo`, up to TRL 1.12) takes no function but a model that reads the policy's token ids:
-    give it what `tiebreak export` makes of a pointwise run.
+    give it what `tiebreak export` makes of a pointwise run whose base has the policy's tokenizer. It reads them as they
+    are, so let the run's `text.template` look like the policy's prompts.
 
     Args:
         run: the folder `tiebreak train` made.
