@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=16_000)
     parser.add_argument("--pretraining-seconds", type=float, default=60)
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[5e-4])
+    parser.add_argument("--heads", choices=("pairwise", "pointwise"), nargs="+", default=["pairwise", "pointwise"])
     parser.add_argument("overrides", nargs="*", help="recipe overrides for the fine-tuning")
     given = parser.parse_args()
     record: dict[str, Any] = {
@@ -151,28 +152,39 @@ def main() -> None:
         f"model.name={given.work / 'base'}", "model.precision=fp32", "model.compute_dtype=bfloat16",
         f"data.train={given.votes}", "data.problem_rows=skip", "data.validation_rows=600", "text.max_length=2048",
         "lora.r=128", "lora.lora_alpha=128", "training.batch_size=32", "training.tokens_per_pass=32768",
-        "training.both_orders=true", "training.num_train_epochs=2", "training.max_steps=-1",
+        "training.num_train_epochs=2", "training.max_steps=-1",
         "training.warmup_steps=0.05",
         "training.lr_scheduler_type=cosine", "training.logging_steps=20", "training.save_steps=0.1",
         "training.eval_steps=0.1", "training.gradient_checkpointing=false", *given.overrides,
     ]  # fmt: skip
+    own = {"pairwise": "training.both_orders=true", "pointwise": "training.both_orders=false"}
     tried: dict[str, Any] = {}
-    for rate in given.learning_rates:
+    for head, rate in ((head, rate) for head in given.heads for rate in given.learning_rates):
         began = time.monotonic()
-        run = given.work / f"lr-{rate}"
-        shown = tiebreak("train", "demo", *settings, f"training.learning_rate={rate}", f"output={run}")
+        run = given.work / f"{head}-{rate}"
+        shown = tiebreak(
+            "train", "demo", *settings, f"model.head={head}", own[head], f"training.learning_rate={rate}",
+            f"output={run}",
+        )  # fmt: skip
         history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
         tried[str(run)] = {
+            "head": head,
             "learning_rate": rate,
             "seconds": time.monotonic() - began,
             "validation": shown["metrics"],
             "curve": [[line["step"], line["eval_loss"]] for line in history if "eval_loss" in line],
         }
         keep(fine_tuning=list(tried.values()))
-    best = min(tried, key=lambda run: tried[run]["validation"]["loss"])
-    judge = load_judge(best)
-    scores = {f"{dev.stem} swap={swap}": score(judge, dev, swap) for dev in given.dev for swap in ("none", "average")}
-    keep(chosen=tried[best]["learning_rate"], scores=scores)
+    chosen: dict[str, float] = {}
+    scores: dict[str, dict[str, float]] = {}
+    for head in given.heads:
+        best = min((r for r in tried if tried[r]["head"] == head), key=lambda r: tried[r]["validation"]["loss"])
+        chosen[head] = tried[best]["learning_rate"]
+        judge = load_judge(best)
+        for dev in given.dev:
+            for swap in ("none", "average") if head == "pairwise" else ("none",):
+                scores[f"{head} {dev.stem} swap={swap}"] = score(judge, dev, swap)
+        keep(chosen=chosen, scores=scores)
     print(json.dumps({k: (v["loss"], v["accuracy"]) for k, v in scores.items()}, indent=2))
 
 

@@ -191,3 +191,20 @@ def test_a_hundred_steps_follow_the_curve_of_transformers() -> None:
     theirs, ours = np.array(curve(False)), np.array(curve(True))
     assert theirs[-10:].mean() < 0.7 * theirs[:10].mean()  # something was learned
     assert np.abs(theirs - ours).mean() < 0.05 * theirs.mean()
+
+
+def test_answers_that_share_their_prompt_are_scored_as_alone() -> None:
+    """Eight answers below one prompt, and one answer a pass, through the kernels: the same but for rounding."""
+    _, model = make_pair("gemma2", num_labels=1)
+    rng = np.random.default_rng(0)
+    prompt = rng.integers(1, 97, size=300)
+    texts = [np.concatenate([prompt, rng.integers(1, 97, size=9 + 40 * i)]).astype(np.int32) for i in range(8)]
+    with torch.no_grad():
+        truth = torch.cat([pack_logits(model, *pack([ids], tokens_per_pass=1000), torch.float32) for ids in texts])
+    model.to(CUDA)
+    assert fuse(model.requires_grad_(False), torch.bfloat16)
+    [item] = pack(texts, tokens_per_pass=4000, groups=[0] * 8, together=True)
+    shared = pack_logits(model, item, torch.bfloat16)[np.argsort(item.sequences)].cpu()
+    alone = torch.cat([pack_logits(model, *pack([ids], tokens_per_pass=1000), torch.bfloat16).cpu() for ids in texts])
+    assert (shared - truth).norm() / truth.norm() < 0.03
+    assert (shared - alone).norm() / alone.norm() < 0.02
