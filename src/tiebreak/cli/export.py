@@ -1,0 +1,85 @@
+"""`tiebreak export`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
+from tiebreak.cli.judging import BaseModelOption, RunArgument, look_at_run
+
+
+def command(
+    run: RunArgument,
+    folder: Annotated[Path, typer.Argument(help="The folder to make; it must not hold anything yet.")],
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="The type of the merged weights; auto is the one the base checkpoint is stored in."),
+    ] = "auto",
+    adapter_only: Annotated[
+        bool, typer.Option("--adapter-only", help="Write adapter and head alone, in PEFT's format.")
+    ] = False,
+    base_model: BaseModelOption = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(help="Comparisons to measure the drift on, with or without votes, instead of the validation's."),
+    ] = None,
+    skip_drift: Annotated[
+        bool,
+        typer.Option(
+            "--skip-drift", help="Measure no drift: for a model that this machine cannot run in full precision."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write a run's judge as a plain Hugging Face folder, for use without Tiebreak.
+
+    Adapter and head are merged into the base in full precision. AutoModelForSequenceClassification and
+    pipeline("text-classification") read the folder: three labels, or one reward. Its tokenizer's chat template renders
+    messages into the judge's text, and README.md is a model card that shows how.
+
+    [bold]Drift[/]: a judge trained on a base in 4 bits gives other numbers once it is merged into the full one. The
+    folder that was written is read again, run on up to 200 validation rows, and compared with the run's own judge.
+
+    [bold]Memory[/]: 2 bytes a weight of a base that is stored in 16 bits, 4 of one in 32; measuring needs 4 bytes a
+    weight, on the GPU where there is one.
+
+    [bold]Examples[/]
+
+      tiebreak export runs/demo demo-judge
+
+      tiebreak export runs/gemma2-9b-qlora judge-adapter --adapter-only --skip-drift
+    """
+    from tiebreak.export import export_run, refuse_unfit_folder
+
+    look_at_run(run)
+    refuse_unfit_folder(folder)
+    if on is not None:
+        from tiebreak.data import check_votes_path
+
+        check_votes_path(on)
+    with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext() as status:
+        quiet_libraries()
+        report = export_run(
+            run,
+            folder,
+            dtype=dtype,
+            adapter_only=adapter_only,
+            base_model=base_model,
+            on=on,
+            skip_drift=skip_drift,
+            tell=tell,
+            on_stage=lambda stage: None if status is None else status.update(f"{stage} ..."),
+        )
+    if as_json:
+        print_json({"run": str(run), **asdict(report), "folder": str(folder)})
+        return
+    labels = "three labels" if report.labels == 3 else "one label, the reward"
+    what = "adapter and head" if report.adapter_only else report.architecture
+    results.print(f"{folder}: {what}, {labels}, {report.dtype}, {report.bytes / 1e6:,.1f} MB.", markup=False)
+    results.print("The drift was not measured." if report.drift is None else str(report.drift), markup=False)
+    results.print(f"How to use it: {folder / 'README.md'}", markup=False)

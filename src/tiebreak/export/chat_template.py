@@ -1,0 +1,113 @@
+"""A judge's template -> a tokenizer's chat template, which renders message lists into the same text.
+
+    head        messages
+    pointwise   [system], user, (assistant, user)*, assistant
+    pairwise    [system], user, (assistant, user)*, response_a, response_b
+
+The turns before the last are a dialogue in the prompt's slot, of a pairwise judge the history that both answers share.
+A system message goes in front of the first user turn, separated by a blank line. Cutting, and defusing special tokens
+that people spell out, is the encoder's: a chat template does neither.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from tiebreak.comparison import Comparison, Conversation
+from tiebreak.text import AnswerTemplate, Encoder, Template
+from tiebreak.text.template import ANSWER_SLOTS, SLOTS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+ROLES: Final = {"{response}": "assistant", "{response_a}": "response_a", "{response_b}": "response_b"}
+"""Whose words fill a slot, as a message's role."""
+
+_READ: Final = """\
+{%- set turns = messages[1:] if messages[0]['role'] == 'system' else messages -%}
+{%- set system = messages[0]['content'] if messages[0]['role'] == 'system' else '' -%}
+{%- set answers = ANSWERS -%}
+{%- set asked = turns[:-(answers | length)] -%}
+{%- set given = turns[-(answers | length):] -%}
+{%- if asked | length % 2 == 0 or given | map(attribute='role') | list != answers -%}
+  {{- raise_exception('The roles are to be USAGE.') -}}
+{%- endif -%}
+{%- for message in asked -%}
+  {%- if message['role'] != ('assistant' if loop.index0 % 2 else 'user') -%}
+    {{- raise_exception('The roles are to be USAGE.') -}}
+  {%- endif -%}
+{%- endfor -%}
+"""
+
+_SAY_PROMPT: Final = """\
+{%- for message in asked -%}
+  {%- if asked | length > 1 -%}{{- 'Assistant: ' if loop.index0 % 2 else 'User: ' -}}{%- endif -%}
+  {%- if loop.first and system -%}{{- system + '\\n\\n' -}}{%- endif -%}
+  {{- message['content'] or '' -}}
+  {%- if not loop.last -%}{{- '\\n\\n' -}}{%- endif -%}
+{%- endfor -%}
+"""
+
+
+def chat_template(template: Template | AnswerTemplate, *, leads_with_bos: bool) -> str:
+    """Jinja that renders messages into exactly the text of `template.render`, behind a BOS where there is to be one."""
+    slots = ANSWER_SLOTS if isinstance(template, AnswerTemplate) else SLOTS
+    answers = _answer_roles(template)
+    usage = f"user, (assistant, user)*, {', '.join(answers)}, with at most one system in front"
+    parts = [_READ.replace("ANSWERS", str(answers)).replace("USAGE", usage)]
+    if leads_with_bos:
+        parts.append("{{- bos_token -}}\n")
+    for piece in re.split("|".join(f"({re.escape(slot)})" for slot in slots), template.text):
+        if piece == "{prompt}":
+            parts.append(_SAY_PROMPT)
+        elif piece in slots:
+            parts.append(f"{{{{- given[{answers.index(ROLES[piece])}]['content'] or '' -}}}}\n")
+        elif piece:
+            parts.append(f"{{{{- {_literal(piece)} -}}}}\n")
+    return "".join(parts)
+
+
+def _answer_roles(template: Template | AnswerTemplate) -> list[str]:
+    return ["assistant"] if isinstance(template, AnswerTemplate) else ["response_a", "response_b"]
+
+
+def encoder_of(
+    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int
+) -> Encoder[Any]:
+    """The judge's own way from what it is asked to tokens, whichever it is asked."""
+    return Encoder(tokenizer, cast(Any, template), max_length)
+
+
+def _literal(text: str) -> str:
+    """A text as a Jinja string: braces in it stand for themselves, and its newlines are kept as they are."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    return f"'{escaped}'"
+
+
+def leads_with_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether the tokenizer leads plain texts with a BOS, as the encoder then does."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
+
+
+def install_chat_template(
+    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int
+) -> bool:
+    """Give a tokenizer the chat template, if its tokens are then the judge's; returns whether they are.
+
+    They are not where a tokenizer treats the begin of a text unlike what follows a BOS that is spelled out (Llama 2
+    puts a space there): such a tokenizer is left without one.
+    """
+    tokenizer.chat_template = chat_template(template, leads_with_bos=leads_with_bos(tokenizer))
+    said = {"user": "a"} | dict.fromkeys(_answer_roles(template), "b")
+    row: Comparison | Conversation = (
+        Conversation(("a",), ("b",)) if isinstance(template, AnswerTemplate) else Comparison(("a",), ("b",), ("b",))
+    )
+    [wanted] = encoder_of(tokenizer, template, max_length).encode([row])
+    messages = [{"role": role, "content": text} for role, text in said.items()]
+    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
+    if ids == wanted.ids.tolist():
+        return True
+    tokenizer.chat_template = None
+    return False

@@ -1,0 +1,105 @@
+"""A run's adapter and head merged into the full-precision base: a plain transformers classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import torch
+from torch import nn
+
+from tiebreak.errors import ModelError
+from tiebreak.export.report import ExportDtype
+from tiebreak.model import JudgeCard, Precision, head_of, load_config, load_trained, load_trained_base
+from tiebreak.model.precision import HEAD
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_HELD: Final[dict[torch.dtype, Precision]] = {
+    torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16",
+}  # fmt: skip
+
+
+def refuse_broken_adapter(folder: Path) -> None:
+    """Refuse a run's `model` folder whose numbers are not finite, before a base model is loaded.
+
+    Raises:
+        ModelError: they are not.
+    """
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as saved:
+        broken = sorted(name for name in saved.keys() if not saved.get_tensor(name).isfinite().all())  # noqa: SIM118
+    if broken:
+        raise ModelError(
+            f"{len(broken)} of the adapter's weights in {folder} are not finite, {broken[0]} among them: its training "
+            "diverged, and nothing was exported. Train anew with a lower training.learning_rate."
+        )
+
+
+def merged_classifier(
+    card: JudgeCard, folder: Path, *, base_model: str | None, dtype: ExportDtype
+) -> PreTrainedModel:  # fmt: skip
+    """The run's judge as a classifier that holds nothing of PEFT's or Tiebreak's.
+
+    The base is read in the type it is stored in, whatever the run trained on, and a layer at a time is merged in
+    float32 and rounded once, to the type asked for. So a model of 9 billion weights that is stored in 16 bits and
+    exported in 16 bits takes 19 GB of memory; one that is stored or exported in 32 bits takes 37. The head stays in
+    float32, as it was trained.
+
+    Args:
+        card: of the run.
+        folder: the run's `model` folder.
+        base_model: where the base model is, if not where it was in training.
+        dtype: of the merged weights.
+
+    Raises:
+        ModelError: the base cannot be had, or its merged weights do not fit into `dtype`.
+        RunError: the folder holds no trained model, or a damaged one.
+    """
+    stored = _stored_dtype(card, base_model)
+    wanted = stored if dtype == "auto" else _DTYPES[dtype]
+    held = torch.float32 if wanted == torch.float32 else stored
+    base = load_trained_base(card, base_model, _HELD[held], "auto", torch.device("cpu"))
+    model = _merged(load_trained(base, folder), wanted)
+    _set_plain_head(model)
+    broken = [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
+    if broken:
+        raise ModelError(
+            f"{len(broken)} merged weights are not finite in {str(wanted).removeprefix('torch.')}, {broken[0]} among "
+            "them: they are too large for it. Export in another type: --dtype bfloat16 or float32."
+        )
+    return model
+
+
+def _stored_dtype(card: JudgeCard, base_model: str | None) -> torch.dtype:
+    stored = load_config(base_model or card.base_model, card.revision).dtype
+    dtype = _DTYPES.get(str(stored).removeprefix("torch."))
+    return torch.float32 if dtype is None else dtype
+
+
+@torch.no_grad()
+def _merged(trained: nn.Module, dtype: torch.dtype) -> PreTrainedModel:
+    from peft.tuners.lora import LoraLayer
+
+    for layer in trained.modules():
+        if isinstance(layer, LoraLayer):
+            weight = cast(Any, layer).get_base_layer().weight
+            weight.data = weight.data.float()
+            cast(Any, layer).merge()
+            weight.data = weight.data.to(dtype)
+    model: PreTrainedModel = cast(Any, trained).unload()
+    for name, parameter in model.named_parameters():
+        if not name.startswith(f"{HEAD}."):
+            parameter.data = parameter.data.to(dtype)
+    return model
+
+
+def _set_plain_head(model: PreTrainedModel) -> None:
+    """The head without a tie parameter, which is no weight of any of transformers' classes."""
+    trained = head_of(model)
+    plain = nn.Linear(trained.in_features, trained.out_features, bias=trained.bias is not None)
+    plain.load_state_dict({name: value for name, value in trained.state_dict().items() if name in ("weight", "bias")})
+    setattr(model, HEAD, plain)

@@ -1,0 +1,145 @@
+"""What an export's folder holds, written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tiebreak.export.card import model_card
+from tiebreak.export.chat_template import encoder_of, install_chat_template
+from tiebreak.export.drift import comparisons_to_measure_on, exported_numbers, judge_numbers, measure_drift
+from tiebreak.export.merge import merged_classifier, refuse_broken_adapter
+from tiebreak.export.report import ExportDtype, ExportReport
+from tiebreak.model import LABELS, NANO, JudgeCard, load_config, load_tokenizer, read_card
+from tiebreak.model.nano import NANO_PATH
+from tiebreak.model.precision import HEAD
+from tiebreak.quiet import quiet_loading
+from tiebreak.run import RunFolder, clear_write_errors, write_json, write_text
+from tiebreak.text import AnswerTemplate, Template, template_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SHARD: Final = "5GB"
+"""Merged weights are written in files of at most this size."""
+
+
+def write_export(
+    source: RunFolder,
+    draft: Path,
+    target: Path,
+    *,
+    dtype: ExportDtype,
+    adapter_only: bool,
+    base_model: str | None,
+    on: Path | None,
+    skip_drift: bool,
+    tell: Callable[[str], None],
+    on_stage: Callable[[str], None],
+) -> ExportReport:
+    """`export_run`, into the folder `draft`, which is to be called `target`."""
+    card = read_card(source.model)
+    refuse_broken_adapter(source.model)
+    on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, tell)
+    with quiet_loading():
+        before = drift = None
+        if rows:
+            on_stage("Loading the run's own judge")
+            before = judge_numbers(source.path, base_model, card, rows, _count(on_stage, "Judging with the run"))
+        has_chat_template = _write_tokenizer(draft, source, card, tell)
+        on_stage("Writing the adapter" if adapter_only else "Merging")
+        if adapter_only:
+            architecture, written = "adapter", _write_adapter(draft, source, base_model)
+        else:
+            architecture, written = _write_merged(draft, source, card, base_model, dtype)
+        if before is not None:
+            on_stage("Reading the export")
+            base = _location_of_base(draft) if adapter_only else None
+            after, computed_in = exported_numbers(draft, base, card, rows, _count(on_stage, "Judging with the export"))
+            drift = measure_drift(on_what, rows, before, after, computed_in)
+        report = ExportReport(
+            folder=target,
+            architecture=architecture,
+            labels=len(LABELS[card.head]),
+            dtype=written,
+            bytes=sum(file.stat().st_size for file in draft.glob("*.safetensors")),
+            has_chat_template=has_chat_template,
+            drift=drift,
+        )
+        with clear_write_errors(target):
+            shutil.copyfile(source.model / "tiebreak.json", draft / "tiebreak.json")
+        write_json(draft / "export.json", {k: v for k, v in asdict(report).items() if k != "folder"})
+        write_text(draft / "README.md", model_card(report, card, _family(card, base_model), source))
+    return report
+
+
+def _count(on_stage: Callable[[str], None], what: str) -> Callable[[int, int], None]:
+    return lambda done, total: on_stage(f"{what}: {done:,} of {total:,} texts")
+
+
+def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, tell: Callable[[str], None]) -> bool:
+    """The tokenizer, ready for batches, with the judge's template in it if that works; returns whether it does."""
+    tokenizer = load_tokenizer(str(source.model))
+    template = template_of(card.template, card.head)
+    tokenizer.padding_side = "right"  # positions count from the text's first token, as the judge's do
+    _choose_pad_token(tokenizer, template, card.max_length)
+    installed = install_chat_template(tokenizer, template, card.max_length)
+    if not installed:
+        tell(
+            "This tokenizer makes other tokens of a text behind a BOS that is spelled out, so it gets no chat "
+            "template: the model card says how to render the text."
+        )
+    with clear_write_errors(draft):
+        tokenizer.save_pretrained(str(draft))
+    return installed
+
+
+def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int) -> None:
+    """See to a padding token: classifiers of transformers read their output off the last token that is another one."""
+    last = encoder_of(tokenizer, template, max_length).encode([template.bare])[0].ids[-1]
+    for token in (tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token):
+        if token is not None and tokenizer.convert_tokens_to_ids(token) != last:
+            tokenizer.pad_token = token
+            return
+
+
+def _write_merged(
+    draft: Path, source: RunFolder, card: JudgeCard, base_model: str | None, dtype: ExportDtype
+) -> tuple[str, str]:
+    """The merged classifier; returns its class and the type of its weights."""
+    model = merged_classifier(card, source.model, base_model=base_model, dtype=dtype)
+    config = model.config
+    config.get_text_config().pad_token_id = config.pad_token_id = load_tokenizer(str(draft)).pad_token_id
+    config.problem_type = "regression" if card.head == "pointwise" else "single_label_classification"
+    with clear_write_errors(draft):
+        model.save_pretrained(str(draft), max_shard_size=SHARD)
+    return type(model).__name__, str(model.dtype).removeprefix("torch.")
+
+
+def _write_adapter(draft: Path, source: RunFolder, base_model: str | None) -> str:
+    """Adapter and head without what only Tiebreak's own head has; returns the type of their weights."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(source.model / "adapter_model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if not name.endswith(f"{HEAD}.tie_parameter")}
+    with clear_write_errors(draft):
+        save_file(kept, draft / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source.model / "adapter_config.json").read_text(encoding="utf-8"))
+    if base_model is not None:
+        config["base_model_name_or_path"] = str(NANO_PATH) if base_model == NANO else base_model
+    write_json(draft / "adapter_config.json", config)
+    return str(next(iter(kept.values())).dtype).removeprefix("torch.")
+
+
+def _location_of_base(draft: Path) -> str:
+    """Where the written adapter says that its base model is."""
+    base = json.loads((draft / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    return str(base)
+
+
+def _family(card: JudgeCard, base_model: str | None) -> str:
+    return str(load_config(base_model or card.base_model, card.revision).model_type)
