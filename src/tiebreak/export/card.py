@@ -62,11 +62,14 @@ def _what_it_is(report: ExportReport, card: JudgeCard) -> str:
         if report.adapter_only
         else f"merged weights in {report.dtype}, the head in float32"
     )
-    made = f"It was trained on people's votes with Tiebreak, from {_base(card)}. This folder holds {holds}."
+    made = f"It was trained on votes with Tiebreak, from {_base(card)}. This folder holds {holds}."
     if card.head == "pointwise":
+        odds = "the one with the higher reward is the likelier to win"
+        if card.rewards is not None and card.rewards.tie_model != "rao-kupper":
+            odds = "the one whose reward is higher by 1 wins e times as often as it loses"
         return (
             "A reward model: it reads a prompt and one answer, and gives a reward in nats. Of two answers to a prompt, "
-            f"the one whose reward is higher by 1 wins e times as often as it loses. {made}"
+            f"{odds}. {made}"
         )
     return (
         "A judge of answers: it reads a prompt and two answers, and says how likely people are to prefer A, to prefer "

@@ -131,12 +131,7 @@ def test_the_answers_of_a_pair_are_named_in_order(roles: str) -> None:
 
 def word_tokenizer(*, prefix_space: bool, **special: str) -> PreTrainedTokenizerFast:
     """One token a word, BOS in front; the first word of a text may be another token than within it, as in Llama 2."""
-    names = [
-        "<s>",
-        "</s>",
-        "<unk>",
-        *["Prompt:", "Response:", "--------", "Is", "the", "response", "good", "?", "a", "b"],
-    ]
+    names = ["<s>", "</s>", "<unk>", *REWARD_TEMPLATE.text.split(), "a", "b"]
     vocabulary = {word: i for i, word in enumerate([*names, *(f"▁{name}" for name in names), "▁"])}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = (
