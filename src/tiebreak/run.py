@@ -191,6 +191,8 @@ class RunFolder:
             raise RunError(f"There is no run folder {self}. `tiebreak train` and `tiebreak demo` make one.")
         if not self.path.is_dir():
             raise RunError(f"{self} is a file. Name the folder of a finished run (runs/NAME).")
+        if (self.path / "export.json").is_file():
+            raise RunError(f"{self} is an export, not a run. Name the run that it was made from.")
         if (self.path / "tiebreak.json").is_file():
             raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
         if (self.model / "tiebreak.json").is_file():

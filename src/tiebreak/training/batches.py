@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -103,19 +104,29 @@ def make_reward_examples(
     return examples, encoded
 
 
+class ExampleMaker(Protocol):
+    """Makes examples of comparisons that carry votes, as a head wants them."""
+
+    def __call__(
+        self, comparisons: Sequence[Comparison], *, both_orders: bool, on_progress: Callable[[int], None] | None
+    ) -> tuple[list[Example], list[Encoded]]:
+        """As `make_examples`; `both_orders` means nothing to a pointwise head."""
+
+
 def example_maker(
-    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, *, max_length: int, both_orders: bool
-) -> Callable[[Sequence[Comparison], Callable[[int], None] | None], tuple[list[Example], list[Encoded]]]:
-    """What makes examples of comparisons, as their template's head wants them: called with a callback for progress too.
+    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, *, max_length: int
+) -> ExampleMaker:
+    """What makes examples for the head that a template goes with.
 
     Raises:
         RecipeError: as `Encoder` does.
     """
     if isinstance(template, Template):
-        pairs = Encoder(tokenizer, template, max_length)
-        return lambda rows, on_progress: make_examples(rows, pairs, both_orders=both_orders, on_progress=on_progress)
+        return partial(make_examples, encoder=Encoder(tokenizer, template, max_length))
     sides = Encoder(tokenizer, template, max_length)
-    return lambda rows, on_progress: make_reward_examples(rows, sides, on_progress=on_progress)
+    return lambda comparisons, *, both_orders, on_progress: make_reward_examples(
+        comparisons, sides, on_progress=on_progress
+    )
 
 
 def _vote(comparison: Comparison, number: int) -> Vote:

@@ -132,15 +132,15 @@ def _train(
     )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
     template = template_of(recipe.text.template, recipe.model.head)
-    both_orders = recipe.training.both_orders
-    make = example_maker(tokenizer, template, max_length=recipe.text.max_length, both_orders=both_orders)
+    make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     if len(training) > MANY_ROWS:
         tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
-    texts_a_row = 2 if both_orders or recipe.model.head == "pointwise" else 1
-    counted = _count_up((len(training) + len(validation)) * texts_a_row, on_tokenised)
-    examples, encoded = make(training, counted)
-    held_out, encoded_validation = make(validation, counted)
-    noun = "comparison" if recipe.model.head == "pairwise" else "answer"
+    both_orders, pointwise = recipe.training.both_orders, recipe.model.head == "pointwise"
+    texts = len(training) * (2 if both_orders or pointwise else 1) + len(validation) * (2 if pointwise else 1)
+    counted = _count_up(texts, on_tokenised)
+    examples, encoded = make(training, both_orders=both_orders, on_progress=counted)
+    held_out, encoded_validation = make(validation, both_orders=False, on_progress=counted)
+    noun = "answer" if pointwise else "comparison"
     tell(f"Training rows: {len(training):,}. {CutReport.of(encoded, noun)}")
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation, noun)}")
 

@@ -343,10 +343,9 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
             rows = recipe.data.train_rows or len(votes)
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
         template = template_of(recipe.text.template, recipe.model.head)
-        make = example_maker(
-            tokenizer, template, max_length=recipe.text.max_length, both_orders=settings.both_orders
-        )  # fmt: skip
-        examples, _ = make(rng.sample(list(votes), min(len(votes), rows, _SAMPLE)), None)
+        make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
+        chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
+        examples, _ = make(chosen, both_orders=settings.both_orders, on_progress=None)
         sample = [_tokens(example) for example in examples]
     drawn = [rng.choice(sample) for _ in range(rows)] if rows > len(sample) else sample[:rows]
     batches = [drawn[i : i + settings.batch_size] for i in range(0, rows, settings.batch_size)]
