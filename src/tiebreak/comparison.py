@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import isfinite
 from typing import Final, Literal
 
@@ -23,6 +24,17 @@ def swap_vote(vote: Vote) -> Vote:
     """The same vote with A and B exchanged; a tie stays a tie."""
     a, b, tie = vote
     return (b, a, tie)
+
+
+Tags = tuple[tuple[str, str], ...]
+"""What a file says of a row besides its texts and vote, as (name, value), in the order of the names."""
+
+_EXCHANGED: Final = {"model_a": "model_b", "model_b": "model_a"}
+
+
+@lru_cache(maxsize=4096)  # swapped comparisons share them, as those of a file do
+def _swap_tags(tags: Tags) -> Tags:
+    return tuple(sorted((_EXCHANGED.get(name, name), value) for name, value in tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class Comparison:
     candidate last replies), the early turns of `answer_a` and `answer_b` are equal.
 
     `margin` is by how much the preferred answer is better, in nats of reward, where votes are graded; 0 if they are
-    not.
+    not. `tags` are what breakdowns go by: `source`, `language`, and which models answered as `model_a` and `model_b`.
 
     Raises:
         ValueError: the three differ in their number of turns, or have none; the margin is negative or not finite.
@@ -83,6 +95,7 @@ class Comparison:
     vote: Vote | None = None
     id: str = ""
     margin: float = 0.0
+    tags: Tags = ()
 
     def __post_init__(self) -> None:
         turns = len(self.prompt), len(self.answer_a), len(self.answer_b)
@@ -95,9 +108,15 @@ class Comparison:
             raise ValueError(f"a comparison's margin is a finite number of at least 0: got {self.margin}")
 
     def swap(self) -> Comparison:
-        """The same comparison seen from the other side: answers exchanged, and the vote with them."""
+        """The same comparison seen from the other side: answers exchanged, and with them vote and models."""
         vote = None if self.vote is None else swap_vote(self.vote)
-        return replace(self, answer_a=self.answer_b, answer_b=self.answer_a, vote=vote)
+        tags = _swap_tags(self.tags) if self.tags else ()
+        return replace(self, answer_a=self.answer_b, answer_b=self.answer_a, vote=vote, tags=tags)
+
+    @property
+    def folded_prompt(self) -> str:
+        """The first prompt turn but for case and white space: comparisons that share it are not independent."""
+        return " ".join(self.prompt[0].casefold().split())
 
     @property
     def conversations(self) -> tuple[Conversation, Conversation]:

@@ -17,7 +17,8 @@ Layout = Literal["lmsys", "winner", "soft", "chosen-rejected", "unlabelled"]
 - `chosen-rejected`: chosen, rejected and perhaps prompt, as preference sets on the Hugging Face hub have it.
 - `unlabelled`: prompt, response_a, response_b and no votes.
 
-Where there are votes, a column `margin` may say by how much the preferred answer is better.
+Where there are votes, a column `margin` may say by how much the preferred answer is better. Columns `source`,
+`language`, and beside response_a and response_b `model_a` and `model_b`, become the comparison's tags.
 """
 Votes = Literal["required", "optional"]
 
@@ -26,7 +27,11 @@ WINNERS: Final = ("winner_model_a", "winner_model_b", "winner_tie")
 PAIR: Final = ("chosen", "rejected")
 MARGIN: Final = "margin"
 """By how much the preferred answer is better; the name is that of TRL's RewardTrainer."""
-KNOWN: Final = ("id", *ANSWERS, *WINNERS, "winner", *PAIR, MARGIN)
+MODELS: Final = ("model_a", "model_b")
+"""Who gave response_a, and who response_b."""
+TAGS: Final = ("language", *MODELS, "source")
+"""What may be said of a row besides; in the order of the names, as `Comparison.tags` are."""
+KNOWN: Final = ("id", *ANSWERS, *WINNERS, "winner", *PAIR, MARGIN, *TAGS)
 """Every column that is ever read; others are left alone."""
 
 

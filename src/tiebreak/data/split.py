@@ -31,7 +31,7 @@ def split_by_prompt(
         DataError: the size leaves nothing to train or to validate on, or there is only one row or one first prompt.
     """
     rows = list(comparisons)
-    keys = [_key(comparison) for comparison in rows]
+    keys = [comparison.folded_prompt for comparison in rows]
     if len(rows) < 2:
         raise DataError(
             "there is only one comparison: none would be left to learn from. Validate on a file of its own "
@@ -52,10 +52,6 @@ def split_by_prompt(
     chosen = _choose(by_size, target, len(rows))
     training = [row for row, key in zip(rows, keys, strict=True) if key not in chosen]
     return training, [row for row, key in zip(rows, keys, strict=True) if key in chosen]
-
-
-def _key(comparison: Comparison) -> str:
-    return " ".join(comparison.prompt[0].casefold().split())
 
 
 def _keyed_hash(key: str, seed: int) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType
 
-from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
+from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison, Tags
 from tiebreak.data.chosen_rejected import chosen_rejected
-from tiebreak.data.layout import Layout, Votes
+from tiebreak.data.layout import MODELS, TAGS, Layout, Votes
 from tiebreak.data.parse import is_blank
 from tiebreak.data.problem import Problem
 from tiebreak.data.report import RowReport
@@ -45,6 +45,9 @@ def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
     lines: list[int] = []
     problems: list[Problem] = []
     first_seen: dict[str, int] = {}
+    known_tags: dict[Tags, Tags] = {}
+    # Which of chosen and rejected a model_a would be of, nobody can say.
+    names = [name for name in TAGS if name in table.columns and not (layout == "chosen-rejected" and name in MODELS)]
     rows = 0
     integer_ids = True
     for row in table.rows:
@@ -65,11 +68,21 @@ def check_table(table: Table, layout: Layout, votes: Votes) -> Checked:
             comparison = side_by_side(row.cells, layout, votes, row_id, report)
         problems += report.problems
         if comparison is not None:
+            tags = tuple((name, value) for name in names if (value := _tag(row.cells.get(name))))
+            if tags:
+                comparison = replace(comparison, tags=known_tags.setdefault(tags, tags))
             comparisons.append(comparison)
             lines.append(row.line)
     if layout == "lmsys" and any(comparison.vote not in (A_WINS, B_WINS, TIE, None) for comparison in comparisons):
         layout = "soft"
     return Checked(layout, tuple(comparisons), tuple(lines), tuple(problems), rows, integer_ids)
+
+
+def _tag(cell: object) -> str:
+    """The text or the number in a cell; nothing where it holds neither, for a tag is never worth refusing a row."""
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else f"{cell:g}"
+    return repair(str(cell))[0].strip() if isinstance(cell, str | int) else ""
 
 
 def _identify(cell: object, number: str, report: RowReport) -> str:

@@ -30,10 +30,11 @@ def test_csv_gives_comparisons_in_order_with_the_line_each_row_starts_on(tmp_pat
         b"13,m,plain,\x00nul,b,1,0,0"
     )
     file = read_votes(path, votes="required")
+    tags = (("model_a", "m"),)
     assert file.comparisons == (
-        Comparison(('Two\nlines, "quoted"',), ("yes",), ("a\r\n\r\nb",), B_WINS, "11"),
-        Comparison(("x", ""), ("y", "z"), ("", "w"), TIE, "12"),
-        Comparison(("plain",), ("\ufffdnul",), ("b",), A_WINS, "13"),
+        Comparison(('Two\nlines, "quoted"',), ("yes",), ("a\r\n\r\nb",), B_WINS, "11", tags=tags),
+        Comparison(("x", ""), ("y", "z"), ("", "w"), TIE, "12", tags=tags),
+        Comparison(("plain",), ("\ufffdnul",), ("b",), A_WINS, "13", tags=tags),
     )
     assert (file.path, file.format, file.layout, file.lines, file.rows) == (path, "csv", "lmsys", (2, 7, 8), 3)
     assert [(p.line, p.column, p.kind) for p in file.problems] == [
