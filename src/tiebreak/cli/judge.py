@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import BaseModelOption, RunArgument, SwapOption, load_judge_aloud, look_at_run, read_aloud
+from tiebreak.cli.judging import (
+    BaseModelOption,
+    NoCalibrationOption,
+    RunArgument,
+    SwapOption,
+    load_judge_aloud,
+    look_at_run,
+    read_aloud,
+)
 from tiebreak.comparison import B_WINS, Comparison, Outcome
 from tiebreak.errors import DataError
 from tiebreak.judge import Score, Verdict
@@ -26,6 +34,7 @@ def command(
         Path | None, typer.Option(help="A file with one comparison instead: prompt, response_a, response_b.")
     ] = None,
     swap: SwapOption = "none",
+    no_calibration: NoCalibrationOption = False,
     base_model: BaseModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -42,7 +51,7 @@ def command(
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:
         comparison = _from_file(file, given=(prompt, a, b))
-    judge = load_judge_aloud(run, base_model)
+    judge = load_judge_aloud(run, base_model, calibrate=not no_calibration)
     [verdict] = judge.compare_many([comparison], swap=swap)
     scores = judge.score_many(comparison.conversations) if judge.gives_rewards else []
     if verdict.tokens_lost:

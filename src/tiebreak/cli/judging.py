@@ -13,6 +13,7 @@ from rich.progress import TextColumn
 from tiebreak.cli.console import problems, progress_bar, quiet_libraries, tell
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError
+from tiebreak.judge.base import swapped_share
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
@@ -23,6 +24,32 @@ RunArgument = Annotated[Path, typer.Argument(help="A run's folder, as runs/demo.
 SwapOption = Annotated[
     Literal["none", "average"],
     typer.Option(help="Judge as given, or in both orders and take the mean: twice the time, no favour for a side."),
+]
+
+
+def _swap(value: str) -> str:
+    try:
+        swapped_share(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return value
+
+
+FileSwapOption = Annotated[
+    str,
+    typer.Option(
+        metavar="none|average|uncertain:SHARE",
+        parser=_swap,
+        help="Judge as given, or in both orders and take the mean: twice the time, no favour for a side. "
+        "uncertain:0.33 does so for the third of the rows whose verdicts are the least certain, which is nearly as "
+        "good; a verdict then depends on what else is in the file.",
+    ),
+]
+NoCalibrationOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-calibration", help="Leave probabilities as the model gives them, where the run has a calibration."
+    ),
 ]
 BaseModelOption = Annotated[
     str | None, typer.Option(help="Where the base model is now, if not where it was in training.")
@@ -50,13 +77,15 @@ def look_at_run(run: Path, data: Path | None = None) -> None:
     RunFolder(run).refuse_if_untrained()
 
 
-def load_judge_aloud(run: Path, base_model: str | None = None, merge: Merge | None = None) -> Judge:
+def load_judge_aloud(
+    run: Path, base_model: str | None = None, merge: Merge | None = None, *, calibrate: bool = True
+) -> Judge:
     """Load a run's judge, with a sign of life in a terminal."""
     with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.judge import load_judge
 
-        return load_judge(run, base_model=base_model, merge=merge, tell=tell)
+        return load_judge(run, base_model=base_model, merge=merge, calibrate=calibrate, tell=tell)
 
 
 def read_aloud(
@@ -72,7 +101,7 @@ def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swa
     """Judge with a progress bar; what was cut is told."""
     progress = progress_bar(TextColumn("Judging"), "texts")
     with progress:
-        task = progress.add_task("", total=len(comparisons) * judge.texts(swap))
+        task = progress.add_task("", total=judge.texts(len(comparisons), swap))
         verdicts = judge.compare_many(comparisons, swap=swap, on_progress=lambda n: progress.advance(task, n))
     cut = [v.tokens_lost for v in verdicts if v.tokens_lost]
     if cut:

@@ -10,9 +10,10 @@ import typer
 from tiebreak.cli.console import results, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
+    FileSwapOption,
     MergeOption,
+    NoCalibrationOption,
     RunArgument,
-    SwapOption,
     load_judge_aloud,
     look_at_run,
     read_aloud,
@@ -30,7 +31,8 @@ def command(
         Path,
         typer.Option("-o", "--output", help="Where to write: .csv, .parquet or .jsonl; without an ending, CSV."),
     ] = Path("submission.csv"),
-    swap: SwapOption = "none",
+    swap: FileSwapOption = "none",
+    no_calibration: NoCalibrationOption = False,
     base_model: BaseModelOption = None,
     merge: MergeOption = None,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
         raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
     file = read_aloud(data, votes="optional", problem_rows="keep", setting=None)
     comparisons = file.comparisons
-    judge = load_judge_aloud(run, base_model, merge)
+    judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
     verdicts = verdicts_aloud(judge, comparisons, swap=swap)
     probabilities = [(v.model_a, v.model_b, v.tie) for v in verdicts]
     if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged

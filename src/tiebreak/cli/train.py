@@ -96,7 +96,7 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
 
     if resume and settings.output is not None and RunFolder(settings.output).is_finished:
         return  # nothing will be read
-    for path in (settings.data.train, settings.data.validation):
+    for path in (settings.data.train, settings.data.validation, settings.data.calibration):
         if path is not None:
             check_votes_path(path)
     if settings.model.start_from is not None:

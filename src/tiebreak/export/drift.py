@@ -26,7 +26,7 @@ from tiebreak.model import LABELS, JudgeCard, default_device, load_tokenizer
 from tiebreak.recipe import load_recipe
 from tiebreak.run import RunFolder
 from tiebreak.text import template_of
-from tiebreak.training.votes import training_and_validation
+from tiebreak.training.votes import split_votes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,9 +67,11 @@ def comparisons_to_measure_on(
         return f"{'row' if len(rows) == 1 else 'rows'} of {on.name}", _spread(rows)
     try:
         data = load_recipe(folder.recipe).data
+        # The calibration is split off after the validation, which is the same without.
+        data = data.model_copy(update={"calibration": None, "calibration_rows": None, "calibration_share": None})
         if data.validation is not None:  # then the file to learn from need not be read
             data = data.model_copy(update={"train": data.validation, "train_rows": None})
-        return "of the run's validation rows", _spread(training_and_validation(data, lambda _: None)[1])
+        return "of the run's validation rows", _spread(split_votes(data, lambda _: None).validation)
     except (DataError, RecipeError, OSError, AssertionError) as error:
         tell(
             f"The run's validation rows cannot be had any more ({str(error).partition(chr(10))[0]}): the drift is "
@@ -94,8 +96,8 @@ def judge_numbers(
     Raises:
         RunError, ModelError, MemoryBudgetError: as in `load_judge` and `Judge.compare_many`.
     """
-    judge = load_judge(run, base_model=base_model)
-    texts = len(rows) * judge.texts("none")
+    judge = load_judge(run, base_model=base_model, calibrate=False)  # as an export's logits are
+    texts = judge.texts(len(rows), "none")
     advance = _count_up(texts, on_progress)
     if card.rewards is None:
         verdicts = judge.compare_many(rows, on_progress=advance)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from tiebreak.judging import Calibration
     from tiebreak.model import TokenBudget
     from tiebreak.text import Encoded, Encoder
 
-Swap = Literal["none", "average"]
-"""`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word."""
+Swap = Literal["none", "average"] | str
+"""`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word.
+
+`uncertain:0.33` judges all as given, and then the third (or another share between 0 and 1, rounded up to whole
+comparisons) whose verdicts are the least certain, by their entropy, in the other order too: these get the mean. In the
+contest after LMSYS's that kept nearly all of what averaging all rows gains, at a third of its price. Which comparisons
+are the least certain depends on what else is judged with them, and so do verdicts then.
+"""
 
 Turns = str | Sequence[str]
 """One turn, or the turns of a conversation in order."""
@@ -34,13 +42,27 @@ class Judge(ABC):
 
     A verdict depends on nothing but its comparison, a reward on nothing but its prompt and answer: not on what else is
     judged with it, nor on how much at once. (In int8 it does, a little: LLM.int8() chooses its outlier columns over a
-    whole pass.)
+    whole pass. With `swap="uncertain:SHARE"` it does by intent.)
     """
 
-    def __init__(self, model: nn.Module, compute_dtype: torch.dtype, budget: TokenBudget) -> None:
+    _calibration: Calibration | None = None
+
+    def __init__(
+        self,
+        model: nn.Module,
+        compute_dtype: torch.dtype,
+        budget: TokenBudget,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._model = model
         self._compute_dtype = compute_dtype
         self._budget = budget
+        self._calibration = calibration
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What its probabilities go through; rewards do not."""
+        return self._calibration
 
     @property
     @abstractmethod
@@ -48,8 +70,8 @@ class Judge(ABC):
         """Whether it can score an answer alone."""
 
     @abstractmethod
-    def texts(self, swap: Swap) -> int:
-        """How many texts it reads for a comparison."""
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """How many texts it reads for so many comparisons."""
 
     def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
         """Judge two answers to a prompt.
@@ -62,7 +84,7 @@ class Judge(ABC):
 
         Raises:
             TypeError: one of them is neither a text nor a list of texts.
-            ValueError: prompt and answers differ in their number of turns.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is none.
         """
         comparison = Comparison(_turns("prompt", prompt), _turns("a", a), _turns("b", b))
         return self.compare_many([comparison], swap=swap)[0]
@@ -79,14 +101,15 @@ class Judge(ABC):
 
         Args:
             comparisons: what to judge; their votes, if any, are not looked at.
-            swap: judge as given, or both orders. A judge that gives rewards says the same in both.
-            on_progress: called with the number of texts judged since the last call; `texts` says how many a comparison
-                takes.
+            swap: judge as given, or both orders, of all of them or of the least certain ones. A judge that gives
+                rewards says the same in both.
+            on_progress: called with the number of texts judged since the last call; `texts` says how many these are.
 
         Returns:
             A verdict a comparison, in the same order.
 
         Raises:
+            ValueError: `swap` is none.
             MemoryBudgetError: a single comparison does not fit into memory.
             ModelError: the model's numbers are not finite.
         """
@@ -140,7 +163,7 @@ class Judge(ABC):
 
         Raises:
             TypeError: one of them is neither a text nor a list of texts.
-            ValueError: prompt and answers differ in their number of turns.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is none for rankings.
             ComparisonsError: there are no answers.
         """
         if isinstance(answers, str):
@@ -160,14 +183,15 @@ class Judge(ABC):
 
         Args:
             rows: for each prompt its turns, and the turns of each answer.
-            swap: judge pairs as given, or in both orders. A judge that gives rewards says the same in both.
+            swap: judge pairs as given, or in both orders, all of them: a ranking is not to depend on what else is
+                ranked with it. A judge that gives rewards says the same in both.
             on_progress: called with the number of prompts done since the last call.
 
         Returns:
             A ranking a prompt, in the same order.
 
         Raises:
-            ValueError: prompt and answers differ in their number of turns.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is none for rankings.
             ComparisonsError: a prompt has no answers.
             MemoryBudgetError, ModelError: as in `compare_many`.
         """
@@ -229,14 +253,57 @@ class Judge(ABC):
         return outputs.astype(np.float64), encoded
 
 
-def require_swap(swap: str) -> None:
-    """Refuse what is no `Swap`.
+def swapped_share(swap: Swap) -> float:
+    """Which share of the comparisons is judged in both orders: 0 for `none`, 1 for `average`.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is no `Swap`.
+
+    >>> swapped_share("average"), swapped_share("uncertain:0.33")
+    (1.0, 0.33)
     """
-    if swap not in get_args(Swap):
-        raise ValueError(f"swap is {swap!r}: it is one of {', '.join(map(repr, get_args(Swap)))}")
+    if swap in ("none", "average"):
+        return float(swap == "average")
+    kind, _, share = swap.partition(":")
+    try:
+        if kind == "uncertain" and 0 < float(share) < 1:
+            return float(share)
+    except ValueError:
+        pass
+    raise ValueError(
+        f"swap is {swap!r}: it is one of 'none', 'average', or 'uncertain:SHARE' with a share between 0 and 1, as "
+        "'uncertain:0.33'"
+    )
+
+
+def swapped_count(comparisons: int, swap: Swap) -> int:
+    """How many of so many comparisons are judged in both orders.
+
+    Raises:
+        ValueError: as in `swapped_share`.
+
+    >>> swapped_count(10, "uncertain:0.33"), swapped_count(100, "uncertain:0.07")
+    (4, 7)
+    """
+    return ceil(round(swapped_share(swap) * comparisons, 6))  # 0.07 * 100 is more than 7
+
+
+def require_whole_swap(swap: Swap) -> None:
+    """Refuse what depends on what else is judged.
+
+    Raises:
+        ValueError: `swap` is neither `none` nor `average`.
+    """
+    if 0 < swapped_share(swap) < 1:
+        raise ValueError(
+            f"swap is {swap!r}: answers are ranked with 'none' or 'average', since a ranking would depend on what else "
+            "is ranked"
+        )
+
+
+def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
+    """Probabilities [n, 3] after the calibration, if there is one."""
+    return probabilities if calibration is None else calibration.apply(probabilities)
 
 
 def _turns(name: str, text: Turns) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ def load_judge(
     device: str | None = None,
     tokens_per_pass: int | None = None,
     merge: Merge | None = None,
+    calibrate: bool = True,
     tell: Callable[[str], None] | None = None,
 ) -> Judge:
     """Load a judge from a run folder.
@@ -44,7 +45,9 @@ def load_judge(
         tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
         merge: round the weights with the adapter in them to bfloat16 or FP8, from the full-precision base: faster for
             many comparisons, and not quite the judge that was trained (on a base in 4 bits, say).
-        tell: called with a sentence when that is halved because memory ran out.
+        calibrate: have probabilities go through the run's calibration, if it has one; otherwise they are as the model
+            gives them. It changes no reward.
+        tell: called with a sentence when tokens a pass are halved because memory ran out.
 
     Raises:
         RunError: the folder holds no trained model.
@@ -86,10 +89,13 @@ def load_judge(
     usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or usual, card.max_length), tell)
     template = template_of(card.template, card.head)
+    calibration = card.calibration if calibrate else None
     if isinstance(template, Template):
-        return PairwiseJudge(model, Encoder(tokenizer, template, card.max_length), compute_dtype, budget)
+        pairs = Encoder(tokenizer, template, card.max_length)
+        return PairwiseJudge(model, pairs, compute_dtype, budget, calibration)
     assert card.rewards is not None  # the card says so of every pointwise head
-    return PointwiseJudge(model, Encoder(tokenizer, template, card.max_length), compute_dtype, budget, card.rewards)
+    sides = Encoder(tokenizer, template, card.max_length)
+    return PointwiseJudge(model, sides, compute_dtype, budget, card.rewards, calibration)
 
 
 def _device(name: str | None) -> torch.device:

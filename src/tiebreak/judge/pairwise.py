@@ -10,16 +10,19 @@ import numpy as np
 
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ModelError
-from tiebreak.judge.base import Judge, Swap, require_swap
+from tiebreak.judge.base import Judge, Swap, calibrated, require_whole_swap, swapped_count
 from tiebreak.judge.verdicts import Ranking, Verdict
 from tiebreak.judging import log_softmax, tournament
+from tiebreak.judging.metrics import SMALLEST
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
+    from tiebreak.judging import Calibration
     from tiebreak.model import TokenBudget
-    from tiebreak.text import Encoder
+    from tiebreak.text import Encoded, Encoder
 
 ALL_PAIRS: Final = 8
 """Up to so many answers every pair is compared: 28 of 8."""
@@ -36,9 +39,14 @@ class PairwiseJudge(Judge):
     """
 
     def __init__(
-        self, model: nn.Module, encoder: Encoder[Comparison], compute_dtype: torch.dtype, budget: TokenBudget
+        self,
+        model: nn.Module,
+        encoder: Encoder[Comparison],
+        compute_dtype: torch.dtype,
+        budget: TokenBudget,
+        calibration: Calibration | None = None,
     ) -> None:
-        super().__init__(model, compute_dtype, budget)
+        super().__init__(model, compute_dtype, budget, calibration)
         self._encoder = encoder
 
     @property
@@ -46,9 +54,9 @@ class PairwiseJudge(Judge):
         """No."""
         return False
 
-    def texts(self, swap: Swap) -> int:
-        """One, or both orders."""
-        return 2 if swap == "average" else 1
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """One each, and another for those that are judged in both orders."""
+        return comparisons + swapped_count(comparisons, swap)
 
     def compare_many(
         self,
@@ -58,16 +66,28 @@ class PairwiseJudge(Judge):
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
         """As in `Judge`."""
-        require_swap(swap)
-        both = swap == "average"
-        orders = [order for c in comparisons for order in (c.orders if both else (c,))]
-        groups = [i // 2 for i in range(len(orders))] if both else None
+        swapped = swapped_count(len(comparisons), swap)
+        if swap == "average":  # what the orders share is computed once
+            orders = [order for c in comparisons for order in c.orders]
+            both, encoded = self._judge(orders, [i // 2 for i in range(len(orders))], on_progress)
+            probabilities, encoded = _mean(both[0::2], both[1::2]), encoded[0::2]
+        else:
+            probabilities, encoded = self._judge(comparisons, None, on_progress)
+        if 0 < swapped < len(comparisons):
+            least_certain = np.argsort(-_entropies(probabilities), kind="stable")[:swapped]
+            again, _ = self._judge([comparisons[i].swap() for i in least_certain], None, on_progress)
+            probabilities[least_certain] = _mean(probabilities[least_certain], again)
+        return [
+            Verdict(a, b, tie, e.tokens_lost)
+            for (a, b, tie), e in zip(probabilities.tolist(), encoded, strict=True)
+        ]  # fmt: skip
+
+    def _judge(
+        self, orders: Sequence[Comparison], groups: Sequence[int] | None, on_progress: Callable[[int], None] | None
+    ) -> tuple[NDArray[np.float64], list[Encoded]]:
+        """Probabilities of each order, [orders, 3], calibrated one by one: so the calibration was fitted."""
         logits, encoded = self._read(self._encoder, orders, groups, on_progress)
-        probabilities = np.exp(log_softmax(logits))
-        if both:
-            probabilities = (probabilities[0::2] + probabilities[1::2][:, [1, 0, 2]]) / 2
-        lost = [e.tokens_lost for e in encoded[:: 2 if both else 1]]
-        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
+        return calibrated(np.exp(log_softmax(logits)), self._calibration), encoded
 
     def score_many(
         self,
@@ -90,6 +110,7 @@ class PairwiseJudge(Judge):
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
         """As in `Judge`."""
+        require_whole_swap(swap)
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
             some = rows[first : first + RANKED_AT_ONCE]
@@ -136,3 +157,15 @@ class PairwiseJudge(Judge):
         return Ranking(
             tuple(standings.rewards.tolist()), tuple(standings.ranks.tolist()), standings.comparisons, lost
         )  # fmt: skip
+
+
+def _mean(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities [n, 3] over both orders; the second ones are of the answers exchanged."""
+    mean: NDArray[np.float64] = (as_given + swapped[:, [1, 0, 2]]) / 2
+    return mean
+
+
+def _entropies(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n], in nats. Entropy and not the margin of the two likeliest: log loss asks for all three."""
+    entropies: NDArray[np.float64] = -(probabilities * np.log(np.maximum(probabilities, SMALLEST))).sum(axis=1)
+    return entropies

@@ -10,7 +10,7 @@ import numpy as np
 
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError
-from tiebreak.judge.base import Judge, Swap, require_swap
+from tiebreak.judge.base import Judge, Swap, calibrated, require_whole_swap, swapped_share
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 from tiebreak.judging import competition_ranks, log_softmax, outcome_logits
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from tiebreak.judging import Calibration
     from tiebreak.model import RewardScale, TokenBudget
     from tiebreak.text import Encoded, Encoder
 
@@ -30,7 +31,8 @@ RANKED_AT_ONCE: Final = 256
 class PointwiseJudge(Judge):
     """Reads a prompt and one answer as a text. Two rewards make a verdict by the tie model they were learned with.
 
-    Both orders of a comparison have the same verdict, with A and B exchanged, by construction.
+    Both orders of a comparison have the same verdict, with A and B exchanged, by construction. A calibration changes
+    verdicts and leaves rewards as they are.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class PointwiseJudge(Judge):
         compute_dtype: torch.dtype,
         budget: TokenBudget,
         scale: RewardScale,
+        calibration: Calibration | None = None,
     ) -> None:
-        super().__init__(model, compute_dtype, budget)
+        super().__init__(model, compute_dtype, budget, calibration)
         self._encoder = encoder
         self._scale = scale
 
@@ -50,9 +53,9 @@ class PointwiseJudge(Judge):
         """Yes."""
         return True
 
-    def texts(self, swap: Swap) -> int:
-        """Two, whatever the order."""
-        return 2
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """Two each, whatever the order."""
+        return 2 * comparisons
 
     def compare_many(
         self,
@@ -62,11 +65,11 @@ class PointwiseJudge(Judge):
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
         """As in `Judge`."""
-        require_swap(swap)
+        swapped_share(swap)  # refuses what is none; both orders say the same
         sides = [side for comparison in comparisons for side in comparison.conversations]
         rewards, encoded = self._rewards(sides, [i // 2 for i in range(len(sides))], on_progress)
         logits = outcome_logits(rewards[0::2], rewards[1::2], self._scale.tie_model, self._scale.tie_parameter)
-        probabilities = np.exp(log_softmax(logits))
+        probabilities = calibrated(np.exp(log_softmax(logits)), self._calibration)
         lost = [a.tokens_lost + b.tokens_lost for a, b in zip(encoded[0::2], encoded[1::2], strict=True)]
         return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
 
@@ -96,7 +99,7 @@ class PointwiseJudge(Judge):
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
         """As in `Judge`."""
-        require_swap(swap)
+        require_whole_swap(swap)
         empty = [number for number, (_, answers) in enumerate(rows) if not answers]
         if empty:
             raise ComparisonsError(f"Prompt {empty[0]} has no answers: give at least one to each.")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from torch import nn
 
 from tiebreak.errors import RunError
-from tiebreak.judging import TieModel
+from tiebreak.judging import Calibration, TieModel
 from tiebreak.model.adapter import save_adapter
 from tiebreak.model.base import load_base
 from tiebreak.model.fp8 import freeze_in_fp8
@@ -55,6 +55,8 @@ class JudgeCard(BaseModel):
     tokens_per_pass: int
     rewards: RewardScale | None = None
     """Of a pointwise judge, and of no other."""
+    calibration: Calibration | None = None
+    """What mends its probabilities; None if it was never calibrated."""
 
     @model_validator(mode="after")
     def _rewards_of_a_pointwise_head(self) -> JudgeCard:

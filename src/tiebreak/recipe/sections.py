@@ -132,7 +132,7 @@ class TextSection(_Section):
 
 
 class DataSection(_Section):
-    """Which votes to learn from and which to validate on."""
+    """Which votes to learn from, which to validate on, and which to calibrate on."""
 
     train: LocalPath | None = None
     """CSV, JSONL or Parquet with votes."""
@@ -144,6 +144,13 @@ class DataSection(_Section):
     """Validate on this many rows."""
     validation_share: Share | None = None
     """Validate on this share of `train`. Without either, one row in ten, at most 1,000."""
+    calibration: LocalPath | None = None
+    """A file of votes that the trained judge's probabilities are calibrated on. Without this and the next two there is
+    no calibration; `tiebreak calibrate` can make one later."""
+    calibration_rows: Positive | None = None
+    """Calibrate on this many rows, of `calibration` or split off `train` by prompt: not trained or validated on."""
+    calibration_share: Share | None = None
+    """Calibrate on this share of `train`, split off likewise."""
     problem_rows: Literal["refuse", "skip", "keep"] = "refuse"
     """Rows that cannot be used as they are: `refuse` the file and list them; `skip` them, counted; `keep` empty
     texts and repeated ids as they are (unreadable rows are refused even so)."""
@@ -155,6 +162,12 @@ class DataSection(_Section):
         given = [k for k in ("validation", "validation_share") if getattr(self, k) is not None]
         if len(given) == 2 or (self.validation_share is not None and self.validation_rows is not None):
             raise ValueError("validation_share splits rows off data.train: give it alone, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_calibrate(self) -> DataSection:
+        if self.calibration_share is not None and (self.calibration is not None or self.calibration_rows is not None):
+            raise ValueError("calibration_share splits rows off data.train: give it alone, or leave it out")
         return self
 
 

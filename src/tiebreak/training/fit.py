@@ -17,7 +17,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 
 from tiebreak.comparison import Comparison, Vote
 from tiebreak.errors import MemoryBudgetError, RecipeError
-from tiebreak.judging import preference_metrics, tie_parameter_of, write_predictions
+from tiebreak.judging import Calibration, fit_calibration, preference_metrics, tie_parameter_of, write_predictions
 from tiebreak.model import (
     JudgeCard,
     RewardHead,
@@ -33,7 +33,7 @@ from tiebreak.model import (
     save_trained,
 )
 from tiebreak.quiet import quiet_loading
-from tiebreak.recipe import Recipe, TrainingSection, dump_recipe
+from tiebreak.recipe import DataSection, Recipe, TrainingSection, dump_recipe
 from tiebreak.run import RunFolder, write_json
 from tiebreak.text import CutReport, template_of
 from tiebreak.training.arguments import training_arguments
@@ -43,7 +43,7 @@ from tiebreak.training.environment import describe_environment, process_count, p
 from tiebreak.training.memory import measure_budget
 from tiebreak.training.resume import go_on, refuse_another_recipe, refuse_other_data
 from tiebreak.training.trainer import JudgeTrainer
-from tiebreak.training.votes import training_and_validation, votes_for, warn_of_shared_prompts
+from tiebreak.training.votes import SplitVotes, calibrated_on, split_votes, votes_for, warn_of_shared_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,8 @@ def train(
         on_tokenised: called now and then with how many texts are tokenised, and how many there are.
 
     Returns:
-        The folder, and the metrics on the validation rows (`tiebreak.judging.preference_metrics`).
+        The folder, and the metrics on the validation rows (`tiebreak.judging.preference_metrics`). With a calibration
+        they are those of calibrated probabilities, and `uncalibrated_loss` and so on those of the others.
 
     Raises:
         RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
@@ -118,7 +119,8 @@ def _train(
     on_tokenised: Callable[[int, int], None] | None,
 ) -> TrainingResult:
     """`train`, in a folder that no other process trains in."""
-    training, validation = (votes_for(recipe.model, r, tell) for r in training_and_validation(recipe.data, tell))
+    votes = SplitVotes(*(votes_for(recipe.model, rows, tell) for rows in split_votes(recipe.data, tell)))
+    training, validation, calibration = votes
 
     set_seed(recipe.training.seed)
     device = default_device()
@@ -134,18 +136,23 @@ def _train(
     template = template_of(recipe.text.template, recipe.model.head)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     if len(training) > MANY_ROWS:
-        tell(f"Tokenising {len(training) + len(validation):,} comparisons.")
+        tell(f"Tokenising {sum(map(len, votes)):,} comparisons.")
     both_orders, pointwise = recipe.training.both_orders, recipe.model.head == "pointwise"
     texts = len(training) * (2 if both_orders or pointwise else 1) + len(validation) * (2 if pointwise else 1)
-    counted = _count_up(texts, on_tokenised)
+    counted = _count_up(texts + 2 * len(calibration), on_tokenised)
     examples, encoded = make(training, both_orders=both_orders, on_progress=counted)
     held_out, encoded_validation = make(validation, both_orders=False, on_progress=counted)
+    # In both orders where they differ, each an example of its own, since of an example the first order is judged.
+    orders = [order for row in calibration for order in ((row,) if pointwise else row.orders)]
+    set_aside, _ = make(orders, both_orders=False, on_progress=counted)
     noun = "answer" if pointwise else "comparison"
     tell(f"Training rows: {len(training):,}. {CutReport.of(encoded, noun)}")
     tell(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation, noun)}")
+    if calibration:
+        tell(f"Calibration rows: {len(calibration):,}.")
 
-    warn_of_shared_prompts(training, validation, tell)
-    digest = digest_of([*examples, *held_out])
+    warn_of_shared_prompts(votes, tell)
+    digest = digest_of([*examples, *held_out, *set_aside])
     if resume:
         refuse_other_data(folder, digest)
 
@@ -182,6 +189,7 @@ def _train(
         else:
             go_on(trainer, checkpoint, tell)
 
+    fitted = _calibrate(trainer, set_aside, calibration, recipe.data, tell) if calibration else None
     card = partial(
         JudgeCard,
         base_model=recipe.model.name,
@@ -192,18 +200,39 @@ def _train(
         template=template.text,
         max_length=recipe.text.max_length,
         tokens_per_pass=budget.tokens,
+        calibration=fitted,
     )
-    return TrainingResult(folder, _keep(folder, trainer, held_out, validation, model, tokenizer, card))
+    return TrainingResult(folder, _keep(folder, trainer, held_out, validation, fitted, model, tokenizer, card))
+
+
+def _calibrate(
+    trainer: JudgeTrainer, examples: Sequence[Example], rows: Sequence[Comparison], settings: DataSection,
+    tell: Callable[[str], None],
+) -> Calibration:  # fmt: skip
+    """Fitted on rows whose orders, one of a pointwise head, are these examples; the same on every process."""
+    judged = trainer.judge(examples).reshape(len(rows), -1, 3)
+    judged[:, 1:] = judged[:, 1:, [1, 0, 2]]  # so that A is the same answer in both orders
+    fitted = fit_calibration(
+        judged, [_vote(row) for row in rows], [row.folded_prompt for row in rows], source=calibrated_on(settings)
+    )
+    tell(str(fitted))
+    return fitted
 
 
 def _keep(
     folder: RunFolder, trainer: JudgeTrainer, examples: Sequence[Example], validation: Sequence[Comparison],
-    model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: Callable[..., JudgeCard],
+    calibration: Calibration | None, model: PeftModel, tokenizer: PreTrainedTokenizerFast,
+    card: Callable[..., JudgeCard],
 ) -> dict[str, float]:  # fmt: skip
     """Validate what was trained, and write it into its folder; returns the metrics."""
     outputs = trainer.outputs(examples)
     probabilities = trainer.probabilities(outputs)
-    metrics = preference_metrics(probabilities, [_vote(c) for c in validation])
+    votes = [_vote(c) for c in validation]
+    metrics = preference_metrics(probabilities, votes)
+    if calibration is not None:
+        uncalibrated = {f"uncalibrated_{name}": value for name, value in metrics.items()}
+        probabilities = calibration.apply(probabilities)
+        metrics = preference_metrics(probabilities, votes) | uncalibrated
     head = head_of(model)
     rewards = scale = None
     if isinstance(head, RewardHead):

@@ -303,6 +303,15 @@ def _held_out(rows: int, settings: DataSection) -> int:
     return settings.validation_rows or max(1, min(1000, rows // 10))
 
 
+def _set_aside(rows: int, settings: DataSection) -> int:
+    """Rows that are split off for calibration; likewise."""
+    if settings.calibration is not None:
+        return 0
+    if settings.calibration_share is not None:
+        return max(1, round(settings.calibration_share * rows))
+    return settings.calibration_rows or 0
+
+
 def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
     """The plan of a recipe on a card, by the lengths of a sample of its votes, or of LMSYS's where it names none.
 
@@ -334,13 +343,14 @@ def plan_run(recipe: Recipe, gpu: Gpu, tell: Callable[[str], None]) -> Plan:
         votes = load_comparisons(recipe.data.train, votes="required", problem_rows="skip", on_note=tell)
         if recipe.data.validation is None:
             validation = _held_out(len(votes), recipe.data)
-            rows = recipe.data.train_rows or len(votes) - validation
+            rows = len(votes) - validation
         else:
             held_out = load_comparisons(
                 recipe.data.validation, votes="required", problem_rows="skip", on_note=tell
             )  # fmt: skip
             validation = recipe.data.validation_rows or len(held_out)
-            rows = recipe.data.train_rows or len(votes)
+            rows = len(votes)
+        rows = recipe.data.train_rows or max(1, rows - _set_aside(len(votes), recipe.data))
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
         template = template_of(recipe.text.template, recipe.model.head)
         make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
