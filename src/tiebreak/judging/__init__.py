@@ -1,6 +1,19 @@
-"""Verdicts in, numbers out: how good a judge is, its probabilities as files, and answers scored by it. No torch."""
+"""Verdicts in, numbers out: how good a judge is and what sways it; files of probabilities and scores. No torch."""
 
+from tiebreak.judging.bias import (
+    LengthBias,
+    PositionBias,
+    Preference,
+    answer_lengths,
+    format_bias,
+    format_counts,
+    length_bias,
+    position_bias,
+)
+from tiebreak.judging.bootstrap import Bootstrap, Estimate
+from tiebreak.judging.breakdown import BreakdownRow, breakdown
 from tiebreak.judging.calibration import Calibration, fit_calibration, refuse_unfit_votes
+from tiebreak.judging.evaluation import Evaluation, evaluate, macro_auc
 from tiebreak.judging.metrics import cross_entropies, preference_metrics
 from tiebreak.judging.predictions import (
     SUBMISSION_COLUMNS,
@@ -9,6 +22,7 @@ from tiebreak.judging.predictions import (
     write_predictions,
     write_submission,
 )
+from tiebreak.judging.reliability import ReliabilityCurve
 from tiebreak.judging.scores import write_rewards, write_scores
 from tiebreak.judging.strengths import FittedRewards, fit_rewards
 from tiebreak.judging.tie_models import TieModel, log_softmax, outcome_logits, tie_parameter_of
@@ -16,17 +30,33 @@ from tiebreak.judging.tournament import Standings, competition_ranks, tournament
 
 __all__ = [
     "SUBMISSION_COLUMNS",
+    "Bootstrap",
+    "BreakdownRow",
     "Calibration",
+    "Estimate",
+    "Evaluation",
     "FittedRewards",
+    "LengthBias",
+    "PositionBias",
+    "Preference",
+    "ReliabilityCurve",
     "Standings",
     "TieModel",
+    "answer_lengths",
+    "breakdown",
     "check_submission_path",
     "competition_ranks",
     "cross_entropies",
+    "evaluate",
     "fit_calibration",
     "fit_rewards",
+    "format_bias",
+    "format_counts",
+    "length_bias",
     "log_softmax",
+    "macro_auc",
     "outcome_logits",
+    "position_bias",
     "preference_metrics",
     "refuse_unfit_votes",
     "submission_frame",

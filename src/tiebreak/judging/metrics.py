@@ -8,12 +8,55 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Vote
+from tiebreak.errors import ComparisonsError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 SMALLEST = 1e-15
 """Probabilities below are taken as this in log loss, as the contest's scorer does."""
+
+SUM_TOLERANCE = 1e-6
+"""How far probabilities may be from a sum of 1; float32 rounds by less."""
+
+
+def checked_rows(
+    probabilities: ArrayLike, votes: Sequence[Vote | None] | NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities and votes as float64 [rows, 3] each, which may be measured.
+
+    Raises:
+        ComparisonsError: a row has no vote, the shapes differ, a probability is not finite or negative, or a row does
+            not sum to 1. There may be no rows.
+    """
+    missing = [row for row, vote in enumerate(votes) if vote is None]
+    if missing:
+        raise ComparisonsError(
+            f"{len(missing):,} of {len(votes):,} rows have no vote, the first is row {missing[0]}: metrics need votes. "
+            "Give rows with votes alone."
+        )
+    given = np.asarray(probabilities, dtype=np.float64)
+    target = np.asarray(votes, dtype=np.float64).reshape(-1, len(OUTCOMES))
+    if given.shape != target.shape:
+        raise ComparisonsError(
+            f"{given.shape} probabilities do not go with {target.shape} votes: give three of each a row, over "
+            f"({', '.join(OUTCOMES)})."
+        )
+    for name, numbers in (("probabilities", given), ("votes", target)):
+        wrong = ~np.isfinite(numbers).all(axis=1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ComparisonsError(
+                f"{int(wrong.sum())} rows of {name} are not finite, the first is row {row}: {numbers[row].tolist()}."
+            )
+        wrong = (np.abs(numbers.sum(axis=1) - 1) > SUM_TOLERANCE) | (numbers < 0).any(axis=1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ComparisonsError(
+                f"{name} have to be at least 0 and sum to 1 in every row; in {int(wrong.sum())} they do not, the "
+                f"first is row {row}: {numbers[row].tolist()}, which sum to {numbers[row].sum():.6g}."
+            )
+    return given, target
 
 
 def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[np.float64]:
@@ -27,16 +70,14 @@ def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[
         float64 [rows].
 
     Raises:
-        ValueError: the shapes differ, a probability is not finite, or a row does not sum to 1.
+        ComparisonsError: what `checked_rows` raises; it is a ValueError.
     """
-    given = np.asarray(probabilities, dtype=np.float64)
-    target = np.asarray(votes, dtype=np.float64).reshape(-1, len(OUTCOMES))
-    if given.shape != target.shape:
-        raise ValueError(f"{given.shape} probabilities do not go with {target.shape} votes")
-    if not np.isfinite(given).all():
-        raise ValueError(f"{int((~np.isfinite(given)).any(axis=1).sum())} rows of probabilities are not finite")
-    if len(given) and np.abs(given.sum(axis=1) - 1).max() > 1e-6:
-        raise ValueError("probabilities do not sum to 1 in every row")
+    given, target = checked_rows(probabilities, votes)
+    return surprise(given, target)
+
+
+def surprise(given: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`cross_entropies` of rows that are checked."""
     losses: NDArray[np.float64] = -(target * np.log(np.clip(given, SMALLEST, 1.0))).sum(axis=1)
     return losses
 
@@ -53,11 +94,11 @@ def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[
         `loss_OUTCOME` and `accuracy_OUTCOME` over the rows people voted so (the latter is the recall).
 
     Raises:
-        ValueError: there are no rows, or what `cross_entropies` raises.
+        ComparisonsError: there are no rows, or what `cross_entropies` raises; it is a ValueError.
     """
     losses = cross_entropies(probabilities, votes)
     if not len(losses):
-        raise ValueError("there are no rows to measure on")
+        raise ComparisonsError("there are no rows to measure on: give at least one comparison with a vote")
     voted = np.asarray(votes, dtype=np.float64).argmax(axis=1)
     right = np.asarray(probabilities, dtype=np.float64).argmax(axis=1) == voted
     metrics = {"loss": float(losses.mean()), "accuracy": float(right.mean())}
