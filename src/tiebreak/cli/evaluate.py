@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tiebreak.cli.console import print_json, results, tell
+from tiebreak.cli.console import print_json, problems, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
+    FileSwapOption,
     MergeOption,
+    NoCalibrationOption,
     ProblemRows,
     RunArgument,
-    SwapOption,
     load_judge_aloud,
     look_at_run,
     read_aloud,
     verdicts_aloud,
 )
-from tiebreak.comparison import A_WINS
-from tiebreak.wording import counted
+from tiebreak.comparison import A_WINS, Comparison
+
+if TYPE_CHECKING:
+    from tiebreak.judge import Judge, Swap, Verdict
+
+Probabilities = list[tuple[float, float, float]]
 
 
 def command(
     run: RunArgument,
     data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
-    swap: SwapOption = "none",
+    swap: FileSwapOption = "none",
+    bias: Annotated[
+        bool,
+        typer.Option(
+            "--bias", help="Judge every row in both orders, and say how much the order of the answers matters."
+        ),
+    ] = False,
     base_model: BaseModelOption = None,
     merge: MergeOption = None,
+    no_calibration: NoCalibrationOption = False,
     problem_rows: ProblemRows = "refuse",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, with reliability curves.")] = False,
 ) -> None:
-    """Judge votes and say how good that was: log loss and accuracy, in all and by outcome.
+    """Judge votes and say how good that was, how far its probabilities can be trusted, and what sways it.
 
-    [bold]Example[/]
+    - Log loss and accuracy, in all and by the outcome people voted for; Brier score, calibration error (how far
+    probabilities are from how often things come about) and AUC. In brackets are 95 % intervals: what other prompts
+    would have given, by drawing whole prompts anew 1,000 times.
+
+    - The same by source, model, number of turns, length and language, where the file tells them: columns source,
+    model_a, model_b, language.
+
+    - Whether longer or more formatted answers win more often with the judge than with people, and with --bias how
+    much the judge favours the answer that comes first.
+
+    [bold]Examples[/]
 
       tiebreak evaluate runs/demo votes.csv --swap average
+
+      tiebreak evaluate runs/demo votes.csv --bias --json > evaluation.json
     """
     look_at_run(run, data)
     file = read_aloud(data, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
@@ -47,19 +72,84 @@ def command(
             f"A hash of each row decides which side its chosen answer is judged on: A in {first:,}, B in "
             f"{len(comparisons) - first:,}."
         )
-    judge = load_judge_aloud(run, base_model, merge)
-    verdicts = verdicts_aloud(judge, comparisons, swap=swap)
-
-    from tiebreak.judging import preference_metrics
-
-    votes = [c.vote for c in comparisons if c.vote is not None]
-    metrics = preference_metrics([(v.model_a, v.model_b, v.tie) for v in verdicts], votes)
+    judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
+    probabilities, orders = _judged(judge, comparisons, swap, bias)
+    if problems.is_terminal:
+        with problems.status("Measuring ..."):
+            found = _measured(probabilities, orders, comparisons)
+    else:
+        found = _measured(probabilities, orders, comparisons)
     if as_json:
-        print_json({"run": str(run), "data": str(data), "rows": len(votes), "swap": swap, **metrics})
+        metrics = {n: e.value for n, e in found["evaluation"].metrics.items() if n.startswith(("loss", "accuracy"))}
+        print_json(
+            {"run": str(run), "data": str(data), "rows": len(comparisons), "swap": swap, **metrics, **_plain(found)}
+        )
         return
-    results.print(f"[bold]{'':24}{'log loss':>10}{'accuracy':>10}[/]")
-    results.print(f"{counted(len(votes), 'row'):24}{metrics['loss']:>10.4f}{metrics['accuracy']:>10.3f}")
-    for outcome, name in (("model_a", "A was preferred"), ("model_b", "B was preferred"), ("tie", "a tie")):
-        if f"loss_{outcome}" in metrics:
-            results.print(f"{name:24}{metrics[f'loss_{outcome}']:>10.4f}{metrics[f'accuracy_{outcome}']:>10.3f}")
-    results.print("A uniform guess has a log loss of 1.0986.")
+    from tiebreak.cli.evaluation_tables import print_biases, print_breakdown, print_evaluation
+
+    print_evaluation(found["evaluation"])
+    print_breakdown(found["breakdown"])
+    print_biases(**found["bias"])
+    if bias and orders is None:
+        tell("This judge reads one answer at a time: which of them comes first makes no difference.")
+
+
+def _judged(
+    judge: Judge, comparisons: Sequence[Comparison], swap: Swap, bias: bool
+) -> tuple[Probabilities, tuple[Probabilities, Probabilities] | None]:
+    """Probabilities of each row, and where the order matters and is asked about, those with A first and with B first."""
+    if not bias or judge.gives_rewards:
+        return _probabilities(verdicts_aloud(judge, comparisons, swap=swap)), None
+    rows = len(comparisons)
+    both = _probabilities(verdicts_aloud(judge, [*comparisons, *(c.swap() for c in comparisons)], swap="none"))
+    as_given, swapped = both[:rows], [(b, a, tie) for a, b, tie in both[rows:]]
+    if swap == "none":
+        probabilities = as_given
+    elif swap == "average":
+        pairs = zip(as_given, swapped, strict=True)
+        probabilities = [((p[0] + q[0]) / 2, (p[1] + q[1]) / 2, (p[2] + q[2]) / 2) for p, q in pairs]
+    else:
+        probabilities = _probabilities(verdicts_aloud(judge, comparisons, swap=swap))
+    return probabilities, (as_given, swapped)
+
+
+def _probabilities(verdicts: Sequence[Verdict]) -> Probabilities:
+    return [(v.model_a, v.model_b, v.tie) for v in verdicts]
+
+
+def _measured(
+    probabilities: Probabilities,
+    orders: tuple[Probabilities, Probabilities] | None,
+    comparisons: Sequence[Comparison],
+) -> dict[str, Any]:
+    """The evaluation, its breakdown, and the biases by their names."""
+    from tiebreak.judging import (
+        answer_lengths,
+        breakdown,
+        evaluate,
+        format_bias,
+        format_counts,
+        length_bias,
+        position_bias,
+    )
+
+    votes = [c.vote for c in comparisons]
+    prompts = [c.folded_prompt for c in comparisons]
+    return {
+        "evaluation": evaluate(probabilities, votes, prompts),
+        "breakdown": breakdown(probabilities, comparisons),
+        "bias": {
+            "position": None if orders is None else position_bias(*orders, votes, prompts),
+            "length": length_bias(probabilities, votes, *answer_lengths(comparisons), prompts),
+            "format": format_bias(probabilities, votes, format_counts(comparisons), prompts),
+        },
+    }
+
+
+def _plain(found: Any) -> Any:
+    """What JSON can hold."""
+    if isinstance(found, dict):
+        return {name: _plain(value) for name, value in found.items()}
+    if isinstance(found, tuple):
+        return [_plain(value) for value in found]
+    return found.to_dict() if hasattr(found, "to_dict") else found
