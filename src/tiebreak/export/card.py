@@ -127,6 +127,10 @@ def _text(report: ExportReport, card: JudgeCard) -> str:
 
 def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
     metrics: dict[str, float] = json.loads(source.metrics.read_text(encoding="utf-8"))
+    # What is exported gives probabilities as they are before a calibration.
+    metrics |= {
+        name.removeprefix("uncalibrated_"): value for name, value in metrics.items() if name.startswith("uncalibrated_")
+    }
     names = {"": "all", "_model_a": "A was preferred", "_model_b": "B was preferred", "_tie": "a tie"}
     rows = [
         f"| {name} | {metrics[f'loss{key}']:.4f} | {metrics[f'accuracy{key}']:.3f} |"
@@ -200,7 +204,10 @@ def _limits(recipe: Recipe, card: JudgeCard) -> str:
         "A special token that somebody spells out (as `<bos>`) becomes one here; Tiebreak defuses it.",
         f"It knows the taste of the people behind `{recipe.data.train.name}`, in their languages, on their prompts. It "
         "does not check facts, and longer or better-looking answers may please it as they please people.",
-        "Its probabilities are as training left them: nothing was calibrated afterwards.",
+        "Its probabilities are as training left them: nothing was calibrated afterwards."
+        if card.calibration is None or card.calibration.method == "none"
+        else f"Its outputs are uncalibrated. The run's judge puts probabilities through {card.calibration.name} "
+        "afterwards, which `calibration` in tiebreak.json holds.",
     ]
     if card.head == "pointwise":
         said.append(

@@ -4,7 +4,7 @@ FOLDER/
   config.json, model*.safetensors                   the merged classifier; or of an adapter alone:
   adapter_config.json, adapter_model.safetensors    adapter and head, as PEFT keeps them
   tokenizer*.json, chat_template.jinja              the tokenizer, with the judge's template as its chat template
-  tiebreak.json                                     the run's card: template, lengths, tie parameter
+  tiebreak.json                                     the run's card: template, lengths, tie parameter, calibration
   export.json                                       what was written, and how far its numbers are from the run's
   README.md                                         the model card
 """

@@ -11,6 +11,7 @@ from tiebreak.model.checkpoint import (
     merge_trained,
     read_card,
     save_trained,
+    write_card,
 )
 from tiebreak.model.fusion import checkpoint_layers, fuse, is_fused, layer_count
 from tiebreak.model.heads import LABELS, HeadKind, RewardHead, classifier_of, head_of, texts_a_vote, vote_logits
@@ -55,4 +56,5 @@ __all__ = [
     "save_trained",
     "texts_a_vote",
     "vote_logits",
+    "write_card",
 ]

@@ -146,12 +146,21 @@ def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerF
         with clear_write_errors(folder):
             save_adapter(model, draft)
             tokenizer.save_pretrained(str(draft))
-            write_text(draft / "tiebreak.json", card.model_dump_json(indent=2) + "\n")
+            write_card(draft, card)
             if folder.exists():
                 shutil.rmtree(folder)
             draft.replace(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_card(folder: Path, card: JudgeCard) -> None:
+    """Write what a run's `model` folder says of itself, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    write_text(folder / "tiebreak.json", card.model_dump_json(indent=2) + "\n")
 
 
 def read_card(folder: Path) -> JudgeCard:

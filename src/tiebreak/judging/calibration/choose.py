@@ -12,6 +12,7 @@ from tiebreak.comparison import OUTCOMES, Vote
 from tiebreak.errors import DataError
 from tiebreak.judging.calibration.maps import CalibrationMap, Method, fit_map
 from tiebreak.judging.metrics import cross_entropies
+from tiebreak.judging.reliability import binned
 from tiebreak.wording import counted
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Candidate(_Frozen):
     """By how much the log loss is lower than without calibration."""
     gain_error: float
     """Standard error of that, over prompts."""
+
+    @property
+    def name(self) -> str:
+        """The kind of map, in words."""
+        return _NAMES[self.method]
 
 
 class Calibration(_Frozen):
@@ -96,10 +102,10 @@ class Calibration(_Frozen):
             best = max(self.candidates[1:], key=lambda candidate: candidate.gain)
             return (
                 f"Probabilities stay as they are: on {on} no calibration was better by more than a standard error (log "
-                f"loss {before.loss:.4f}; {_NAMES[best.method]} {best.loss:.4f}, by cross-validation)."
+                f"loss {before.loss:.4f}; {best.name} {best.loss:.4f}, by cross-validation)."
             )
         return (
-            f"Calibrated by {self.name} on {on}: log loss {before.loss:.4f} -> {after.loss:.4f}, calibration error "
+            f"Calibrated by {after.name} on {on}: log loss {before.loss:.4f} -> {after.loss:.4f}, calibration error "
             f"{before.error:.3f} -> {after.error:.3f} (by cross-validation)."
         )
 
@@ -251,9 +257,7 @@ def _standard_error(differences: NDArray[np.float64], groups: NDArray[np.int64])
 
 
 def _calibration_error(given: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """How far the probability of the likeliest outcome is from how often it comes true, over 15 bins (Guo et al.)."""
+    """The expected one, of whatever outcome is the likeliest."""
     flat, votes = given.reshape(-1, 3), np.repeat(target, given.shape[1], axis=0)
-    answer = flat.argmax(axis=1)
-    confidence, right = flat.max(axis=1), votes[np.arange(len(votes)), answer]
-    gaps = np.bincount(np.minimum((confidence * 15).astype(int), 14), weights=confidence - right, minlength=15)
-    return float(np.abs(gaps).sum() / len(flat))
+    right = votes[np.arange(len(votes)), flat.argmax(axis=1)]
+    return binned("top", flat.max(axis=1), right).curve().error
