@@ -89,7 +89,7 @@ def command(
 
     print_evaluation(found["evaluation"])
     print_breakdown(found["breakdown"])
-    print_biases(**found["bias"])
+    print_biases(*found["bias"].values())
     if bias and orders is None:
         tell("This judge reads one answer at a time: which of them comes first makes no difference.")
 
@@ -97,7 +97,7 @@ def command(
 def _judged(
     judge: Judge, comparisons: Sequence[Comparison], swap: Swap, bias: bool
 ) -> tuple[Probabilities, tuple[Probabilities, Probabilities] | None]:
-    """Probabilities of each row, and where the order matters and is asked about, those with A first and with B first."""
+    """Probabilities of each row; and with A first and with B first, if that is asked for and makes a difference."""
     if not bias or judge.gives_rewards:
         return _probabilities(verdicts_aloud(judge, comparisons, swap=swap)), None
     rows = len(comparisons)

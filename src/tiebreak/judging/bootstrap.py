@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Measure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     """How often each group counts, [n, groups] -> the measures under each of these, [n, measures]."""
+    Bounds = tuple[ArrayLike, ArrayLike]
 
 AT_ONCE = 2_000_000
 """Numbers held for the resamples that are drawn together: 16 MB."""
@@ -94,12 +95,12 @@ class Bootstrap:
         belongs = sparse.csr_array((np.ones(self.rows), (self.codes, np.arange(self.rows))), (self.groups, self.rows))
         return belongs @ sparse.csr_array(statistics)
 
-    def estimates(self, measure: Measure, *, bounds: tuple[float, float] = (-np.inf, np.inf)) -> list[Estimate]:
+    def estimates(self, measure: Measure, *, bounds: Bounds = (-np.inf, np.inf)) -> list[Estimate]:
         """Each measure on all rows, with its interval. Draws under which a measure is NaN are left out of it.
 
         Args:
             measure: see `Measure`.
-            bounds: between which every measure lies by its nature.
+            bounds: between which a measure lies by its nature: numbers for all of them, or [measures].
         """
         [values] = measure(np.ones((1, self.groups)))
         if self.groups == 1:
@@ -107,14 +108,14 @@ class Bootstrap:
         drawn = np.concatenate([measure(counts) for counts in self._draws()])
         tail = (1 - self.level) / 2
         found = []
-        for value, draws in zip(values.tolist(), drawn.T, strict=True):
+        limits = [np.broadcast_to(bound, len(values)).tolist() for bound in bounds]
+        for value, draws, least, most in zip(values.tolist(), drawn.T, *limits, strict=True):
             usable = draws[np.isfinite(draws)]
             if not (usable.size and isfinite(value)):
                 found.append(Estimate(value, np.nan, np.nan))
                 continue
             low, high = value + np.quantile(usable, [tail, 1 - tail]) - usable.mean()
-            low, high = np.clip([min(low, value), max(high, value)], *bounds)
-            found.append(Estimate(value, float(low), float(high)))
+            found.append(Estimate(value, max(float(min(low, value)), least), min(float(max(high, value)), most)))
         return found
 
     def ratios(
@@ -122,7 +123,7 @@ class Bootstrap:
         numerators: ArrayLike,
         denominators: ArrayLike | None = None,
         *,
-        bounds: tuple[float, float] = (-np.inf, np.inf),
+        bounds: Bounds = (-np.inf, np.inf),
     ) -> list[Estimate]:
         """Sums of columns over sums of others: means, or means over the rows that a 0/1 denominator selects.
 

@@ -63,7 +63,7 @@ def breakdown(
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         comparisons: [rows], with votes.
-        least_rows: values of fewer rows are pooled as `others`.
+        least_rows: values of fewer rows are pooled as `others`, if they are more than one.
         resamples: as in `Bootstrap`.
         seed: as in `Bootstrap`.
         level: as in `Bootstrap`.
@@ -88,7 +88,7 @@ def breakdown(
             bootstrap = Bootstrap(
                 len(rows), [prompts[row] for row in rows], resamples=resamples, seed=seed, level=level
             )  # fmt: skip
-            loss, accuracy = bootstrap.ratios(columns[rows])
+            loss, accuracy = bootstrap.ratios(columns[rows], bounds=(0.0, [np.inf, 1.0]))
             found.append(BreakdownRow(by, value, len(rows), loss, accuracy))
     return tuple(found)
 

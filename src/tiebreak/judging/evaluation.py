@@ -147,11 +147,12 @@ def _of_means(given: NDArray[np.float64], target: NDArray[np.float64], bootstrap
     right = (given.argmax(axis=1) == target.argmax(axis=1)).astype(np.float64)[:, None]
     brier = ((given - target) ** 2).sum(axis=1, keepdims=True)
     everywhere = np.ones_like(losses)
+    names = ["loss", "accuracy", "brier", *(f"{m}_{o}" for m in ("loss", "accuracy") for o in OUTCOMES)]
     estimates = bootstrap.ratios(
         np.concatenate([losses, right, brier, losses * voted, right * voted], axis=1),
         np.concatenate([everywhere, everywhere, everywhere, voted, voted], axis=1),
+        bounds=(0.0, [1.0 if name.startswith("accuracy") else np.inf for name in names]),
     )
-    names = ["loss", "accuracy", "brier", *(f"{m}_{o}" for m in ("loss", "accuracy") for o in OUTCOMES)]
     return {name: e for name, e in zip(names, estimates, strict=True) if not np.isnan(e.value)}
 
 

@@ -92,7 +92,9 @@ def position_bias(
     }
     below = np.ones((len(given), len(columns)))
     below[:, list(columns).index("first_slot_share")] = (first + second).sum(axis=0)
-    estimates = bootstrap.ratios(np.stack(list(columns.values()), axis=1), below)
+    least = [-1.0 if name == "first_slot_gain" else 0.0 for name in columns]
+    most = [np.inf if name.startswith("loss") else 1.0 for name in columns]
+    estimates = bootstrap.ratios(np.stack(list(columns.values()), axis=1), below, bounds=(least, most))
     found = dict(zip(columns, estimates, strict=True))
     by_order = {m: {name: found.pop(f"{m} {name}") for name in orders} for m in ("loss", "accuracy")}
     return PositionBias(len(given), **found, loss=by_order["loss"], accuracy=by_order["accuracy"])

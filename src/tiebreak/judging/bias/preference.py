@@ -87,6 +87,8 @@ def preference_of(rates: NDArray[np.float64], side: NDArray[np.float64], bootstr
     unequal = (side != 0).astype(np.float64)[:, None]
     turned = turned_rates(rates, side) * unequal
     judge, people, excess = bootstrap.ratios(
-        np.concatenate([turned, turned[:, :1] - turned[:, 1:]], axis=1), np.repeat(unequal, 3, axis=1)
+        np.concatenate([turned, turned[:, :1] - turned[:, 1:]], axis=1),
+        np.repeat(unequal, 3, axis=1),
+        bounds=([0, 0, -1], 1),
     )
     return Preference(int(unequal.sum()), judge, people, excess)
