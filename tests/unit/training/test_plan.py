@@ -130,3 +130,6 @@ def test_rows_are_split_as_training_splits_them(tmp_path: Path) -> None:
     split, split_validation = planned("data.validation_share=0.5", "training.num_train_epochs=2")
     assert split == pytest.approx(whole / 2, rel=0.1)
     assert split_validation == pytest.approx(whole_validation * 100 / 40, rel=0.1)
+    held_out = (f"data.validation={tmp_path / 'held.csv'}", "training.num_train_epochs=2")
+    apart, _ = planned(*held_out, "data.calibration_share=0.5")
+    assert apart == pytest.approx(whole / 2, rel=0.1)
