@@ -92,12 +92,12 @@ def test_a_score_never_depends_on_what_else_is_in_the_batch(
     alone = [judge.score_many([conversation])[0].reward for conversation in conversations]
     order = data.draw(st.permutations(range(len(asked))))
     groups = data.draw(st.none() | st.lists(st.integers(0, 2), min_size=len(asked), max_size=len(asked)))
-    before = judge._budget.tokens
-    judge._budget.tokens = budget
+    before = judge._reader.budget.tokens
+    judge._reader.budget.tokens = budget
     try:
         together = judge.score_many([conversations[i] for i in order], groups=groups)
     finally:
-        judge._budget.tokens = before
+        judge._reader.budget.tokens = before
     np.testing.assert_allclose([score.reward for score in together], [alone[i] for i in order], atol=1e-5)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import tiebreak
 from tiebreak import ComparisonsError, load_judge
-from tiebreak.judge.pairwise import ALL_PAIRS
+from tiebreak.judge.comparing import ALL_PAIRS
 from tiebreak.judging import fit_rewards
 from tiebreak.training import TrainingResult
 

@@ -6,23 +6,17 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from tiebreak.comparison import Comparison, Conversation
-from tiebreak.errors import ModelError
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    import torch
     from numpy.typing import NDArray
-    from torch import nn
 
     from tiebreak.judging import Calibration
-    from tiebreak.model import TokenBudget
-    from tiebreak.text import Encoded, Encoder
 
 Swap = Literal["none", "average"] | str
 """`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word.
@@ -45,18 +39,7 @@ class Judge(ABC):
     whole pass. With `swap="uncertain:SHARE"` it does by intent.)
     """
 
-    _calibration: Calibration | None = None
-
-    def __init__(
-        self,
-        model: nn.Module,
-        compute_dtype: torch.dtype,
-        budget: TokenBudget,
-        calibration: Calibration | None = None,
-    ) -> None:
-        self._model = model
-        self._compute_dtype = compute_dtype
-        self._budget = budget
+    def __init__(self, calibration: Calibration | None = None) -> None:
         self._calibration = calibration
 
     @property
@@ -224,33 +207,6 @@ class Judge(ABC):
             },
             index=frame.index,
         )
-
-    def _read(
-        self,
-        encoder: Encoder[Any],
-        rows: Sequence[Any],
-        groups: Sequence[int] | None,
-        on_progress: Callable[[int], None] | None,
-    ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        """What the head gives for each row, [rows, labels], and how each was encoded."""
-        from tiebreak.model import predict_logits
-
-        encoded = encoder.encode(rows)
-        outputs = predict_logits(
-            self._model,
-            [e.ids for e in encoded],
-            compute_dtype=self._compute_dtype,
-            budget=self._budget,
-            groups=groups,
-            on_progress=on_progress,
-        )
-        if not np.isfinite(outputs).all():
-            raise ModelError(
-                f"The judge's outputs are not finite for {int((~np.isfinite(outputs)).any(axis=1).sum()):,} of "
-                f"{len(outputs):,} texts: its training diverged, or the compute type is too narrow for the base model. "
-                "Train anew with a lower training.learning_rate, or with model.compute_dtype=float32."
-            )
-        return outputs.astype(np.float64), encoded
 
 
 def swapped_share(swap: Swap) -> float:

@@ -10,6 +10,7 @@ from tiebreak.errors import ModelError
 from tiebreak.judge.base import Judge
 from tiebreak.judge.pairwise import PairwiseJudge
 from tiebreak.judge.pointwise import PointwiseJudge
+from tiebreak.judge.reader import Reader
 from tiebreak.quiet import quiet_loading
 from tiebreak.run import RunFolder
 
@@ -92,10 +93,10 @@ def load_judge(
     calibration = card.calibration if calibrate else None
     if isinstance(template, Template):
         pairs = Encoder(tokenizer, template, card.max_length)
-        return PairwiseJudge(model, pairs, compute_dtype, budget, calibration)
+        return PairwiseJudge(Reader(model, pairs, compute_dtype, budget), calibration)
     assert card.rewards is not None  # the card says so of every pointwise head
     sides = Encoder(tokenizer, template, card.max_length)
-    return PointwiseJudge(model, sides, compute_dtype, budget, card.rewards, calibration)
+    return PointwiseJudge(Reader(model, sides, compute_dtype, budget), card.rewards, calibration)
 
 
 def _device(name: str | None) -> torch.device:

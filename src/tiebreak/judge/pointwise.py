@@ -11,17 +11,16 @@ import numpy as np
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError
 from tiebreak.judge.base import Judge, Swap, calibrated, require_whole_swap, swapped_share
+from tiebreak.judge.reader import Reader
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 from tiebreak.judging import competition_ranks, log_softmax, outcome_logits
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
-    from torch import nn
 
     from tiebreak.judging import Calibration
-    from tiebreak.model import RewardScale, TokenBudget
-    from tiebreak.text import Encoded, Encoder
+    from tiebreak.model import RewardScale
+    from tiebreak.text import Encoded
 
 
 RANKED_AT_ONCE: Final = 256
@@ -37,15 +36,12 @@ class PointwiseJudge(Judge):
 
     def __init__(
         self,
-        model: nn.Module,
-        encoder: Encoder[Conversation],
-        compute_dtype: torch.dtype,
-        budget: TokenBudget,
+        reader: Reader[Conversation],
         scale: RewardScale,
         calibration: Calibration | None = None,
     ) -> None:
-        super().__init__(model, compute_dtype, budget, calibration)
-        self._encoder = encoder
+        super().__init__(calibration)
+        self._reader = reader
         self._scale = scale
 
     @property
@@ -120,7 +116,7 @@ class PointwiseJudge(Judge):
         groups: Sequence[int],
         on_progress: Callable[[int], None] | None,
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        outputs, encoded = self._read(self._encoder, sides, groups, on_progress)
+        outputs, encoded = self._reader.read(sides, groups, on_progress)
         return outputs[:, 0], encoded
 
     def _normalised(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
