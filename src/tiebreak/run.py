@@ -5,7 +5,7 @@ runs/NAME/
   environment.json     versions, hardware, git state
   history.jsonl        a line a log or validation
   checkpoints/         resumable, the Trainer's
-  model/               adapter and head, tokenizer, tiebreak.json
+  model/               adapter and head, tokenizer, tiebreak.json; of a classical judge baseline.json and its arrays
   predictions.parquet  the validation rows' probabilities
   metrics.json         how good they are
   .lock                held by the process that trains in it
@@ -20,9 +20,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from tiebreak.errors import RunError
+
+BASELINE_CARD: Final = "baseline.json"
+"""In a run's `model` folder: its judge is a classical one."""
 
 
 @contextmanager
@@ -134,6 +137,20 @@ class RunFolder:
         """Whether a run came to its end here: the metrics are what a run writes last."""
         return self.metrics.exists()
 
+    @property
+    def holds_a_baseline(self) -> bool:
+        """Whether the judge here is a classical one, without a base model."""
+        return (self.model / BASELINE_CARD).is_file()
+
+    def refuse_baseline(self, what: str) -> None:
+        """Say that a classical judge has no language model for it.
+
+        Raises:
+            RunError: the judge here is a classical one; `what` begins the message.
+        """
+        if self.holds_a_baseline:
+            raise RunError(f"{what}: {self} holds a classical judge (baseline), which has no language model in it.")
+
     @contextmanager
     def taken(self, *, resume: bool) -> Iterator[None]:
         """Keep every other process from training in this folder; one that no run was begun in is left as it was.
@@ -193,9 +210,9 @@ class RunFolder:
             raise RunError(f"{self} is a file. Name the folder of a finished run (runs/NAME).")
         if (self.path / "export.json").is_file():
             raise RunError(f"{self} is an export, not a run. Name the run that it was made from.")
-        if (self.path / "tiebreak.json").is_file():
+        if (self.path / "tiebreak.json").is_file() or (self.path / BASELINE_CARD).is_file():
             raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
-        if (self.model / "tiebreak.json").is_file():
+        if (self.model / "tiebreak.json").is_file() or self.holds_a_baseline:
             return
         if (self.path / "config.json").is_file():
             raise RunError(

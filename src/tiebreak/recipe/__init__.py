@@ -5,6 +5,7 @@ Unknown keys are refused with the nearest right name.
 
 from tiebreak.recipe.load import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 from tiebreak.recipe.sections import (
+    BaselineSection,
     DataSection,
     LoraSection,
     ModelSection,
@@ -15,6 +16,7 @@ from tiebreak.recipe.sections import (
 )
 
 __all__ = [
+    "BaselineSection",
     "DataSection",
     "LoraSection",
     "ModelSection",

@@ -225,8 +225,46 @@ class TrainingSection(_Section):
     """Any other TrainingArguments, by name."""
 
 
+class BaselineSection(_Section):
+    """A classical judge in the place of a language model, by scikit-learn's names."""
+
+    kind: Literal["prior", "length", "tfidf", "trees"]
+    """`prior`: the votes' shares. `length`: logistic regression on how length and format of the answers differ. `tfidf`:
+    one on the words they differ in and the prompt's. `trees`: gradient-boosted trees on some 200 features of both
+    answers, topics, and what `tfidf` says."""
+    C: Annotated[float, Field(gt=0)] = 0.1
+    """Of a logistic regression (`length`, `tfidf`, and the one that `trees` hear): the inverse of regularisation."""
+    min_df: Positive = 3
+    """Words that fewer texts have are not looked at (`tfidf`, `trees`)."""
+    max_words: Positive = 20_000
+    """At most so many words, the most frequent (`tfidf`, `trees`)."""
+    topics: Annotated[int, Field(ge=0)] = 24
+    """Topics of the prompt and of the answers' difference as features (`trees`, as all below); 0 for none."""
+    stacked: bool = True
+    """What a `tfidf` judge says is a feature; of training rows what one says that learned from other prompts."""
+    bags: Positive = 2
+    """The mean is taken of so many models, which differ in the features their trees may split on."""
+    max_iter: Positive = 200
+    """Rounds of boosting: trees for each outcome."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03
+    """How much each tree adds."""
+    max_leaf_nodes: Annotated[int, Field(ge=2)] = 31
+    """Leaves a tree may have."""
+    min_samples_leaf: Positive = 20
+    """Rows a leaf must have, counted in both orders."""
+    l2_regularization: Annotated[float, Field(ge=0)] = 1.0
+    """Draws what leaves add to 0."""
+    max_features: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the features that each split chooses from."""
+    seed: Annotated[int, Field(ge=0, lt=2**32 - 1000)] = 42
+    """Decides topics, folds and the features of each split."""
+
+
 class Recipe(_Section):
     """Every setting of a run."""
+
+    baseline: BaselineSection | None = None
+    """A classical judge instead of a language model: the sections model, lora, text and training then mean nothing."""
 
     model: ModelSection = ModelSection()
     lora: LoraSection = LoraSection()
@@ -235,6 +273,20 @@ class Recipe(_Section):
     training: TrainingSection = TrainingSection()
     output: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
     """The run's folder; by default runs/ and the recipe's name."""
+
+    @model_validator(mode="after")
+    def _a_baseline_is_no_model(self) -> Recipe:
+        if self.baseline is not None:
+            given = {
+                "model": self.model != ModelSection(), "lora": self.lora != LoraSection(),
+                "text": self.text != TextSection(), "training": self.training != TrainingSection(),
+            }  # fmt: skip
+            if any(given.values()):
+                raise ValueError(
+                    f"baseline (a classical judge) and {', '.join(name for name, is_so in given.items() if is_so)} (of "
+                    "a language model) do not go together: leave one of them out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _a_comparison_fits_a_pass(self) -> Recipe:
@@ -267,7 +319,7 @@ def recipe_keys() -> dict[str, tuple[Any, str]]:
 def _fields() -> dict[str, FieldInfo]:
     fields: dict[str, FieldInfo] = {}
     for name, field in Recipe.model_fields.items():
-        section = field.annotation
+        section = next((kind for kind in get_args(field.annotation) if kind is not type(None)), field.annotation)
         if isinstance(section, type) and issubclass(section, _Section):
             fields |= {f"{name}.{key}": inner for key, inner in section.model_fields.items()}
         else:

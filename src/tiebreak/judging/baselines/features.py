@@ -73,15 +73,17 @@ _COUNTED: Final = {
 _OPENS_POLITELY = re.compile(r"\s*(?:sure|certainly|of course|absolutely|great|thank|hello|hi\b|yes\b|here)", re.I)
 _ENDS_WHOLE = re.compile(r"[.!?。！？:;)\]\"'”`*|}>]\s*$")
 _COMMON: Final = frozenset(
-    "the a an of to and in is it that for on as are with be this by or at from was which can not have has".split()
-)
+    ("the", "a", "an", "of", "to", "and", "in", "is", "it", "that", "for", "on", "as", "are", "with", "be", "this",
+     "by", "or", "at", "from", "was", "which", "can", "not", "have", "has")
+)  # fmt: skip
 
 _ASKED: Final = {
     "asks_code": re.compile(
         r"```|\b(?:code|python|java(?:script)?|c\+\+|sql|html|css|function|script|regex|program|algorithm|bash)\b", re.I
     ),
     "asks_maths": re.compile(
-        r"\b(?:calculate|solve|equation|sum|probability|how many|how much|percent|average|area|proof)\b|\d\s*[-+*/=^]\s*\d",
+        r"\b(?:calculate|solve|equation|sum|probability|how many|how much|percent|average|area|proof)\b|"
+        r"\d\s*[-+*/=^]\s*\d",
         re.I,
     ),
     "asks_to_write": re.compile(
