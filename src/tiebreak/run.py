@@ -27,6 +27,9 @@ from tiebreak.errors import RunError
 BASELINE_CARD: Final = "baseline.json"
 """In a run's `model` folder: its judge is a classical one."""
 
+BLEND_CARD: Final = "blend.json"
+"""In a run's `model` folder: its judge is the mean of others."""
+
 
 @contextmanager
 def clear_write_errors(path: Path) -> Iterator[None]:
@@ -130,12 +133,17 @@ class RunFolder:
     @property
     def holds_a_run(self) -> bool:
         """Whether a run was begun here."""
-        return self.recipe.exists()
+        return self.recipe.exists() or self.holds_a_blend
 
     @property
     def is_finished(self) -> bool:
         """Whether a run came to its end here: the metrics are what a run writes last."""
         return self.metrics.exists()
+
+    @property
+    def holds_a_blend(self) -> bool:
+        """Whether the judge here is the mean of other runs'."""
+        return (self.model / BLEND_CARD).is_file()
 
     @property
     def holds_a_baseline(self) -> bool:
@@ -150,6 +158,8 @@ class RunFolder:
         """
         if self.holds_a_baseline:
             raise RunError(f"{what}: {self} holds a classical judge (baseline), which has no language model in it.")
+        if self.holds_a_blend:
+            raise RunError(f"{what}: {self} is a blend, which has no model of its own. Name one of its members.")
 
     @contextmanager
     def taken(self, *, resume: bool) -> Iterator[None]:
@@ -212,7 +222,7 @@ class RunFolder:
             raise RunError(f"{self} is an export, not a run. Name the run that it was made from.")
         if (self.path / "tiebreak.json").is_file() or (self.path / BASELINE_CARD).is_file():
             raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
-        if (self.model / "tiebreak.json").is_file() or self.holds_a_baseline:
+        if (self.model / "tiebreak.json").is_file() or self.holds_a_baseline or self.holds_a_blend:
             return
         if (self.path / "config.json").is_file():
             raise RunError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tiebreak.errors import ModelError
 from tiebreak.judge.base import Judge
+from tiebreak.judge.blended import BlendedJudge, read_blend
 from tiebreak.judge.pairwise import PairwiseJudge
 from tiebreak.judge.pointwise import PointwiseJudge
 from tiebreak.judge.reader import Reader
@@ -56,6 +57,16 @@ def load_judge(
     """
     folder = RunFolder(run)
     folder.refuse_if_untrained()
+    if folder.holds_a_blend:
+        _refuse_options_of_models(folder, base_model=base_model, merge=merge)
+        members = read_blend(folder.model).members
+        judges = [
+            load_judge(
+                folder.path / member.run, device=device, tokens_per_pass=tokens_per_pass, calibrate=calibrate, tell=tell
+            )
+            for member in members
+        ]
+        return BlendedJudge(judges, [member.weight for member in members])
     import torch
 
     from tiebreak.model import (
@@ -97,6 +108,17 @@ def load_judge(
     assert card.rewards is not None  # the card says so of every pointwise head
     sides = Encoder(tokenizer, template, card.max_length)
     return PointwiseJudge(Reader(model, sides, compute_dtype, budget), card.rewards, calibration)
+
+
+def _refuse_options_of_models(folder: RunFolder, *, base_model: str | None, merge: Merge | None) -> None:
+    """What a judge without a model of its own cannot be told.
+
+    Raises:
+        ModelError: one of these is given.
+    """
+    if base_model is not None or merge is not None:
+        what = "--base-model" if base_model is not None else "--merge"
+        raise ModelError(f"{what} goes with a run that has a base model, and {folder} has none of its own.")
 
 
 def _device(name: str | None) -> torch.device:

@@ -10,6 +10,7 @@ from tiebreak.judging.bias import (
     length_bias,
     position_bias,
 )
+from tiebreak.judging.blending import blend, blend_weights, gains
 from tiebreak.judging.bootstrap import Bootstrap, Estimate
 from tiebreak.judging.breakdown import BreakdownRow, breakdown
 from tiebreak.judging.calibration import Calibration, fit_calibration, refuse_unfit_votes
@@ -43,6 +44,8 @@ __all__ = [
     "Standings",
     "TieModel",
     "answer_lengths",
+    "blend",
+    "blend_weights",
     "breakdown",
     "check_submission_path",
     "competition_ranks",
@@ -52,6 +55,7 @@ __all__ = [
     "fit_rewards",
     "format_bias",
     "format_counts",
+    "gains",
     "length_bias",
     "log_softmax",
     "macro_auc",
