@@ -16,7 +16,6 @@ import datetime
 import json
 import time
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,11 @@ import numpy as np
 import pandas as pd
 import torch
 from benchmarks.human_votes import SHAPES, pretrain
+from experiments.human_votes.folds import FOLDS, fold, key
 
 from tiebreak import Comparison, load_judge, load_recipe, train
 from tiebreak.data import load_comparisons, write_comparisons
 from tiebreak.judging import preference_metrics
-
-FOLDS = 5
-
-
-def key(comparison: Comparison) -> str:
-    """A comparison's first prompt, folded as `tiebreak.data.split` folds it."""
-    return " ".join(comparison.prompt[0].casefold().split())
-
-
-def fold(comparison: Comparison) -> int:
-    """Which fifth a comparison belongs to, by its first prompt alone."""
-    return int.from_bytes(blake2b(key(comparison).encode("utf-8", "surrogatepass"), digest_size=4).digest()) % FOLDS
 
 
 class Record:
