@@ -229,8 +229,8 @@ class BaselineSection(_Section):
     """A classical judge in the place of a language model, by scikit-learn's names."""
 
     kind: Literal["prior", "length", "tfidf", "trees"]
-    """`prior`: the votes' shares. `length`: logistic regression on how length and format of the answers differ. `tfidf`:
-    one on the words they differ in and the prompt's. `trees`: gradient-boosted trees on some 200 features of both
+    """`prior`: the votes' shares. `length`: logistic regression on differences of length and format. `tfidf`: one on
+    the words the answers differ in and the prompt's. `trees`: gradient-boosted trees on some 200 features of both
     answers, topics, and what `tfidf` says."""
     C: Annotated[float, Field(gt=0)] = 0.1
     """Of a logistic regression (`length`, `tfidf`, and the one that `trees` hear): the inverse of regularisation."""

@@ -1,10 +1,15 @@
 """Packs and votes in, a run folder out."""
 
-from tiebreak.training.arguments import training_arguments
-from tiebreak.training.batches import Example, StepSampler, make_examples
-from tiebreak.training.fit import TrainingResult, train
-from tiebreak.training.plan import GPUS, Plan, plan_run
-from tiebreak.training.trainer import JudgeTrainer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tiebreak.training.start import TrainingResult, train
+
+if TYPE_CHECKING:
+    from tiebreak.training.arguments import training_arguments
+    from tiebreak.training.batches import Example, StepSampler, make_examples
+    from tiebreak.training.plan import GPUS, Plan, plan_run
+    from tiebreak.training.trainer import JudgeTrainer
 
 __all__ = [
     "GPUS",
@@ -18,3 +23,18 @@ __all__ = [
     "train",
     "training_arguments",
 ]
+
+_NEEDS_TORCH = {
+    "arguments": ("training_arguments",),
+    "batches": ("Example", "StepSampler", "make_examples"),
+    "plan": ("GPUS", "Plan", "plan_run"),
+    "trainer": ("JudgeTrainer",),
+}
+"""Loaded when they are asked for: a classical judge is fitted without torch."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _NEEDS_TORCH.items():
+        if name in names:
+            return getattr(import_module(f"tiebreak.training.{module}"), name)
+    raise AttributeError(f"module 'tiebreak.training' has no attribute {name!r}")

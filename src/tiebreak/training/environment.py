@@ -8,9 +8,17 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import torch
-
-_PACKAGES: Final = ("tiebreak", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "numpy")
+_PACKAGES: Final = (
+    "tiebreak",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "bitsandbytes",
+    "tokenizers",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def process_index() -> int:
@@ -25,13 +33,21 @@ def process_count() -> int:
 
 def describe_environment(seed: int) -> dict[str, Any]:
     """Versions, hardware, seed and git state, to be kept beside a run's numbers."""
+    import torch
+
+    return describe_machine(seed) | {
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+    }
+
+
+def describe_machine(seed: int) -> dict[str, Any]:
+    """The same but for GPUs: what a classical judge runs on, without torch."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "cuda": torch.version.cuda,
         "processes": process_count(),
         "seed": seed,
         "git": _git_state(),

@@ -1,13 +1,10 @@
-"""A recipe in, a run folder out: the one place where the recipe is taken apart for training."""
+"""Fine-tuning a model into a judge: the one place where the recipe is taken apart for it."""
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +38,7 @@ from tiebreak.training.batches import Example, digest_of, example_maker
 from tiebreak.training.build import build_model, refuse_longer_than_context
 from tiebreak.training.environment import describe_environment, process_count, process_index
 from tiebreak.training.memory import measure_budget
-from tiebreak.training.resume import go_on, refuse_another_recipe, refuse_other_data
+from tiebreak.training.resume import go_on, refuse_other_data
 from tiebreak.training.trainer import JudgeTrainer
 from tiebreak.training.votes import SplitVotes, calibrated_on, split_votes, votes_for, warn_of_shared_prompts
 
@@ -50,66 +47,11 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerFast
 
-logger = logging.getLogger(__name__)
-
 MANY_ROWS = 5000
 """From so many rows on, tokenising them takes seconds."""
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a run came to: its folder, and the validation metrics of the model it keeps."""
-
-    folder: RunFolder
-    metrics: dict[str, float]
-
-
-def train(
-    recipe: Recipe,
-    *,
-    resume: bool = False,
-    callbacks: Sequence[TrainerCallback] = (),
-    tell: Callable[[str], None] = logger.info,
-    on_tokenised: Callable[[int, int], None] | None = None,
-) -> TrainingResult:
-    """Fine-tune a model into a judge and keep everything in the recipe's `output` folder.
-
-    Args:
-        recipe: every setting; `data.train` and `output` must be given.
-        resume: go on from the last whole checkpoint of the run in that folder, with the same result as if it had
-            never stopped. A finished run is left as it is. Where there is no run yet, one is begun, and `tell` told.
-        callbacks: more callbacks for the transformers Trainer underneath.
-        tell: called with one sentence at a time about what goes on.
-        on_tokenised: called now and then with how many texts are tokenised, and how many there are.
-
-    Returns:
-        The folder, and the metrics on the validation rows (`tiebreak.judging.preference_metrics`). With a calibration
-        they are those of calibrated probabilities, and `uncalibrated_loss` and so on those of the others.
-
-    Raises:
-        RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
-        DataError: the votes cannot be used.
-        ModelError: the base model cannot be had.
-        RunError: the folder is taken, another process trains in it, or the disk is full.
-        MemoryBudgetError: a single comparison does not fit into memory.
-    """
-    if recipe.data.train is None:
-        raise RecipeError("There are no votes to learn from: give data.train=FILE (CSV, JSONL or Parquet).")
-    if recipe.output is None:
-        raise RecipeError("There is nowhere to keep the run: give output=runs/NAME.")
-    folder = RunFolder(recipe.output)
-    if resume and folder.holds_a_run:
-        refuse_another_recipe(recipe, folder)
-        if folder.is_finished:
-            tell(f"{folder} is finished already: nothing to do.")
-            return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
-    elif resume:
-        tell(f"{folder} holds no run to go on with: beginning one.")
-    with folder.taken(resume=resume) if process_index() == 0 else nullcontext():
-        return _train(recipe, folder, resume=resume, callbacks=callbacks, tell=tell, on_tokenised=on_tokenised)
-
-
-def _train(
+def fine_tune(
     recipe: Recipe,
     folder: RunFolder,
     *,
@@ -117,8 +59,8 @@ def _train(
     callbacks: Sequence[TrainerCallback],
     tell: Callable[[str], None],
     on_tokenised: Callable[[int, int], None] | None,
-) -> TrainingResult:
-    """`train`, in a folder that no other process trains in."""
+) -> dict[str, float]:
+    """Fine-tune a model, in a folder that no other process trains in; returns the metrics, as in `train`."""
     votes = SplitVotes(*(votes_for(recipe.model, rows, tell) for rows in split_votes(recipe.data, tell)))
     training, validation, calibration = votes
 
@@ -202,7 +144,7 @@ def _train(
         tokens_per_pass=budget.tokens,
         calibration=fitted,
     )
-    return TrainingResult(folder, _keep(folder, trainer, held_out, validation, fitted, model, tokenizer, card))
+    return _keep(folder, trainer, held_out, validation, fitted, model, tokenizer, card)
 
 
 def _calibrate(

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.run import RunFolder, write_json
 from tiebreak.training.environment import process_index
-from tiebreak.training.trainer import JudgeTrainer
+
+if TYPE_CHECKING:
+    from tiebreak.training.trainer import JudgeTrainer
 
 
 def refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
     """A run is resumed only with the recipe it was begun with: anything else would be neither of the two."""
     begun = load_recipe(folder.recipe).model_dump(mode="json")
     asked = recipe.model_dump(mode="json")
+    if (begun["baseline"] is None) != (recipe.baseline is None):
+        kinds = ("a language model", "a classical judge (baseline)")
+        was, now = (kinds[of["baseline"] is not None] for of in (begun, asked))
+        raise RecipeError(f"{folder} was begun as {was}, not as {now}. Start a new run with output=runs/NAME.")
     changed = [
         f"{section}.{key} was {begun[section][key]!r}, now {value!r}"
         for section, values in asked.items()
