@@ -63,11 +63,11 @@ def test_known_scales_of_a_vector_are_found_again() -> None:
 
 @pytest.mark.parametrize("method", ["temperature", "vector", "dirichlet"])
 def test_known_probabilities_are_found_again_from_soft_votes(method: Method) -> None:
-    """Soft votes that are the true chances leave no noise: up to Dirichlet's penalty the map is found exactly."""
-    judged, _, _ = simulated(Identity(), 2000)
+    """Soft votes that are the true chances leave no noise: up to the prior's part the map is found exactly."""
+    judged, _, _ = simulated(Identity(), 20_000)
     chances = KNOWN[method].apply(judged[:, 0])
     found = fit_map(method, judged[:, 0], chances)
-    np.testing.assert_allclose(found.apply(judged[:, 0]), chances, atol=1e-5 if method != "dirichlet" else 0.01)
+    np.testing.assert_allclose(found.apply(judged[:, 0]), chances, atol=2e-3)
 
 
 def test_richer_maps_fit_no_worse() -> None:
@@ -88,8 +88,9 @@ def test_gradients_are_those_of_finite_differences(method: Method, ties: bool) -
         rows = np.where([True, True, False], rows, 0) / rows[:, :2].sum(axis=1, keepdims=True)
         target = target[:, [0, 1, 2]] * [1, 1, 0]
     at = np.array(_START[method][0]) + np.random.default_rng(1).normal(size=len(_START[method][0])) * 0.3
+    orders = np.stack([rows, rows[:, [1, 0, 2]]], axis=1)
     error = check_grad(
-        lambda x: objective(x, method, rows, target)[0], lambda x: objective(x, method, rows, target)[1], at
+        lambda x: objective(x, method, orders, target)[0], lambda x: objective(x, method, orders, target)[1], at
     )
     assert error < 1e-6
 

@@ -196,7 +196,7 @@ def fit_calibration(
         out_of_fold = np.empty_like(given)
         for fold in range(FOLDS):
             held_out = folds == fold
-            fitted = _fit(method, given[~held_out], target[~held_out])
+            fitted = fit_map(method, given[~held_out], target[~held_out])
             out_of_fold[held_out] = fitted.apply(given[held_out].reshape(-1, 3)).reshape(-1, orders, 3)
         judged[method] = out_of_fold
         losses[method] = _losses(out_of_fold, target)
@@ -207,7 +207,7 @@ def fit_calibration(
         if (losses[method] - losses[best]).mean() <= _standard_error(losses[method] - losses[best], groups)
     )
     return Calibration(
-        map=_fit(chosen, given, target),
+        map=fit_map(chosen, given, target),
         votes=source,
         rows=rows,
         prompts=len(numbers),
@@ -223,10 +223,6 @@ def fit_calibration(
             for method in methods
         ),
     )
-
-
-def _fit(method: Method, given: NDArray[np.float64], target: NDArray[np.float64]) -> CalibrationMap:
-    return fit_map(method, given.reshape(-1, 3), np.repeat(target, given.shape[1], axis=0))
 
 
 def _losses(given: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
