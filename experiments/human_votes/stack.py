@@ -84,6 +84,24 @@ def fit_pool(parts: Probabilities, votes: Sequence[Any]) -> np.ndarray:
     return minimize(loss, start, method="L-BFGS-B").x
 
 
+def adapted(probabilities: Probabilities, comparisons: Sequence[Comparison], rows: int) -> dict[str, float]:
+    """Log loss on the rest when a temperature and a shift for ties are fitted on so many labelled rows.
+
+    The mean over 50 draws of these rows, beside that of the same rest as it was.
+    """
+    votes = [c.vote for c in comparisons if c.vote is not None]
+    rng = np.random.default_rng(0)
+    before, after = [], []
+    for _ in range(50):
+        order = rng.permutation(len(votes))
+        some, rest = order[:rows], order[rows:]
+        x = fit_pool(probabilities[None, some], [votes[i] for i in some])
+        on = [votes[i] for i in rest]
+        before.append(cross_entropies(probabilities[rest], on).mean())
+        after.append(cross_entropies(pooled(probabilities[None, rest], x), on).mean())
+    return {"before": round(float(np.mean(before)), 4), "after": round(float(np.mean(after)), 4)}
+
+
 def main() -> None:
     """Choose by cross-validation on the training votes, then look at the development files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -121,6 +139,7 @@ def main() -> None:
             said = np.array([read(given.results / f"{m}-{name}.parquet", rows) for m in members])
             mixed = blend(said, weights) if chosen == "linear" else pooled(said, weights)
             on = [c.vote for c in rows if c.vote is not None]
+            record.setdefault("adapted", {})[name] = {n: adapted(mixed, rows, n) for n in (50, 100, 200)}
             everyone = dict(zip([*members, "blend"], [*said, mixed], strict=True))
             record["dev"][name] = {
                 who: {
