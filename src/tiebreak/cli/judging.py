@@ -82,7 +82,8 @@ def load_judge_aloud(
 ) -> Judge:
     """Load a run's judge, with a sign of life in a terminal."""
     with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext():
-        quiet_libraries()
+        if not RunFolder(run).holds_a_baseline:  # which needs none of them
+            quiet_libraries()
         from tiebreak.judge import load_judge
 
         return load_judge(run, base_model=base_model, merge=merge, calibrate=calibrate, tell=tell)

@@ -33,6 +33,8 @@ def command(
       tiebreak plan gemma2-9b-qlora data.train=train.csv --gpu a100
     """
     settings = load_recipe(recipe, overrides or [])
+    if settings.baseline is not None:
+        raise RecipeError(f"{recipe} fits a classical judge (baseline), which needs no GPU: there is nothing to plan.")
     if settings.data.train is not None:
         check_votes_path(settings.data.train)
     with problems.status("Planning ...") if problems.is_terminal else nullcontext():

@@ -82,10 +82,12 @@ def command(
 
 def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
     """Refuse, before a model is loaded, what a judge of pairs cannot compare."""
-    from tiebreak.model import read_card
+    folder = RunFolder(run)
+    if not folder.holds_a_baseline and not folder.holds_a_blend:
+        from tiebreak.model import read_card
 
-    if read_card(RunFolder(run).model).head == "pointwise":
-        return
+        if read_card(folder.model).head == "pointwise":
+            return
     remedy = (
         "This judge compares answers with each other: give two or more to each prompt (a column responses), or train a "
         "reward model, which scores one by itself: model.head=pointwise."

@@ -60,6 +60,8 @@ def command(
       tiebreak train recipes/gemma2-9b-qlora.yaml data.train=train.csv lora.r=32 training.learning_rate=1e-4 --resume
 
       tiebreak train recipes/gemma2-9b-qlora.yaml data.train=new.csv model.start_from=runs/earlier output=runs/later
+
+      tiebreak train recipes/baseline-trees.yaml data.train=train.csv
     """
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
@@ -68,10 +70,12 @@ def command(
 
     from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
 
-    there = gpu_count()
+    there = gpu_count() if settings.baseline is None else 0
     if gpus is not None and there and gpus > there:
         raise RecipeError(f"--gpus {gpus}: this machine has {counted(there, 'GPU')}.")
     processes = gpus or max(1, there)
+    if settings.baseline is not None and processes > 1:
+        raise RecipeError(f"--gpus {gpus}: a classical judge (baseline) is fitted by one process, without a GPU.")
     if processes > 1 and not is_child():
         sys.exit(launch(processes))
     result = run_training(settings, resume=resume)
@@ -100,14 +104,21 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
         if path is not None:
             check_votes_path(path)
     if settings.model.start_from is not None:
-        RunFolder(settings.model.start_from).refuse_if_untrained()
+        start = RunFolder(settings.model.start_from)
+        start.refuse_if_untrained()
+        start.refuse_baseline(f"model.start_from={start}")
     if settings.output is not None and not resume and is_first_child():  # the others may find the run already begun
         with RunFolder(settings.output).taken(resume=False):
             pass
 
 
 def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
-    """Train with a table of losses and a progress bar in the terminal."""
+    """Train with a table of losses and a progress bar in the terminal; a classical judge with neither."""
+    if settings.baseline is not None:
+        from tiebreak.training import train as fit
+
+        with problems.status("Fitting ...") if problems.is_terminal else nullcontext():
+            return fit(settings, resume=resume, tell=tell)
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.training import train

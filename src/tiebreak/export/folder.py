@@ -62,6 +62,7 @@ def export_run(
     """
     source, target = RunFolder(run), Path(folder)
     source.refuse_if_untrained()
+    source.refuse_baseline("Only a fine-tuned model is exported")
     refuse_unfit_folder(target)
     if adapter_only and dtype != "auto":
         raise RunError(f"dtype={dtype} is of merged weights: an adapter stays in float32, as it was trained.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from tiebreak.errors import ModelError
 from tiebreak.judge.base import Judge
 from tiebreak.judge.blended import BlendedJudge, read_blend
+from tiebreak.judge.classical import ClassicalJudge
 from tiebreak.judge.pairwise import PairwiseJudge
 from tiebreak.judge.pointwise import PointwiseJudge
 from tiebreak.judge.reader import Reader
@@ -67,6 +68,12 @@ def load_judge(
             for member in members
         ]
         return BlendedJudge(judges, [member.weight for member in members])
+    if folder.holds_a_baseline:
+        _refuse_options_of_models(folder, base_model=base_model, merge=merge)
+        from tiebreak.judging.baselines import load_baseline
+
+        stored = load_baseline(folder.model)
+        return ClassicalJudge(stored.judge, stored.card.calibration if calibrate else None)
     import torch
 
     from tiebreak.model import (

@@ -17,7 +17,7 @@ from tiebreak.model.base import load_base
 from tiebreak.model.fp8 import freeze_in_fp8
 from tiebreak.model.heads import HeadKind
 from tiebreak.model.precision import HEAD, ComputeDtype, Precision
-from tiebreak.run import clear_write_errors, write_text
+from tiebreak.run import RunFolder, clear_write_errors, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -172,6 +172,7 @@ def read_card(folder: Path) -> JudgeCard:
     path = folder / "tiebreak.json"
     if not path.is_file():
         run = folder.parent
+        RunFolder(run).refuse_baseline("This needs a fine-tuned model")
         checkpoints = any((run / "checkpoints").glob("checkpoint-*"))
         remedy = (
             f"Its training did not come to an end: tiebreak train {run / 'recipe.yaml'} --resume goes on with it."
