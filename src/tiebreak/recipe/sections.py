@@ -243,7 +243,7 @@ class BaselineSection(_Section):
     stacked: bool = True
     """What a `tfidf` judge says is a feature; of training rows what one says that learned from other prompts."""
     bags: Positive = 2
-    """The mean is taken of so many models, which differ in the features their trees may split on."""
+    """The mean is taken of so many models; every second one sees neither topics nor what a `tfidf` judge says."""
     max_iter: Positive = 200
     """Rounds of boosting: trees for each outcome."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03

@@ -39,6 +39,12 @@ _FORMAT: Final = (
 )  # fmt: skip
 _SHARED: Final = ("turns", "prompt_characters", "asks_code", "identical", "same_words", "longer_words")
 
+_SIDES: Final = (*ANSWER_FEATURES, "cosine with prompt")
+_SHARED_NAMES: Final = (*SHARED_FEATURES, "answers' cosine")
+_A_NAMES, _B_NAMES, _DIFFERENCE_NAMES = (tuple(f"{name}: {of}" for name in _SIDES) for of in ("a", "b", "a - b"))
+_NAMES_OF_FEATURES: Final = frozenset((*_SHARED_NAMES, *_A_NAMES, *_B_NAMES, *_DIFFERENCE_NAMES))
+"""All that needs neither topics nor a verdict."""
+
 State = dict[str, "NDArray[Any]"]
 
 
@@ -251,7 +257,7 @@ class TreesJudge(Baseline):
     kind = "trees"
 
     def __init__(self, bags: Sequence[Trees], topics: Topics, words: WordsJudge | None, rows: int) -> None:
-        self._bags, self._topics, self._words, self._rows = tuple(bags), topics, words, rows
+        self._bags, self._topics, self._words, self._rows = list(bags), topics, words, rows
 
     @classmethod
     def fit(
@@ -276,7 +282,8 @@ class TreesJudge(Baseline):
             votes: [n, 3].
             topics: of the prompt, and of the answers' difference; 0 for none.
             stacked: whether a `tfidf` judge's verdict is a feature.
-            bags: how many models the mean is taken of.
+            bags: how many models the mean is taken of. Every second one sees neither topics nor the verdict: models
+                that see other things err at other places.
             c: of the `tfidf` judge, as the next two.
             min_df: likewise.
             max_words: likewise.
@@ -297,8 +304,13 @@ class TreesJudge(Baseline):
         rows = _rows_for_trees(comparisons, found, verdicts)
         both, twice = np.concatenate(rows), _twice(votes)
         tell(f"Growing {counted(bags, 'forest')} of boosted trees on {both.shape[1]:,} features.")
-        fitted = [Trees.fit(both, twice, seed=seed + bag, **settings) for bag in range(bags)]
-        return cls(fitted, found, words, len(votes))
+        judge = cls([], found, words, len(votes))
+        named = np.array([name in _NAMES_OF_FEATURES for name in judge.feature_names])
+        every = np.arange(len(named))
+        for bag in range(bags):
+            columns = every[named] if bag % 2 else every
+            judge._bags.append(Trees.fit(both[:, columns], twice, seed=seed + bag, **settings).of_columns(columns))
+        return judge
 
     def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         verdicts = np.zeros((len(comparisons), 0)) if self._words is None else self._words.probabilities(comparisons)
@@ -338,12 +350,10 @@ class TreesJudge(Baseline):
     def feature_names(self) -> tuple[str, ...]:
         """Names, in the order the trees know them by."""
         topics = range(self._topics.directions.shape[1])
-        shared = [*SHARED_FEATURES, "answers' cosine", *(f"prompt's topic {i}" for i in topics)]
-        sides = (*ANSWER_FEATURES, "cosine with prompt")
         verdict = () if self._words is None else ("tfidf: log P(tie)", "tfidf: log P(a) / P(b)")
         return (
-            *shared, *verdict[:1], *(f"{n}: a" for n in sides), *(f"{n}: b" for n in sides),
-            *(f"{n}: a - b" for n in (*sides, *(f"topic {i}" for i in topics))), *verdict[1:],
+            *_SHARED_NAMES, *(f"prompt's topic {i}" for i in topics), *verdict[:1], *_A_NAMES, *_B_NAMES,
+            *_DIFFERENCE_NAMES, *(f"topic {i}: a - b" for i in topics), *verdict[1:],
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ these are what is kept, and the sum over trees is taken here; fitting checks tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -89,6 +89,10 @@ class Trees:
             bias=bias,
             classes=np.asarray(model.classes_, dtype=np.int64),
         )
+
+    def of_columns(self, columns: NDArray[np.int64]) -> Trees:
+        """The same trees for rows of which these were fitted on the given columns only."""
+        return replace(self, feature=columns[self.feature].astype(np.int32))
 
     def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """[n, 3]."""
