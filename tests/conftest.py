@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Without a GPU the kernels run in Triton's interpreter; Triton looks when it is first imported.
 if shutil.which("nvidia-smi") is None:
@@ -15,6 +16,10 @@ if shutil.which("nvidia-smi") is None:
 # Tests run side by side, one a core: threads inside them, and in the processes they start, would only wait for each
 # other. To be set before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# No test looks at the clock: on a busy machine an example may take any time.
+settings.register_profile("tiebreak", deadline=None)
+settings.load_profile("tiebreak")
 
 WORDS = (
     "Prompt : Response_a Response_b Which one is better ? - a b good bad plain answer question + = "

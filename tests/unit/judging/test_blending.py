@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -21,6 +21,7 @@ def judges(seed: int, count: int, rows: int) -> tuple[np.ndarray, list[tuple[flo
     return q, [(A_WINS, B_WINS, TIE)[rng.choice(3, p=row)] for row in p]
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 30), st.integers(2, 4))
 def test_the_weights_are_the_minimum_that_a_general_optimiser_finds(seed: int, count: int) -> None:
     q, votes = judges(seed, count, 120)
