@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli import blend, calibrate, check, demo, evaluate, export, judge, plan, predict, score, soup, train
+from tiebreak.cli import (
+    blend,
+    calibrate,
+    check,
+    demo,
+    evaluate,
+    export,
+    judge,
+    plan,
+    predict,
+    report,
+    score,
+    soup,
+    train,
+)
 from tiebreak.cli.console import problems
 from tiebreak.cli.launch import TOLD, is_child
 from tiebreak.errors import TiebreakError
@@ -24,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judge, blend, soup, export):
+for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judge, blend, soup, report, export):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 
