@@ -80,3 +80,8 @@ def test_calls_at_the_same_time_are_as_calls_one_by_one(small_rewards: TrainingR
 
     for together, (prompts, completions) in zip(asyncio.run(all_at_once()), batches, strict=True):
         assert together == pytest.approx(reward(prompts, completions), abs=1e-4)
+
+
+def test_a_swap_that_depends_on_neighbours_is_refused_before_anything_is_loaded(small_run: TrainingResult) -> None:
+    with pytest.raises(ValueError, match=r"uncertain:0.5.*'none' or 'average'"):
+        reward_function(small_run.folder.path, swap="uncertain:0.5")

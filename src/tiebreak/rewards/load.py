@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from tiebreak.judge import load_judge
+from tiebreak.judge.base import require_whole_swap
 from tiebreak.rewards.comparing import compared
 from tiebreak.rewards.reward import AwaitedReward, JudgeReward, awaited
 from tiebreak.rewards.scoring import scored
@@ -77,8 +78,10 @@ def reward_function(
         merge: as in `load_judge`.
 
     Raises:
+        ValueError: `swap` is neither `none` nor `average`.
         RunError, ModelError: as in `load_judge`.
     """
+    require_whole_swap(swap)  # before a model is loaded
     judge = load_judge(run, base_model=base_model, device=device, merge=merge)
     reward = JudgeReward(
         lambda conversations: (
