@@ -37,6 +37,12 @@ def _swap_tags(tags: Tags) -> Tags:
     return tuple(sorted((_EXCHANGED.get(name, name), value) for name, value in tags))
 
 
+def _refuse_bare_texts(*sides: object) -> None:
+    """A text is a sequence of texts too, each of one character."""
+    if any(isinstance(side, str) for side in sides):
+        raise ValueError("prompt and answers are tuples of turns: write ('a text',) for one")
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """What a user said in each turn, and one side's replies: what a reward is given for.
@@ -49,6 +55,7 @@ class Conversation:
     answer: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _refuse_bare_texts(self.prompt, self.answer)
         if len(self.prompt) != len(self.answer) or not self.prompt:
             raise ValueError(
                 "a conversation needs as many answers as it has prompts, and at least one: "
@@ -98,6 +105,7 @@ class Comparison:
     tags: Tags = ()
 
     def __post_init__(self) -> None:
+        _refuse_bare_texts(self.prompt, self.answer_a, self.answer_b)
         turns = len(self.prompt), len(self.answer_a), len(self.answer_b)
         if len(set(turns)) != 1 or not turns[0]:
             raise ValueError(

@@ -273,3 +273,15 @@ def test_long_answers_are_cut_and_counted(judge: Judge) -> None:
     assert np.isfinite(score.reward)
     comparison = Comparison(("question 1 ?",), ("good " * 200,), ("bad",))
     assert judge.compare_many([comparison])[0].tokens_lost == score.tokens_lost
+
+
+def test_equal_answers_have_equal_rewards_to_the_last_bit(judge: Judge) -> None:
+    done: list[int] = []
+    conversations = [Conversation(("question 1 ?",), (answer,)) for answer in ["good", "bad", "good", "plain", "good"]]
+    scores = judge.score_many(conversations, on_progress=done.append)
+    assert scores[0] == scores[2] == scores[4]
+    assert scores[0].reward != scores[1].reward
+    assert sum(done) == 5
+    verdict = judge.compare("question 1 ?", "good answer", "good answer")
+    assert verdict.model_a == verdict.model_b
+    assert judge.rank("question 1 ?", ["good"] * 3).ranks == (1, 1, 1)

@@ -85,3 +85,13 @@ def test_calls_at_the_same_time_are_as_calls_one_by_one(small_rewards: TrainingR
 def test_a_swap_that_depends_on_neighbours_is_refused_before_anything_is_loaded(small_run: TrainingResult) -> None:
     with pytest.raises(ValueError, match=r"uncertain:0.5.*'none' or 'average'"):
         reward_function(small_run.folder.path, swap="uncertain:0.5")
+
+
+def test_the_call_of_a_tool_has_no_reward(small_rewards: TrainingResult) -> None:
+    reward = reward_function(small_rewards.folder.path)
+    call = {"role": "assistant", "content": "", "tool_calls": [{"type": "function"}]}
+    silent = {"role": "assistant", "content": None}
+    empty = {"role": "assistant", "content": ""}
+    rewards = reward([PROMPTS[0]] * 3, [[call], [silent], [empty]])
+    assert rewards[:2] == [None, None]
+    assert rewards[2] is not None  # an empty text is a text

@@ -55,3 +55,10 @@ def test_swapping_twice_changes_nothing() -> None:
 def test_a_comparison_needs_a_reply_to_every_turn(sides: tuple[tuple[str, ...], ...]) -> None:
     with pytest.raises(ValueError, match="as many answers on each side as it has prompts"):
         tiebreak.Comparison(*sides)
+
+
+def test_a_bare_text_is_not_taken_for_turns_of_one_character() -> None:
+    with pytest.raises(ValueError, match="tuples of turns"):
+        tiebreak.Conversation("abc", "def")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="tuples of turns"):
+        tiebreak.Comparison("abc", "def", "ghi")  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def command(
     swap: SwapOption = "average",
     base_model: BaseModelOption = None,
     merge: MergeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Score answers, and rank those to one prompt.
 

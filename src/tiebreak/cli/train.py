@@ -89,7 +89,8 @@ def command(
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
         f"  {program()} judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
         f"  {program()} evaluate {result.folder} VOTES\n"
-        f"  {program()} predict {result.folder} test.csv -o submission.csv"
+        f"  {program()} predict {result.folder} test.csv -o submission.csv\n"
+        f"  {program()} score {result.folder} CANDIDATES -o scores.parquet"
     )
 
 

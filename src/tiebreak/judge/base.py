@@ -35,8 +35,8 @@ class Judge(ABC):
     """Compares answers and scores them. Made by `load_judge`.
 
     A verdict depends on nothing but its comparison, a reward on nothing but its prompt and answer: not on what else is
-    judged with it, nor on how much at once. (In int8 it does, a little: LLM.int8() chooses its outlier columns over a
-    whole pass. With `swap="uncertain:SHARE"` it does by intent.)
+    judged with it, nor on how much at once, but for rounding (1e-6 in float32). (In int8 it does, a little: LLM.int8()
+    chooses its outlier columns over a whole pass. With `swap="uncertain:SHARE"` it does by intent.)
     """
 
     def __init__(self, calibration: Calibration | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tiebreak.errors import ModelError
 from tiebreak.judge.base import Judge
@@ -53,9 +53,14 @@ def load_judge(
         tell: called with a sentence when tokens a pass are halved because memory ran out.
 
     Raises:
+        ValueError: `merge` or `tokens_per_pass` is none that there is.
         RunError: the folder holds no trained model.
         ModelError: the base model cannot be had, or the device is not there.
     """
+    if merge is not None and merge not in get_args(Merge):
+        raise ValueError(f"merge is {merge!r}: it is one of {', '.join(map(repr, get_args(Merge)))}, or None")
+    if tokens_per_pass is not None and tokens_per_pass < 1:
+        raise ValueError(f"tokens_per_pass is {tokens_per_pass}: give a number of tokens, or None")
     folder = RunFolder(run)
     folder.refuse_if_untrained()
     if folder.holds_a_blend:

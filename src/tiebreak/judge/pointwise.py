@@ -116,8 +116,14 @@ class PointwiseJudge(Judge):
         groups: Sequence[int],
         on_progress: Callable[[int], None] | None,
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        outputs, encoded = self._reader.read(sides, groups, on_progress)
-        return outputs[:, 0], encoded
+        # What stands several times is read once: rounding depends on the place in a pass, and equals should be equal.
+        first = {side: number for number, side in reversed(list(enumerate(sides)))}
+        numbers = {side: number for number, side in enumerate(first)}
+        outputs, encoded = self._reader.read(list(first), [groups[number] for number in first.values()], on_progress)
+        if on_progress is not None and len(first) < len(sides):
+            on_progress(len(sides) - len(first))
+        which = [numbers[side] for side in sides]
+        return outputs[which, 0], [encoded[number] for number in which]
 
     def _normalised(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
         spread = self._scale.deviation or 1.0  # of a validation in which all answers were alike

@@ -30,7 +30,8 @@ class Score:
     """How good one answer is."""
 
     reward: float
-    """In nats: of two answers to a prompt, the one whose reward is higher by 1 wins e times as often as it loses."""
+    """In nats: of two answers to a prompt, the one whose reward is higher by 1 wins e times as often as it loses (by
+    Davidson's and by Bradley and Terry's model; Rao and Kupper's threshold comes on top)."""
     normalised: float
     """The reward less the mean over the validation's answers, in their standard deviations."""
     tokens_lost: int = 0

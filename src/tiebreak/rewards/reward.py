@@ -88,6 +88,8 @@ def awaited(reward: JudgeReward) -> AwaitedReward:
 def _conversation(prompt: Text, completion: Text) -> Conversation | None:
     """What the user said and what was replied; None where that is no conversation of texts."""
     try:
+        if not isinstance(completion, str) and any(_calls_a_tool(message) for message in completion):
+            return None
         asked, replied = _messages("prompt", prompt, "user"), _messages("completion", completion, "assistant")
         if not replied:
             return None
@@ -95,6 +97,11 @@ def _conversation(prompt: Text, completion: Text) -> Conversation | None:
     except UnreadableError:
         return None
     return Conversation(turns, replies).map_texts(lambda text: repair(text)[0])
+
+
+def _calls_a_tool(message: Mapping[str, Any]) -> bool:
+    """Whether a message is a call, or nothing at all, in the place of a text; an empty text is one."""
+    return message.get("content") is None or bool(message.get("tool_calls"))
 
 
 def _messages(column: str, text: Text, role: str) -> tuple[Message, ...]:
