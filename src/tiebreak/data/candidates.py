@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -84,9 +85,12 @@ def _lists_answers(name: str, columns: tuple[str, ...]) -> bool:
     if len(found) == 2:
         raise DataError(f"{name} has both columns {RESPONSES!r} and {RESPONSE!r}: keep one, {kinds}.")
     if "prompt" not in columns or not found:
-        missing = RESPONSES if "prompt" in columns else "prompt"
+        missing = f"{RESPONSES!r} or {RESPONSE!r}" if "prompt" in columns else "'prompt'"
+        wanted = (RESPONSE, RESPONSES) if "prompt" in columns else ("prompt",)
+        near = [match for column in wanted for match in get_close_matches(column, columns, n=1, cutoff=0.75)]
+        hint = f" Is it {near[0]!r}? Rename that." if near else ""
         raise DataError(
-            f"{name} has no column {missing!r}: a file to score has prompt and {kinds}; "
+            f"{name} has no column {missing}.{hint} A file to score has prompt and {kinds}; "
             f"its columns are {', '.join(columns) or 'none'}."
         )
     return found == [RESPONSES]
