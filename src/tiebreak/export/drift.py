@@ -23,6 +23,7 @@ from tiebreak.export.report import Drift
 from tiebreak.judge import load_judge
 from tiebreak.judging import cross_entropies, log_softmax, outcome_logits
 from tiebreak.model import LABELS, JudgeCard, default_device, load_tokenizer
+from tiebreak.progress import count_up
 from tiebreak.recipe import load_recipe
 from tiebreak.run import RunFolder
 from tiebreak.text import template_of
@@ -98,7 +99,7 @@ def judge_numbers(
     """
     judge = load_judge(run, base_model=base_model, calibrate=False)  # as an export's logits are
     texts = judge.texts(len(rows), "none")
-    advance = _count_up(texts, on_progress)
+    advance = count_up(texts, on_progress)
     if card.rewards is None:
         verdicts = judge.compare_many(rows, on_progress=advance)
         numbers = Numbers(np.array([(v.model_a, v.model_b, v.tie) for v in verdicts]), None)
@@ -219,7 +220,7 @@ def _outputs(
         model = PeftModel.from_pretrained(model, str(folder))
     model.eval()
     lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]]
-    advance = _count_up(len(texts), on_progress)
+    advance = count_up(len(texts), on_progress)
     outputs = np.empty((len(texts), labels))
     waiting = sorted(range(len(texts)), key=lambda i: lengths[i])
     while waiting:
@@ -230,17 +231,6 @@ def _outputs(
         outputs[batch] = model(**inputs).logits.float().cpu().numpy()
         advance(len(batch))
     return outputs
-
-
-def _count_up(total: int, on_progress: OnProgress) -> Callable[[int], None]:
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        on_progress(done, total)
-
-    return count
 
 
 def _free() -> None:

@@ -29,6 +29,7 @@ from tiebreak.model import (
     resolve_compute_dtype,
     save_trained,
 )
+from tiebreak.progress import count_up
 from tiebreak.quiet import quiet_loading
 from tiebreak.recipe import DataSection, Recipe, TrainingSection, dump_recipe
 from tiebreak.run import RunFolder, write_json
@@ -81,7 +82,7 @@ def fine_tune(
         tell(f"Tokenising {sum(map(len, votes)):,} comparisons.")
     both_orders, pointwise = recipe.training.both_orders, recipe.model.head == "pointwise"
     texts = len(training) * (2 if both_orders or pointwise else 1) + len(validation) * (2 if pointwise else 1)
-    counted = _count_up(texts + 2 * len(calibration), on_tokenised)
+    counted = None if on_tokenised is None else count_up(texts + 2 * len(calibration), on_tokenised)
     examples, encoded = make(training, both_orders=both_orders, on_progress=counted)
     held_out, encoded_validation = make(validation, both_orders=False, on_progress=counted)
     # In both orders where they differ, each an example of its own, since of an example the first order is judged.
@@ -202,20 +203,6 @@ def _scale(head: RewardHead, rewards: NDArray[np.float64]) -> RewardScale:
     return RewardScale(
         tie_model=head.tie_model, tie_parameter=tie, mean=float(rewards.mean()), deviation=float(rewards.std())
     )
-
-
-def _count_up(total: int, on_progress: Callable[[int, int], None] | None) -> Callable[[int], None] | None:
-    """Adds up what it is called with, and hands on the sum and the total."""
-    if on_progress is None:
-        return None
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        on_progress(done, total)
-
-    return count
 
 
 def _total_steps(settings: TrainingSection, *, rows: int) -> int:
