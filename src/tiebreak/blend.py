@@ -15,7 +15,8 @@ from tiebreak.comparison import Comparison, Vote
 from tiebreak.errors import DataError, RunError
 from tiebreak.judge import Swap, load_judge
 from tiebreak.judge.blended import BlendCard, BlendMember, write_blend
-from tiebreak.judging import blend, blend_weights, gains, preference_metrics, write_predictions
+from tiebreak.judging import Calibration, blend, blend_weights, gains, preference_metrics, write_predictions
+from tiebreak.known_votes import tell_of_known_votes
 from tiebreak.run import RunFolder, write_json
 
 if TYPE_CHECKING:
@@ -92,25 +93,27 @@ def blend_runs(
         raise DataError(f"{len(votes) - len(given):,} of {len(votes):,} rows have no vote. Leave them out.")
     if len(votes) < FEWEST_ROWS:
         raise DataError(f"{len(votes):,} votes are too few to find weights on: give {FEWEST_ROWS} or more.")
+    for folder in folders:
+        tell_of_known_votes(folder, votes, tell)
     made = RunFolder(output)
     with made.taken(resume=False):
         try:
-            judged = []
+            judged, calibrations = [], []
             for folder in folders:
                 tell(f"Judging {len(votes):,} comparisons by {folder}.")
-                verdicts = load_judge(folder.path, device=device, tell=tell).compare_many(
-                    votes, swap=swap, on_progress=on_progress
-                )
+                judge = load_judge(folder.path, device=device, tell=tell)
+                verdicts = judge.compare_many(votes, swap=swap, on_progress=on_progress)
                 judged.append([(v.model_a, v.model_b, v.tie) for v in verdicts])
-            return _keep(made, folders, np.array(judged), votes, given)
+                calibrations.append(judge.calibration)
+            return _keep(made, folders, calibrations, np.array(judged), votes, given)
         except BaseException:
             made.abandon()
             raise
 
 
 def _keep(
-    made: RunFolder, folders: Sequence[RunFolder], judged: NDArray[np.float64], votes: Sequence[Comparison],
-    given: Sequence[Vote],
+    made: RunFolder, folders: Sequence[RunFolder], calibrations: Sequence[Calibration | None],
+    judged: NDArray[np.float64], votes: Sequence[Comparison], given: Sequence[Vote],
 ) -> Blend:  # fmt: skip
     weights = blend_weights(judged, given)
     weights = np.where(weights < LEAST, 0.0, weights)
@@ -122,8 +125,8 @@ def _keep(
         for folder, weight, p, gain in zip(folders, weights, judged, gains(judged, given), strict=True)
     )
     kept = [
-        BlendMember(run=os.path.relpath(member.run, made.path), weight=member.weight)
-        for member in members
+        BlendMember(run=os.path.relpath(member.run, made.path), weight=member.weight, calibration=calibration)
+        for member, calibration in zip(members, calibrations, strict=True)
         if member.weight
     ]
     write_blend(made.model, BlendCard(members=kept))

@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tiebreak.comparison import Comparison
-from tiebreak.errors import DataError, TiebreakError
+from tiebreak.errors import DataError
 from tiebreak.judge import load_judge
+from tiebreak.judge.blended import read_blend, write_blend
 from tiebreak.judging import Calibration, fit_calibration, refuse_unfit_votes
-from tiebreak.model import read_card, write_card
-from tiebreak.recipe import load_recipe
+from tiebreak.judging.baselines import read_baseline_card, write_baseline_card
+from tiebreak.known_votes import tell_of_known_votes
+from tiebreak.progress import count_up
 from tiebreak.run import RunFolder
-from tiebreak.training.votes import split_votes
 from tiebreak.wording import counted
-
-if TYPE_CHECKING:
-    from tiebreak.model import JudgeCard
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +35,10 @@ def calibrate_run(
     """Fit a calibration for a finished run and keep it in its card, in the place of any there was.
 
     Judges use it from then on. What is measured in the run's folder (`metrics.json`, `predictions.parquet`) stays as
-    it was.
+    it was. Of a blend it is the mean that is calibrated; its members give what they gave when its weights were found.
 
     Args:
-        run: the folder `tiebreak train` made.
+        run: the folder that `tiebreak train`, `blend` or `soup` made.
         votes: at least 100 comparisons with votes; the run must not have learned from them or their prompts.
         source: what they are, in words.
         base_model: as in `load_judge`.
@@ -59,30 +56,22 @@ def calibrate_run(
     """
     folder = RunFolder(run)
     folder.refuse_if_untrained()
-    card = read_card(folder.model)
     rows = [(row, row.vote) for row in votes if row.vote is not None]
     if len(rows) < len(votes):
         raise DataError(f"{source}: {counted(len(votes) - len(rows), 'row')} without a vote. Leave them out.")
     prompts = [row.folded_prompt for row, _ in rows]
     refuse_unfit_votes([vote for _, vote in rows], prompts, source, "Give more votes.")
-    _refuse_impossible_ties(card, [vote[2] for _, vote in rows], source)
-    _tell_of_known_prompts(folder, votes, tell)
+    _refuse_impossible_ties(folder, [vote[2] for _, vote in rows], source)
+    tell_of_known_votes(folder, votes, tell)
 
     judge = load_judge(run, base_model=base_model, device=device, calibrate=False, tell=tell)
-    orders = [order for row, _ in rows for order in ((row,) if judge.gives_rewards else row.orders)]
-    texts, done = judge.texts(len(orders), "none"), 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        if on_progress is not None:
-            on_progress(done, texts)
-
-    verdicts = judge.compare_many(orders, on_progress=count)
+    orders = [order for row, _ in rows for order in ((row,) if judge.is_symmetric else row.orders)]
+    counting = None if on_progress is None else count_up(judge.texts(len(orders), "none"), on_progress)
+    verdicts = judge.compare_many(orders, on_progress=counting)
     judged = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts]).reshape(len(rows), -1, 3)
     judged[:, 1:] = judged[:, 1:, [1, 0, 2]]  # so that A is the same answer in both orders
     calibration = fit_calibration(judged, [vote for _, vote in rows], prompts, source=source)
-    write_card(folder.model, card.model_copy(update={"calibration": calibration}))
+    _replace(folder, calibration)
     return calibration
 
 
@@ -94,48 +83,36 @@ def remove_calibration(run: str | Path) -> bool:
     """
     folder = RunFolder(run)
     folder.refuse_if_untrained()
+    return _replace(folder, None) is not None
+
+
+def _replace(folder: RunFolder, calibration: Calibration | None) -> Calibration | None:
+    """Keep this one in the run's card, whichever kind of card that is; returns the one that was there."""
+    change = {"calibration": calibration}
+    if folder.holds_a_blend:
+        blended = read_blend(folder.model)
+        write_blend(folder.model, blended.model_copy(update=change))
+        return blended.calibration
+    if folder.holds_a_baseline:
+        classical = read_baseline_card(folder.model)
+        write_baseline_card(folder.model, classical.model_copy(update=change))
+        return classical.calibration
+    from tiebreak.model import read_card, write_card  # torch, which the others do without
+
     card = read_card(folder.model)
-    if card.calibration is None:
-        return False
-    write_card(folder.model, card.model_copy(update={"calibration": None}))
-    return True
+    write_card(folder.model, card.model_copy(update=change))
+    return card.calibration
 
 
-def _refuse_impossible_ties(card: JudgeCard, ties: Sequence[float], source: str) -> None:
+def _refuse_impossible_ties(folder: RunFolder, ties: Sequence[float], source: str) -> None:
     """Say before anything is judged what `fit_calibration` would say after."""
+    if folder.holds_a_blend or folder.holds_a_baseline:
+        return
+    from tiebreak.model import read_card
+
+    card = read_card(folder.model)
     if card.rewards is not None and card.rewards.tie_model == "bradley-terry" and any(ties):
         raise DataError(
             f"{source}: {counted(sum(tie > 0 for tie in ties), 'vote')} for a tie, which this judge's "
             "model.tie_model=bradley-terry holds impossible. No calibration mends that: leave these rows out."
         )
-
-
-def _tell_of_known_prompts(folder: RunFolder, votes: Sequence[Comparison], tell: Callable[[str], None]) -> None:
-    """Of rows that the run learned from, or was validated on; by their ids where its votes are not there any more."""
-    try:
-        split = split_votes(load_recipe(folder.recipe).data, lambda _: None)
-    except (TiebreakError, OSError, AssertionError) as error:
-        tell(
-            f"The run's votes cannot be had any more ({str(error).partition(chr(10))[0]}): whether it learned from "
-            "these is not known."
-        )
-        same = _validated_ids(folder) & {row.id for row in votes}
-        if same:
-            tell(f"{counted(len(same), 'row')} of {len(votes):,} have ids of the run's validation rows.")
-        return
-    for known, verb, harm in (
-        (split.training, "trained on", "it is surer of them than of new ones, and the calibration will be off"),
-        (split.validation, "validated on", "the validation will be no fair test of the calibrated judge"),
-    ):
-        prompts = {row.folded_prompt for row in known}
-        shared = sum(row.folded_prompt in prompts for row in votes)
-        if shared:
-            tell(f"{shared:,} of {len(votes):,} rows have prompts that the run was {verb}: {harm}.")
-
-
-def _validated_ids(folder: RunFolder) -> set[str]:
-    import pandas as pd
-
-    if not folder.predictions.exists():
-        return set()
-    return {str(number) for number in pd.read_parquet(folder.predictions, columns=["id"])["id"]}

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tiebreak import Recipe, load_recipe, train
+from tiebreak import Judge, Recipe, load_recipe, train
 from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data import arithmetic_comparisons
 from tiebreak.data.write import write_comparisons
@@ -26,6 +27,22 @@ def small_votes(rows: int, *, first: int = 0) -> list[Comparison]:
         a, b, vote = ANSWERS[i % 3]
         votes.append(Comparison((f"question {i % 10} {i // 10 % 10} {i // 100} ?",), (a,), (b,), vote, id=f"row-{i}"))
     return votes
+
+
+def paired_votes(rows: int, *, first: int = 0) -> list[Comparison]:
+    """Each prompt stands twice, but for case and white space; what the answers are does not say the whole vote."""
+    votes = []
+    for i in range(first, first + rows):
+        a, b, vote = ANSWERS[i % 3 if i % 5 else (i + 1) % 3]
+        prompt = f"question {i // 2 % 10} {i // 20 % 10} {i // 200} ?"
+        votes.append(
+            Comparison((prompt if i % 2 else f" {prompt.title()}",), (a,), (b,), vote if i % 7 else TIE, id=f"row-{i}")
+        )
+    return votes
+
+
+def probabilities(judge: Judge, comparisons: Any, **options: Any) -> np.ndarray:
+    return np.array([(v.model_a, v.model_b, v.tie) for v in judge.compare_many(comparisons, **options)])
 
 
 @pytest.fixture(scope="session")

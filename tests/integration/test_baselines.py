@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration.conftest import small_votes, tiebreak
+from tests.integration.conftest import paired_votes, probabilities, small_votes, tiebreak
 from tiebreak import ModelError, RecipeError, RunError, load_judge, load_recipe, train
+from tiebreak.calibrate import remove_calibration
 from tiebreak.data.write import write_comparisons
 from tiebreak.export import export_run
 from tiebreak.judge.classical import ClassicalJudge
 from tiebreak.judging import preference_metrics
 from tiebreak.model import read_card
+from tiebreak.report.record import read_record
+from tiebreak.run import RunFolder
 
 Votes = tuple[Path, Path]
 
@@ -72,10 +75,13 @@ def test_it_judges_evaluates_predicts_and_ranks(run: Path, votes: Votes, tmp_pat
 
 
 def test_no_torch_is_loaded_for_it(run: Path, votes: Votes, tmp_path: Path) -> None:
+    write_comparisons(tmp_path / "many.csv", paired_votes(120, first=500))
     commands = (
         ["train", "baseline-length", *settings(votes, tmp_path / "length")],
         ["evaluate", str(run), str(votes[1])],
         ["judge", str(run), "--prompt", "p", "--a", "a", "--b", "b"],
+        ["calibrate", str(run), "--remove"],
+        ["calibrate", str(tmp_path / "length"), str(tmp_path / "many.csv")],
     )
     for command in commands:
         code = (
@@ -158,6 +164,41 @@ def test_a_calibration_is_fitted_kept_and_left_out_on_request(tmp_path: Path) ->
     given: Any = [(v.model_a, v.model_b, v.tie) for v in raw.compare_many(noisy[:5])]
     calibrated = [(v.model_a, v.model_b, v.tie) for v in judge.compare_many(noisy[:5])]
     np.testing.assert_allclose(judge.calibration.apply(given), calibrated, atol=1e-12)
+
+
+def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(tmp_path: Path) -> None:
+    votes = paired_votes(320)
+    write_comparisons(tmp_path / "votes.csv", votes)
+    write_comparisons(tmp_path / "later.csv", paired_votes(150, first=400))
+    write_comparisons(tmp_path / "few.csv", votes[:99])
+    run = tmp_path / "run"
+    overrides = [f"data.train={tmp_path / 'votes.csv'}", f"output={run}", "baseline.C=1e-2", "data.validation_rows=40"]
+    train(load_recipe("baseline-tfidf", overrides))
+    before = (run / "model/baseline.json").read_bytes()
+    few = tiebreak("calibrate", run, tmp_path / "few.csv")
+    assert few.returncode == 1
+    assert "few.csv: 99 rows, too few to calibrate on" in " ".join(few.stderr.split())
+    assert (run / "model/baseline.json").read_bytes() == before
+
+    shown = tiebreak("calibrate", run, tmp_path / "later.csv", "--json")
+    assert shown.returncode == 0, shown.stderr
+    kept = json.loads(shown.stdout)
+    assert (kept["rows"], kept["prompts"], kept["orders"], kept["votes"]) == (150, 75, 1, "later.csv")
+    assert kept["method"] == "temperature"  # C=1e-2 leaves it less sure than it could be
+    judge, raw = load_judge(run), load_judge(run, calibrate=False)
+    assert judge.calibration is not None
+    assert raw.calibration is None
+    as_given = probabilities(raw, votes)
+    np.testing.assert_allclose(probabilities(judge, votes), judge.calibration.apply(as_given), atol=1e-12)
+    losses = [
+        json.loads(tiebreak("evaluate", run, tmp_path / "votes.csv", "--json", *more).stdout)["loss"]
+        for more in ((), ("--no-calibration",))
+    ]
+    assert losses[0] < losses[1] - 0.1
+    assert read_record(RunFolder(run)).calibration == judge.calibration  # what the report shows
+    assert remove_calibration(run)
+    assert not remove_calibration(run)
+    assert (run / "model/baseline.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tests.integration.conftest import small_votes, tiebreak
+from tests.integration.conftest import paired_votes, probabilities, small_votes, tiebreak
 from tiebreak import ModelError, RunError, load_judge
 from tiebreak.blend import Blend, blend_runs
+from tiebreak.calibrate import calibrate_run, remove_calibration
 from tiebreak.data import write_comparisons
 from tiebreak.errors import DataError
+from tiebreak.judge.blended import read_blend
 from tiebreak.judging import cross_entropies
+from tiebreak.report.record import read_record
+from tiebreak.run import RunFolder
 from tiebreak.training import TrainingResult
 
 VOTES = small_votes(120, first=300)
@@ -78,6 +83,80 @@ def test_the_command_line_blends_and_says_what_each_adds(
     again = tiebreak(*command)
     assert again.returncode == 1
     assert "already holds a run" in " ".join(again.stderr.split())
+
+
+def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blended: Blend, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(blended.folder.path, blended.folder.path.with_name("calibrated")))
+    before = (run / "model/blend.json").read_bytes()
+    later = paired_votes(150, first=400)
+    write_comparisons(tmp_path / "later.csv", later)
+    shown = tiebreak("calibrate", run, tmp_path / "later.csv", "--json")
+    assert shown.returncode == 0, shown.stderr
+    kept = json.loads(shown.stdout)
+    assert (kept["rows"], kept["prompts"], kept["votes"], kept["orders"]) == (150, 75, "later.csv", 2)
+    assert kept["method"] != "none"
+
+    judge, plain = load_judge(run), load_judge(run, calibrate=False)
+    assert plain.calibration is None
+    assert judge.calibration == read_blend(run / "model").calibration
+    assert judge.calibration is not None
+    as_given, swapped = (probabilities(plain, rows) for rows in (later, [row.swap() for row in later]))
+    single = [judge.calibration.apply(order) for order in (as_given, swapped)]
+    whole = (single[0] + single[1][:, [1, 0, 2]]) / 2
+    np.testing.assert_allclose(probabilities(judge, later), single[0], atol=1e-6)
+    np.testing.assert_allclose(probabilities(judge, later, swap="average"), whole, atol=1e-6)
+    assert np.abs(single[0] - as_given).max() > 0.01
+    read: list[int] = []
+    some = probabilities(judge, later, swap="uncertain:0.3", on_progress=read.append)
+    assert sum(read) == judge.texts(150, "uncertain:0.3") == 150 + 45 + 300
+    entropies = -(single[0] * np.log(single[0])).sum(axis=1)
+    chosen = np.argsort(-entropies, kind="stable")[:45]
+    expected = single[0].copy()
+    expected[chosen] = whole[chosen]
+    np.testing.assert_allclose(some, expected, atol=1e-6)
+    votes = [row.vote for row in later if row.vote is not None]
+    assert cross_entropies(single[0], votes).mean() < cross_entropies(as_given, votes).mean() - 0.01
+    left_out = tiebreak("predict", run, tmp_path / "later.csv", "-o", tmp_path / "raw.csv", "--no-calibration")
+    assert left_out.returncode == 0, left_out.stderr
+    raw = pd.read_csv(tmp_path / "raw.csv")[["winner_model_a", "winner_model_b", "winner_tie"]]
+    np.testing.assert_allclose(raw, as_given, atol=1e-6)
+
+    assert read_record(RunFolder(run)).calibration == judge.calibration  # what the report shows
+    assert tiebreak("calibrate", run, "--remove").stdout == "The calibration is taken out.\n"
+    assert (run / "model/blend.json").read_bytes() == before
+    with pytest.raises(DataError, match=r"votes: 99 rows, too few"):
+        calibrate_run(run, VOTES[:99])
+    said: list[str] = []
+    calibrate_run(run, VOTES, tell=said.append)
+    assert f"120 rows of 120 have ids of those that the weights of {run} were found on" in said[0]
+
+
+def test_what_members_say_in_a_blend_stays_what_it_was_when_the_weights_were_found(
+    small_run: TrainingResult, small_rewards: TrainingResult, tmp_path: Path
+) -> None:
+    runs = [Path(shutil.copytree(r.folder.path, tmp_path / n)) for n, r in (("a", small_run), ("b", small_rewards))]
+    later = paired_votes(150, first=400)
+    calibrate_run(runs[0], later)
+    made = blend_runs(runs, tmp_path / "blend", VOTES)
+    then = probabilities(load_judge(made.folder.path), VOTES)
+    weights = [member.weight for member in made.members]
+    said = [probabilities(load_judge(run), VOTES) for run in runs]
+    np.testing.assert_allclose(then, weights[0] * said[0] + weights[1] * said[1], atol=1e-6)
+    assert np.abs(said[0] - probabilities(load_judge(runs[0], calibrate=False), VOTES)).max() > 0.01
+    remove_calibration(runs[0])
+    calibrate_run(runs[1], later)
+    np.testing.assert_allclose(probabilities(load_judge(made.folder.path), VOTES), then, atol=1e-6)
+    np.testing.assert_allclose(probabilities(load_judge(made.folder.path, calibrate=False), VOTES), then, atol=1e-6)
+
+
+def test_votes_that_a_member_learned_from_are_told(
+    small_run: TrainingResult, small_rewards: TrainingResult, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    blend_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "b", small_votes(120), tell=told.append)
+    for run in (small_run.folder, small_rewards.folder):
+        assert any(f"90 of 120 rows have prompts that {run} was trained on" in line for line in told)
+        assert any(f"30 of 120 rows have prompts that {run} was validated on" in line for line in told)
 
 
 def test_what_cannot_be_blended_is_refused(

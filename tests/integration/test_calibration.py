@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.integration.conftest import ANSWERS, small_overrides, small_votes
-from tiebreak import Comparison, DataError, Judge, RecipeError, RunError, load_judge, load_recipe, train
+from tests.integration.conftest import paired_votes, probabilities, small_overrides, small_votes
+from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
 from tiebreak.calibrate import calibrate_run, remove_calibration
 from tiebreak.cli import app
-from tiebreak.comparison import TIE
 from tiebreak.data.write import write_comparisons
 from tiebreak.export import export_run
 from tiebreak.export.drift import judge_numbers
@@ -30,22 +29,6 @@ from tiebreak.training import TrainingResult
 from tiebreak.training.votes import SplitVotes, split_votes, warn_of_shared_prompts
 
 WINNERS = ["winner_model_a", "winner_model_b", "winner_tie"]
-
-
-def paired_votes(rows: int, *, first: int = 0) -> list[Comparison]:
-    """Each prompt stands twice, but for case and white space; what the answers are does not say the whole vote."""
-    votes = []
-    for i in range(first, first + rows):
-        a, b, vote = ANSWERS[i % 3 if i % 5 else (i + 1) % 3]
-        prompt = f"question {i // 2 % 10} {i // 20 % 10} {i // 200} ?"
-        votes.append(
-            Comparison((prompt if i % 2 else f" {prompt.title()}",), (a,), (b,), vote if i % 7 else TIE, id=f"row-{i}")
-        )
-    return votes
-
-
-def probabilities(judge: Judge, comparisons: Any, **options: Any) -> np.ndarray:
-    return np.array([(v.model_a, v.model_b, v.tie) for v in judge.compare_many(comparisons, **options)])
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +195,7 @@ def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(
     assert kept["method"] == kept["map"]["method"] == card.calibration.method != "none"
     assert (kept["rows"], kept["prompts"], kept["votes"]) == (150, 75, "later.csv")
     assert kept["orders"] == (2 if head == "pairwise" else 1)
-    assert "prompts that the run was" not in shown.stderr
+    assert "rows have prompts that" not in shown.stderr
     assert list((run / "model").glob(".*")) == []
 
     judge = load_judge(run)
@@ -261,14 +244,14 @@ def test_votes_that_the_run_knows_are_told(
     run = Path(shutil.copytree(calibrated[0].folder.path, tmp_path / "run"))
     said: list[str] = []
     calibrate_run(run, paired_votes(320), tell=said.append)
-    assert "160 of 320 rows have prompts that the run was trained on" in said[0]
-    assert "40 of 320 rows have prompts that the run was validated on" in said[1]
+    assert f"160 of 320 rows have prompts that {run} was trained on" in said[0]
+    assert f"40 of 320 rows have prompts that {run} was validated on" in said[1]
     recipe = run / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("many.csv", "gone.csv"))
     said.clear()
     calibrate_run(run, paired_votes(320), tell=said.append)
     assert "whether it learned from these is not known" in said[0]
-    assert "40 rows of 320 have ids of the run's validation rows" in said[1]
+    assert "40 rows of 320 have ids of its validation rows" in said[1]
 
     for split, harm in (
         (

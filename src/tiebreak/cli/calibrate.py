@@ -12,6 +12,7 @@ from rich.progress import TextColumn
 from tiebreak.cli.console import print_json, problems, progress_bar, quiet_libraries, results, tell
 from tiebreak.cli.judging import BaseModelOption, ProblemRows, RunArgument, look_at_run, read_aloud
 from tiebreak.errors import DataError
+from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.judging import Calibration
@@ -35,6 +36,9 @@ def command(
     All treat A and B alike. Every verb that judges uses what is kept; evaluate, predict and judge leave it out with
     --no-calibration. A reward model's rewards never go through it. The run's metrics.json stays as training left it.
 
+    Of a blend the mean is calibrated; its members give what they gave when its weights were found, whatever becomes of
+    their own calibrations.
+
     A new run can set votes aside for this itself: data.calibration_share=0.02 in its recipe.
 
     [bold]Examples[/]
@@ -55,7 +59,8 @@ def command(
         return
     file = read_aloud(votes, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
-        quiet_libraries()
+        if not RunFolder(run).holds_a_baseline:  # which needs none of them
+            quiet_libraries()
         from tiebreak.calibrate import calibrate_run
 
     progress = progress_bar(TextColumn("Judging"), "texts")

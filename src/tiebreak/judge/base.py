@@ -5,14 +5,17 @@ from __future__ import annotations
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
 
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.judging.metrics import SMALLEST
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -47,10 +50,21 @@ class Judge(ABC):
         """What its probabilities go through; rewards do not."""
         return self._calibration
 
+    def recalibrated(self, calibration: Calibration | None) -> Self:
+        """The same judge, whose probabilities go through another calibration, or through none."""
+        other = copy(self)
+        other._calibration = calibration
+        return other
+
     @property
     @abstractmethod
     def gives_rewards(self) -> bool:
         """Whether it can score an answer alone."""
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether it says the same in both orders by construction, so that the second order is no more work."""
+        return self.texts(1, "average") == self.texts(1, "none")
 
     @abstractmethod
     def texts(self, comparisons: int, swap: Swap) -> int:
@@ -96,6 +110,34 @@ class Judge(ABC):
             MemoryBudgetError: a single comparison does not fit into memory.
             ModelError: the model's numbers are not finite.
         """
+
+    def compare_orders(
+        self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
+    ) -> list[tuple[Verdict, Verdict]]:
+        """Judge each comparison as given and with its answers exchanged, and say what either order gave.
+
+        Their mean is what `compare_many` says with `swap="average"`; how far they lie apart is how much the judge
+        minds which answer comes first.
+
+        Args:
+            comparisons: as in `compare_many`.
+            on_progress: as in `compare_many`; `texts` with `average` says how many there are.
+
+        Returns:
+            Two verdicts a comparison, in the same order: both tell its A as `model_a`, whichever came first.
+
+        Raises:
+            MemoryBudgetError, ModelError: as in `compare_many`.
+        """
+        if self.is_symmetric:
+            return [(verdict, verdict) for verdict in self.compare_many(comparisons, on_progress=on_progress)]
+        orders = [order for comparison in comparisons for order in comparison.orders]
+        both = self._compare_each(orders, on_progress)
+        return [(given, exchanged(other)) for given, other in zip(both[0::2], both[1::2], strict=True)]
+
+    def _compare_each(self, orders: Sequence[Comparison], on_progress: Callable[[int], None] | None) -> list[Verdict]:
+        """Judge the two orders of each comparison, which follow each other."""
+        return self.compare_many(orders, on_progress=on_progress)
 
     def score(self, prompt: Turns, answer: Turns) -> Score:
         """The reward of one answer to a prompt.
@@ -260,6 +302,26 @@ def require_whole_swap(swap: Swap) -> None:
 def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
     """Probabilities [n, 3] after the calibration, if there is one."""
     return probabilities if calibration is None else calibration.apply(probabilities)
+
+
+def exchanged(verdict: Verdict) -> Verdict:
+    """What a verdict says of the same answers with A and B exchanged."""
+    return Verdict(verdict.model_b, verdict.model_a, verdict.tie, verdict.tokens_lost)
+
+
+def mean_of_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities [n, 3] over both orders; the second ones are of the answers exchanged."""
+    mean: NDArray[np.float64] = (as_given + swapped[:, [1, 0, 2]]) / 2
+    return mean
+
+
+def least_certain(probabilities: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Which of the rows [n, 3] are the `count` of the highest entropy, the highest first.
+
+    Entropy and not the margin of the two likeliest: log loss asks for all three.
+    """
+    entropies = -(probabilities * np.log(np.maximum(probabilities, SMALLEST))).sum(axis=1)
+    return np.argsort(-entropies, kind="stable")[:count]
 
 
 def _turns(name: str, text: Turns) -> tuple[str, ...]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError
-from tiebreak.judge.base import Judge, Swap
+from tiebreak.judge.base import Judge, Swap, calibrated, exchanged, least_certain, mean_of_orders, swapped_count
 from tiebreak.judge.comparing import ComparingJudge
 from tiebreak.judge.verdicts import Verdict
-from tiebreak.judging import blend
+from tiebreak.judging import Calibration, blend
 from tiebreak.run import BLEND_CARD, write_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class BlendMember(BaseModel):
@@ -26,15 +29,20 @@ class BlendMember(BaseModel):
     run: str
     """Its folder, as seen from the blend's."""
     weight: Annotated[float, Field(gt=0, le=1)]
+    calibration: Calibration | None
+    """What its probabilities went through when the weights were found, and go through in the blend ever since, whatever
+    becomes of the run's own calibration: of other numbers the weights would be others."""
 
 
 class BlendCard(BaseModel):
-    """`blend.json`: which runs are asked, and how much each counts."""
+    """`blend.json`: which runs are asked, how much each counts, and what their mean goes through."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     members: Annotated[list[BlendMember], Field(min_length=1)]
+    calibration: Calibration | None = None
+    """The blend's own, found after the weights; its members' are not touched by it."""
 
 
 def write_blend(folder: Path, card: BlendCard) -> None:
@@ -65,10 +73,13 @@ class BlendedJudge(ComparingJudge):
     Args:
         members: judges of any kind; each calibrates its own probabilities.
         weights: [members], of sum 1.
+        calibration: what the mean goes through, in each order before the mean of both orders is taken.
     """
 
-    def __init__(self, members: Sequence[Judge], weights: Sequence[float]) -> None:
-        super().__init__()
+    def __init__(
+        self, members: Sequence[Judge], weights: Sequence[float], calibration: Calibration | None = None
+    ) -> None:
+        super().__init__(calibration)
         self._members = list(members)
         self._weights = list(weights)
 
@@ -83,10 +94,31 @@ class BlendedJudge(ComparingJudge):
         swap: Swap = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """As in `Judge`."""
-        said = [member.compare_many(comparisons, swap=swap, on_progress=on_progress) for member in self._members]
+        """As in `Judge`; the least certain comparisons are those of which the blend is."""
+        swapped = swapped_count(len(comparisons), swap)
         if not comparisons:
             return []
+        if swap == "average":
+            both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
+            given, other = ([[pair[order] for pair in pairs] for pairs in both] for order in (0, 1))
+            probabilities = (self._mean(given) + self._mean(other)) / 2
+        else:
+            given = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
+            probabilities = self._mean(given)
+        if 0 < swapped < len(comparisons) and not self.is_symmetric:
+            chosen = least_certain(probabilities, swapped)
+            rows = [comparisons[i].swap() for i in chosen]
+            again = [
+                [exchanged(verdicts[i]) for i in chosen]
+                if member.is_symmetric
+                else member.compare_many(rows, on_progress=on_progress)
+                for member, verdicts in zip(self._members, given, strict=True)
+            ]
+            probabilities[chosen] = mean_of_orders(probabilities[chosen], self._mean(again))
+        lost = np.max([[v.tokens_lost for v in verdicts] for verdicts in given], axis=0)
+        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost.tolist(), strict=True)]
+
+    def _mean(self, said: Sequence[Sequence[Verdict]]) -> NDArray[np.float64]:
+        """Calibrated, [n, 3], of what each member said in one order."""
         mean = blend([[(v.model_a, v.model_b, v.tie) for v in verdicts] for verdicts in said], self._weights)
-        lost = np.max([[v.tokens_lost for v in verdicts] for verdicts in said], axis=0)
-        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost.tolist(), strict=True)]
+        return calibrated(mean, self._calibration)

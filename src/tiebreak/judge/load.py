@@ -49,7 +49,8 @@ def load_judge(
         merge: round the weights with the adapter in them to bfloat16 or FP8, from the full-precision base: faster for
             many comparisons, and not quite the judge that was trained (on a base in 4 bits, say).
         calibrate: have probabilities go through the run's calibration, if it has one; otherwise they are as the model
-            gives them. It changes no reward.
+            gives them. It changes no reward. Of a blend it is the blend's own calibration, and without it probabilities
+            are the mean that the weights were found for.
         tell: called with a sentence when tokens a pass are halved because memory ran out.
 
     Raises:
@@ -65,14 +66,15 @@ def load_judge(
     folder.refuse_if_untrained()
     if folder.holds_a_blend:
         _refuse_options_of_models(folder, base_model=base_model, merge=merge)
-        members = read_blend(folder.model).members
+        blended = read_blend(folder.model)
         judges = [
             load_judge(
-                folder.path / member.run, device=device, tokens_per_pass=tokens_per_pass, calibrate=calibrate, tell=tell
-            )
-            for member in members
+                folder.path / member.run, device=device, tokens_per_pass=tokens_per_pass, calibrate=False, tell=tell
+            ).recalibrated(member.calibration)
+            for member in blended.members
         ]
-        return BlendedJudge(judges, [member.weight for member in members])
+        weights = [member.weight for member in blended.members]
+        return BlendedJudge(judges, weights, blended.calibration if calibrate else None)
     if folder.holds_a_baseline:
         _refuse_options_of_models(folder, base_model=base_model, merge=merge)
         from tiebreak.judging.baselines import load_baseline

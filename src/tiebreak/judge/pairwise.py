@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiebreak.comparison import Comparison
-from tiebreak.judge.base import Swap, calibrated, swapped_count
+from tiebreak.judge.base import Swap, calibrated, least_certain, mean_of_orders, swapped_count
 from tiebreak.judge.comparing import ComparingJudge
 from tiebreak.judge.reader import Reader
 from tiebreak.judge.verdicts import Verdict
 from tiebreak.judging import log_softmax
-from tiebreak.judging.metrics import SMALLEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,17 +44,18 @@ class PairwiseJudge(ComparingJudge):
         if swap == "average":  # what the orders share is computed once
             orders = [order for c in comparisons for order in c.orders]
             both, encoded = self._judge(orders, [i // 2 for i in range(len(orders))], on_progress)
-            probabilities, encoded = _mean(both[0::2], both[1::2]), encoded[0::2]
+            probabilities, encoded = mean_of_orders(both[0::2], both[1::2]), encoded[0::2]
         else:
             probabilities, encoded = self._judge(comparisons, None, on_progress)
         if 0 < swapped < len(comparisons):
-            least_certain = np.argsort(-_entropies(probabilities), kind="stable")[:swapped]
-            again, _ = self._judge([comparisons[i].swap() for i in least_certain], None, on_progress)
-            probabilities[least_certain] = _mean(probabilities[least_certain], again)
-        return [
-            Verdict(a, b, tie, e.tokens_lost)
-            for (a, b, tie), e in zip(probabilities.tolist(), encoded, strict=True)
-        ]  # fmt: skip
+            chosen = least_certain(probabilities, swapped)
+            again, _ = self._judge([comparisons[i].swap() for i in chosen], None, on_progress)
+            probabilities[chosen] = mean_of_orders(probabilities[chosen], again)
+        return _verdicts(probabilities, encoded)
+
+    def _compare_each(self, orders: Sequence[Comparison], on_progress: Callable[[int], None] | None) -> list[Verdict]:
+        """What the orders of a comparison share is computed once."""
+        return _verdicts(*self._judge(orders, [i // 2 for i in range(len(orders))], on_progress))
 
     def _judge(
         self, orders: Sequence[Comparison], groups: Sequence[int] | None, on_progress: Callable[[int], None] | None
@@ -65,13 +65,5 @@ class PairwiseJudge(ComparingJudge):
         return calibrated(np.exp(log_softmax(logits)), self._calibration), encoded
 
 
-def _mean(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities [n, 3] over both orders; the second ones are of the answers exchanged."""
-    mean: NDArray[np.float64] = (as_given + swapped[:, [1, 0, 2]]) / 2
-    return mean
-
-
-def _entropies(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[n], in nats. Entropy and not the margin of the two likeliest: log loss asks for all three."""
-    entropies: NDArray[np.float64] = -(probabilities * np.log(np.maximum(probabilities, SMALLEST))).sum(axis=1)
-    return entropies
+def _verdicts(probabilities: NDArray[np.float64], encoded: Sequence[Encoded]) -> list[Verdict]:
+    return [Verdict(a, b, tie, e.tokens_lost) for (a, b, tie), e in zip(probabilities.tolist(), encoded, strict=True)]

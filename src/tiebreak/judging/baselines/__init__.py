@@ -1,7 +1,14 @@
 """Classical judges of answers, from the class prior to boosted trees: what a language model has to beat. No torch."""
 
 from tiebreak.judging.baselines.models import Baseline, BaselineKind, fit_baseline
-from tiebreak.judging.baselines.store import BaselineCard, StoredBaseline, load_baseline, save_baseline
+from tiebreak.judging.baselines.store import (
+    BaselineCard,
+    StoredBaseline,
+    load_baseline,
+    read_baseline_card,
+    save_baseline,
+    write_baseline_card,
+)
 
 __all__ = [
     "Baseline",
@@ -10,5 +17,7 @@ __all__ = [
     "StoredBaseline",
     "fit_baseline",
     "load_baseline",
+    "read_baseline_card",
     "save_baseline",
+    "write_baseline_card",
 ]

@@ -58,12 +58,33 @@ def save_baseline(folder: Path, judge: Baseline, settings: dict[str, Any], calib
         with clear_write_errors(folder):
             draft.mkdir(parents=True)
             save_file(judge.state(), draft / _ARRAYS)
-            write_text(draft / BASELINE_CARD, card.model_dump_json(indent=2) + "\n")
+            write_baseline_card(draft, card)
             if folder.exists():
                 shutil.rmtree(folder)
             draft.replace(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_baseline_card(folder: Path, card: BaselineCard) -> None:
+    """Write what a run's `model` folder says of itself, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    write_text(folder / BASELINE_CARD, card.model_dump_json(indent=2) + "\n")
+
+
+def read_baseline_card(folder: Path) -> BaselineCard:
+    """What a run's `model` folder says of itself.
+
+    Raises:
+        RunError: this version cannot read it.
+    """
+    try:
+        return BaselineCard.model_validate_json((folder / BASELINE_CARD).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{folder / BASELINE_CARD} cannot be read by this version of Tiebreak: {error}") from error
 
 
 def load_baseline(folder: Path) -> StoredBaseline:
@@ -74,10 +95,7 @@ def load_baseline(folder: Path) -> StoredBaseline:
     """
     from safetensors.numpy import load_file
 
-    try:
-        card = BaselineCard.model_validate_json((folder / BASELINE_CARD).read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise RunError(f"{folder / BASELINE_CARD} cannot be read by this version of Tiebreak: {error}") from error
+    card = read_baseline_card(folder)
     try:
         judge = baseline_from_state(card.kind, load_file(folder / _ARRAYS))
     except Exception as error:  # safetensors has an error of its own; what lacks an array fails as it may
