@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tiebreak.cli.benchmark import take_benchmark
 from tiebreak.cli.console import print_json, problems, tell
 from tiebreak.cli.judging import (
     BaseModelOption,
@@ -18,6 +19,7 @@ from tiebreak.cli.judging import (
     RunArgument,
     load_judge_aloud,
     look_at_run,
+    orders_aloud,
     read_aloud,
     verdicts_aloud,
 )
@@ -31,7 +33,18 @@ Probabilities = list[tuple[float, float, float]]
 
 def command(
     run: RunArgument,
-    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Votes: CSV, JSONL or Parquet. With --benchmark: its file or folder, if not from the hub."),
+    ] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Score a benchmark by its own rule: rewardbench, rewardbench2, llmbar, judgebench, mt-bench, or a "
+            "file of one or of your own labelled pairs.",
+        ),
+    ] = None,
     swap: FileSwapOption = "none",
     bias: Annotated[
         bool,
@@ -62,8 +75,22 @@ def command(
       tiebreak evaluate runs/demo votes.csv --swap average
 
       tiebreak evaluate runs/demo votes.csv --bias --json > evaluation.json
+
+    With --benchmark it takes an exam instead, from the hub or from a file or folder that was downloaded:
+
+      tiebreak evaluate runs/demo --benchmark rewardbench2
+
+      tiebreak evaluate runs/demo Downloads/JudgeBench/data --benchmark judgebench
+
+      tiebreak evaluate runs/demo --benchmark pairs-with-gold-labels.parquet
     """
     look_at_run(run, data)
+    if benchmark is not None:
+        _refuse_options(swap, bias, problem_rows)
+        take_benchmark(run, benchmark, data, base_model, merge, calibrate=not no_calibration, as_json=as_json)
+        return
+    if data is None:
+        raise typer.BadParameter("name a file of votes, or --benchmark and one of its names", param_hint="DATA")
     file = read_aloud(data, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     comparisons = file.comparisons
     if file.layout == "chosen-rejected":
@@ -94,15 +121,28 @@ def command(
         tell("This judge reads one answer at a time: which of them comes first makes no difference.")
 
 
+def _refuse_options(swap: Swap, bias: bool, problem_rows: ProblemRows) -> None:
+    """What a benchmark's rule leaves no choice in."""
+    for option, given in (
+        ("--swap", swap != "none"),
+        ("--bias", bias),
+        ("--problem-rows", problem_rows != "refuse"),
+    ):
+        if given:
+            raise typer.BadParameter(
+                "leave it out with --benchmark, which judges every row, and in both orders where the order matters",
+                param_hint=option,
+            )
+
+
 def _judged(
     judge: Judge, comparisons: Sequence[Comparison], swap: Swap, bias: bool
 ) -> tuple[Probabilities, tuple[Probabilities, Probabilities] | None]:
     """Probabilities of each row; and with A first and with B first, if that is asked for and makes a difference."""
     if not bias or judge.gives_rewards:
         return _probabilities(verdicts_aloud(judge, comparisons, swap=swap)), None
-    rows = len(comparisons)
-    both = _probabilities(verdicts_aloud(judge, [*comparisons, *(c.swap() for c in comparisons)], swap="none"))
-    as_given, swapped = both[:rows], [(b, a, tie) for a, b, tie in both[rows:]]
+    both = orders_aloud(judge, comparisons)
+    as_given, swapped = (_probabilities([orders[i] for orders in both]) for i in range(2))
     if swap == "none":
         probabilities = as_given
     elif swap == "average":

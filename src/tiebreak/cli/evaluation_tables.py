@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, log
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from tiebreak.cli.console import results
 from tiebreak.comparison import OUTCOMES
+from tiebreak.judging.metrics import SMALLEST
 from tiebreak.wording import counted
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for name, ending in ((counted(evaluation.rows, "row"), ""), *((VOTED[o], f"_{o}") for o in OUTCOMES)):
         if f"loss{ending}" in metrics:
             loss, accuracy = metrics[f"loss{ending}"], metrics[f"accuracy{ending}"]
-            ranges = f"   {_range(loss, 4)}   {_range(accuracy, 3)}"
+            ranges = f"   {interval(loss, 4)}   {interval(accuracy, 3)}"
             results.print(f"{name:24}{loss.value:>10.4f}{accuracy.value:>10.3f}{escape(ranges).rstrip()}")
-    results.print("A uniform guess has a log loss of 1.0986.")
+    _print_guess(evaluation)
     if evaluation.groups == 1:
         results.print("All rows have one prompt, so there are no intervals: they would be of other prompts.")
     else:
@@ -47,12 +48,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
         ("AUC, mean of", "auc"),
         *((f"    {what} against the rest", f"auc_{outcome}") for what, outcome in zip(JUDGED, OUTCOMES, strict=True)),
     )
-    rows = [(name, f"{metrics[key].value:.4f}", _range(metrics[key], 4)) for name, key in named if key in metrics]
-    _print([("probabilities", "", ""), *rows])
+    rows = [(name, f"{metrics[key].value:.4f}", interval(metrics[key], 4)) for name, key in named if key in metrics]
+    print_table([("probabilities", "", ""), *rows])
     if "auc" in evaluation.undefined:
         results.print(f"There is no AUC: {evaluation.undefined['auc']}.")
     judged = [sum(row[i] for row in evaluation.confusion) for i in range(len(OUTCOMES))]
-    _print(
+    print_table(
         [
             ("people / judge", *(f"judged {name}" for name in JUDGED), "of all"),
             *(
@@ -62,6 +63,22 @@ def print_evaluation(evaluation: Evaluation) -> None:
             ("of all", *(f"{number / evaluation.rows:.1%}" for number in judged)),
         ]
     )
+
+
+def _print_guess(evaluation: Evaluation) -> None:
+    """What to compare the log loss with, and whether it means anything."""
+    guess = f"has a log loss of {evaluation.uniform_loss:.4f}"
+    if evaluation.knows_ties:
+        results.print(f"A uniform guess {guess}.")
+    elif not evaluation.ties:
+        results.print(f"This judge holds ties impossible. A uniform guess between A and B {guess}.")
+    else:
+        results.print(
+            f"This judge holds ties impossible, and {evaluation.ties:,} of {counted(evaluation.rows, 'row')} are ties "
+            f"in whole or in part. A tie costs it {-log(SMALLEST):.2f} nats, so that the log loss of all rows says how "
+            f"many ties there are, not how good it is. Compare the rows where A or B was preferred, on which a uniform "
+            f"guess between the two {guess}; or take a judge that knows ties (model.tie_model=davidson)."
+        )
 
 
 def print_breakdown(parts: Sequence[BreakdownRow]) -> None:
@@ -74,10 +91,10 @@ def print_breakdown(parts: Sequence[BreakdownRow]) -> None:
             before = part.by
         name = part.value if len(part.value) <= WIDEST else part.value[: WIDEST - 1] + "…"
         loss, accuracy = part.loss, part.accuracy
-        numbers = f"{loss.value:.4f}", _range(loss, 3), f"{accuracy.value:.3f}", _range(accuracy, 2)
+        numbers = f"{loss.value:.4f}", interval(loss, 3), f"{accuracy.value:.3f}", interval(accuracy, 2)
         rows.append((f"  {name}", f"{part.rows:,}", *numbers))
     if parts:
-        _print(rows)
+        print_table(rows)
 
 
 def print_biases(position: PositionBias | None, length: LengthBias, formats: Mapping[str, Preference]) -> None:
@@ -86,9 +103,9 @@ def print_biases(position: PositionBias | None, length: LengthBias, formats: Map
     for name, rates in (("the longer one", length.longer), *((f"more {name}", p) for name, p in formats.items())):
         if rates.rows:
             means = f"{rates.judge.value:.3f}", f"{rates.people.value:.3f}", f"{rates.excess.value:+.3f}"
-            rows.append((name, f"{rates.rows:,}", *means, _range(rates.excess, 3)))
+            rows.append((name, f"{rates.rows:,}", *means, interval(rates.excess, 3)))
     if len(rows) > 1:
-        _print(rows)
+        print_table(rows)
         judge, people = length.controlled_win_rate["judge"], length.controlled_win_rate["people"]
         results.print(
             f"Ties count half. At equal lengths A would win {judge.value:.3f} with the judge, {people.value:.3f} with "
@@ -109,11 +126,11 @@ def print_biases(position: PositionBias | None, length: LengthBias, formats: Map
         ("log loss swapped", position.loss["swapped"]),
         ("log loss of the average", position.loss["average"]),
     )
-    found = [(name, f"{e.value:.4f}", _range(e, 4)) for name, e in named if not isnan(e.value)]
-    _print([("the order of the answers", "", ""), *found])
+    found = [(name, f"{e.value:.4f}", interval(e, 4)) for name, e in named if not isnan(e.value)]
+    print_table([("the order of the answers", "", ""), *found])
 
 
-def _print(rows: Sequence[Sequence[str]]) -> None:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
     """A table below an empty line: names, then numbers flush right; no width of a terminal cuts a number off.
 
     The first row is a head, and so is a row of one cell.
@@ -129,6 +146,6 @@ def _print(rows: Sequence[Sequence[str]]) -> None:
         results.print(f"[bold]{line}[/]" if number == 0 or len(row) == 1 else line)
 
 
-def _range(estimate: Estimate, digits: int) -> str:
+def interval(estimate: Estimate, digits: int) -> str:
     """An interval in brackets; nothing where there is none."""
     return "" if isnan(estimate.low) else f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

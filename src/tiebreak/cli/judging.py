@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -100,11 +100,31 @@ def read_aloud(
 
 def verdicts_aloud(judge: Judge, comparisons: Sequence[Comparison], *, swap: Swap) -> list[Verdict]:
     """Judge with a progress bar; what was cut is told."""
-    progress = progress_bar(TextColumn("Judging"), "texts")
-    with progress:
-        task = progress.add_task("", total=judge.texts(len(comparisons), swap))
-        verdicts = judge.compare_many(comparisons, swap=swap, on_progress=lambda n: progress.advance(task, n))
-    cut = [v.tokens_lost for v in verdicts if v.tokens_lost]
-    if cut:
-        tell(f"{len(cut):,} of {len(verdicts):,} comparisons were cut to fit: {sum(cut):,} tokens were not read.")
+    with judging_bar(judge.texts(len(comparisons), swap)) as advance:
+        verdicts = judge.compare_many(comparisons, swap=swap, on_progress=advance)
+    tell_cuts([v.tokens_lost for v in verdicts])
     return verdicts
+
+
+def orders_aloud(judge: Judge, comparisons: Sequence[Comparison]) -> list[tuple[Verdict, Verdict]]:
+    """Judge in both orders with a progress bar; what was cut is told."""
+    with judging_bar(judge.texts(len(comparisons), "average")) as advance:
+        orders = judge.compare_orders(comparisons, on_progress=advance)
+    tell_cuts([max(v.tokens_lost for v in both) for both in orders])
+    return orders
+
+
+@contextmanager
+def judging_bar(total: int, unit: str = "texts") -> Iterator[Callable[[int], None]]:
+    """A progress bar, and what moves it on."""
+    progress = progress_bar(TextColumn("Judging"), unit)
+    with progress:
+        task = progress.add_task("", total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+def tell_cuts(lost: Sequence[int]) -> None:
+    """Say how many comparisons were not read whole, of which these many tokens were cut."""
+    cut = [n for n in lost if n]
+    if cut:
+        tell(f"{len(cut):,} of {len(lost):,} comparisons were cut to fit: {sum(cut):,} tokens were not read.")

@@ -10,11 +10,12 @@ from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
 from tiebreak.data.layout import Layout, Votes
 from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
-from tiebreak.data.problem import Kind, Problem, Severity
-from tiebreak.data.read import Format, check_votes_path
+from tiebreak.data.problem import Kind, Problem, Severity, UnreadableError, shown
+from tiebreak.data.read import Format, check_votes_path, read_table
 from tiebreak.data.rendered_chat import read_rendered
 from tiebreak.data.split import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
+from tiebreak.data.utf8 import repair
 from tiebreak.data.votefile import VoteFile, read_votes
 from tiebreak.data.write import write_comparisons
 
@@ -31,6 +32,7 @@ __all__ = [
     "Severity",
     "Summary",
     "TextLengths",
+    "UnreadableError",
     "VoteFile",
     "Votes",
     "arithmetic_comparisons",
@@ -40,7 +42,10 @@ __all__ = [
     "load_votes",
     "read_candidates",
     "read_rendered",
+    "read_table",
     "read_votes",
+    "repair",
+    "shown",
     "split_by_prompt",
     "summarise",
     "write_comparisons",

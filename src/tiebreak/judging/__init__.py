@@ -11,7 +11,7 @@ from tiebreak.judging.bias import (
     position_bias,
 )
 from tiebreak.judging.blending import blend, blend_weights, gains
-from tiebreak.judging.bootstrap import Bootstrap, Estimate
+from tiebreak.judging.bootstrap import Bootstrap, Estimate, divide
 from tiebreak.judging.breakdown import BreakdownRow, breakdown
 from tiebreak.judging.calibration import Calibration, fit_calibration, refuse_unfit_votes
 from tiebreak.judging.evaluation import Evaluation, evaluate, macro_auc
@@ -50,6 +50,7 @@ __all__ = [
     "check_submission_path",
     "competition_ranks",
     "cross_entropies",
+    "divide",
     "evaluate",
     "fit_calibration",
     "fit_rewards",
