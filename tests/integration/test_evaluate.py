@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from tests.integration.conftest import small_votes
 from tiebreak import load_judge
 from tiebreak.cli import app
-from tiebreak.comparison import A_WINS
+from tiebreak.comparison import A_WINS, TIE
 from tiebreak.data import load_comparisons, write_comparisons
 from tiebreak.judging import preference_metrics
 from tiebreak.training import TrainingResult
@@ -91,6 +92,26 @@ def test_a_judge_of_single_answers_has_no_position_bias(small_rewards: TrainingR
     assert json.loads(said.stdout)["bias"]["position"] is None
     shown = run(small_rewards.folder, tagged, "--bias")
     assert "reads one answer at a time: which of them comes first makes no difference" in shown.stderr
+
+
+def test_ties_that_a_judge_holds_impossible_are_said(small_rewards: TrainingResult, tmp_path: Path) -> None:
+    judge = Path(shutil.copytree(small_rewards.folder.path, tmp_path / "run"))
+    card = json.loads((judge / "model/tiebreak.json").read_text())
+    card["rewards"]["tie_model"] = "bradley-terry"
+    (judge / "model/tiebreak.json").write_text(json.dumps(card))
+    votes = small_votes(30)
+    write_comparisons(tmp_path / "votes.csv", votes)
+    write_comparisons(tmp_path / "decided.csv", [c for c in votes if c.vote != TIE])
+    shown = " ".join(run(judge, tmp_path / "votes.csv").stdout.split())
+    assert "holds ties impossible, and 10 of 30 rows are ties in whole or in part. A tie costs it 34.54 nats" in shown
+    assert "take a judge that knows ties (model.tie_model=davidson)" in shown
+    assert "1.0986" not in shown
+    decided = " ".join(run(judge, tmp_path / "decided.csv").stdout.split())
+    assert "holds ties impossible. A uniform guess between A and B has a log loss of 0.6931." in decided
+    assert "A uniform guess has a log loss of 1.0986." in run(small_rewards.folder, tmp_path / "votes.csv").stdout
+    found = json.loads(run(judge, tmp_path / "votes.csv", "--json").stdout)["evaluation"]
+    assert (found["knows_ties"], found["ties"]) == (False, 10)
+    assert found["metrics"]["loss_tie"]["value"] == pytest.approx(34.5388, abs=1e-4)
 
 
 def test_votes_of_one_kind_and_none(small_run: TrainingResult, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
+from math import log
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,8 +85,9 @@ def command(
     if as_json:
         print_json({"run": str(result.folder), "metrics": result.metrics})
         return
+    outcomes = 2 if settings.model.head == "pointwise" and settings.model.tie_model == "bradley-terry" else 3
     results.print(
-        f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
+        f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {log(outcomes):.4f}), "
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
         f"  {program()} judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
         f"  {program()} evaluate {result.folder} VOTES\n"

@@ -137,6 +137,12 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
         for key, name in names.items()
         if f"loss{key}" in metrics
     ]
+    knows_ties = card.rewards is None or card.rewards.tie_model != "bradley-terry"
+    guess = (
+        "A uniform guess has a log loss of 1.0986."
+        if knows_ties
+        else "It holds ties impossible. A uniform guess between A and B has a log loss of 0.6931."
+    )
     scale = (
         ""
         if card.rewards is None
@@ -145,8 +151,7 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
     )
     return (
         f"On {_validation(recipe)}, judged as given by the run itself (base in {card.precision}):\n\n"
-        "| votes | log loss | accuracy |\n|---|---|---|\n" + "\n".join(rows) + "\n\nA uniform guess has a log loss of "
-        f"1.0986.{scale}"
+        "| votes | log loss | accuracy |\n|---|---|---|\n" + "\n".join(rows) + f"\n\n{guess}{scale}"
     )
 
 

@@ -39,6 +39,16 @@ class Evaluation:
     """Of `top` and each outcome, in bins of equal width and of equal mass."""
     undefined: dict[str, str]
     """Metrics that these votes leave undefined, and why."""
+    knows_ties: bool
+    """Whether a tie gets some probability in any row. Of a reward model by Bradley and Terry it gets none."""
+    ties: int
+    """Rows whose votes give a tie some share. Where the judge knows no ties each costs up to 34.5 nats, and log loss
+    says how many there are and little else."""
+
+    @property
+    def uniform_loss(self) -> float:
+        """Log loss of a uniform guess among the outcomes that the judge knows: log 3, or log 2 if it knows no ties."""
+        return float(np.log(3 if self.knows_ties else 2))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -51,6 +61,9 @@ class Evaluation:
             "confusion": {"outcomes": list(OUTCOMES), "voted_by_judged": [list(row) for row in self.confusion]},
             "reliability": [curve.to_dict() for curve in self.curves],
             "undefined": self.undefined,
+            "knows_ties": self.knows_ties,
+            "ties": self.ties,
+            "uniform_loss": self.uniform_loss,
         }
 
 
@@ -67,7 +80,7 @@ def evaluate(
 
     The metrics:
 
-    - `loss`: log loss in nats; 1.0986 for a uniform guess.
+    - `loss`: log loss in nats; 1.0986 for a uniform guess over the three outcomes.
     - `accuracy`: how often the likeliest outcome is the one people voted for.
     - `loss_OUTCOME`, `accuracy_OUTCOME`: both over the rows people voted so (the latter is the recall).
     - `brier`: the squared distance between probabilities and vote summed over the outcomes, from 0 to 2 (G. W. Brier
@@ -111,8 +124,9 @@ def evaluate(
         undefined["auc"] = _one_outcome(voted)
     confusion = np.bincount(voted * 3 + judged, minlength=9).reshape(3, 3).tolist()
     return Evaluation(
-        len(given), bootstrap.groups, resamples, level, estimates, tuple(map(tuple, confusion)), curves, undefined
-    )
+        len(given), bootstrap.groups, resamples, level, estimates, tuple(map(tuple, confusion)), curves, undefined,
+        knows_ties=bool(given[:, 2].any()), ties=int((target[:, 2] > 0).sum()),
+    )  # fmt: skip
 
 
 def macro_auc(probabilities: ArrayLike, votes: Sequence[Vote | None]) -> float:

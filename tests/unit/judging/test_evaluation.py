@@ -181,6 +181,19 @@ def test_soft_votes_count_as_a_whole_where_they_can() -> None:
     assert (found["brier"], found["accuracy"], found["ece"]) == (0, 1, pytest.approx(0, abs=1e-12))
 
 
+def test_a_judge_that_knows_no_ties_is_compared_with_a_guess_of_two() -> None:
+    decided = evaluate([[0.75, 0.25, 0]] * 2, [(1, 0, 0), (0, 1, 0)])
+    assert (decided.knows_ties, decided.ties) == (False, 0)
+    assert decided.uniform_loss == decided.to_dict()["uniform_loss"] == pytest.approx(0.693147, abs=1e-6)
+    assert decided.metrics["loss"].value == pytest.approx(-(np.log(0.75) + np.log(0.25)) / 2)
+    tied = evaluate([[0.75, 0.25, 0]] * 3, [(1, 0, 0), (0, 0, 1), (0.5, 0, 0.5)])
+    assert (tied.knows_ties, tied.ties) == (False, 2)
+    assert tied.metrics["loss_tie"].value == pytest.approx(34.5388, abs=1e-4)
+    one = evaluate([[0.75, 0.25, 0], [0.5, 0.4, 0.1]], [(1, 0, 0), (0, 1, 0)])
+    assert (one.knows_ties, one.ties) == (True, 0)
+    assert one.uniform_loss == pytest.approx(1.098612, abs=1e-6)
+
+
 def test_what_one_outcome_leaves_undefined_is_said() -> None:
     found = evaluate([(0.5, 0.3, 0.2), (0.2, 0.2, 0.6)], [A_WINS, A_WINS], resamples=10)
     assert "auc" not in found.metrics
