@@ -1,6 +1,7 @@
 """Classical judges of answers, from the class prior to boosted trees: what a language model has to beat. No torch."""
 
-from tiebreak.judging.baselines.models import Baseline, BaselineKind, fit_baseline
+from tiebreak.judging.baselines.base import Baseline, BaselineKind
+from tiebreak.judging.baselines.models import fit_baseline
 from tiebreak.judging.baselines.store import (
     BaselineCard,
     StoredBaseline,

@@ -16,6 +16,11 @@ SWAP = (1, 0, 2)
 """Where each of `OUTCOMES` goes when A and B are exchanged."""
 
 
+def twice(votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Votes as given, then those of the swapped comparisons."""
+    return np.concatenate([votes, votes[:, SWAP]])
+
+
 def in_classes(votes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Votes [n, 3] as rows, classes and weights, [m] each: a soft vote stands once for each of its outcomes."""
     rows, classes = np.nonzero(votes)

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tiebreak.errors import RunError
-from tiebreak.judging.baselines.models import Baseline, BaselineKind, baseline_from_state
+from tiebreak.judging.baselines.base import Baseline, BaselineKind
+from tiebreak.judging.baselines.models import baseline_from_state
 from tiebreak.judging.calibration import Calibration
 from tiebreak.run import BASELINE_CARD, clear_write_errors, write_text
 

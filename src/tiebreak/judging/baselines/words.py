@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tiebreak.comparison import Comparison
 from tiebreak.judging.baselines.features import READ, WORD
 
 if TYPE_CHECKING:
@@ -94,6 +95,15 @@ class Topics:
         """The texts' words at length 1, [texts, V] sparse, and their topics, [texts, topics]."""
         rows = _normalised(self.vocabulary.weigh(texts))
         return rows, rows @ self.directions
+
+
+def texts_of(comparisons: Sequence[Comparison]) -> tuple[list[str], list[str], list[str]]:
+    """Prompts, A's answers and B's, a conversation's turns as one text."""
+    return (
+        ["\n".join(c.prompt) for c in comparisons],
+        ["\n".join(c.answer_a) for c in comparisons],
+        ["\n".join(c.answer_b) for c in comparisons],
+    )
 
 
 def cosines(one: Any, other: Any) -> NDArray[np.float64]:
