@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
     from tiebreak.judging import Estimate, ReliabilityCurve
 
-WIDTH: Final = 560
-HEIGHT: Final = 260
-LEFT: Final = 58
+WIDTH: Final = 440
+"""Of half a page; a phone's is not much less, so that letters stay legible."""
+HEIGHT: Final = 250
+LEFT: Final = 54
 RIGHT: Final = 14
 TOP: Final = 14
 BOTTOM: Final = 44
-ROW: Final = 28
+ROW: Final = 40
+WIDEST: Final = 1.25
+"""How much larger than drawn a chart may be shown."""
 SQUARE: Final = 250
 """Of a reliability diagram, which is as high as wide."""
 
@@ -70,7 +73,8 @@ def lines(series: Sequence[Series], *, x: str, y: str, title: str, level: float 
     if level is not None:
         parts.append(_line("reference", LEFT, frame.down(level), WIDTH - RIGHT, frame.down(level)))
     for number, one in enumerate(series):
-        parts.append(_curve(frame, one, f"s{number}"))
+        aside = 5 * (number - (len(series) - 1) / 2) if one.intervals else 0.0  # so that intervals lie side by side
+        parts.append(_curve(frame, one, f"s{number}", aside))
     return _svg(WIDTH, HEIGHT, title, parts) + _legend([one.name for one in series])
 
 
@@ -84,40 +88,67 @@ def reliability(curve: ReliabilityCurve, *, title: str) -> Markup:
         x = frame.across(one.predicted)
         if one.observed_low is not None and one.observed_high is not None:
             parts.append(_line("interval s0", x, frame.down(one.observed_low), x, frame.down(one.observed_high)))
-    path = " ".join(f"{frame.across(one.predicted)},{frame.down(one.observed)}" for one in curve.bins)
-    parts.append(Markup('<polyline class="line s0" points="{}"/>').format(path))
     for one in curve.bins:
         tip = f"{one.rows:,} rows: predicted {one.predicted:.3f}, came about {one.observed:.3f}"
         parts.append(_dot(frame.across(one.predicted), frame.down(one.observed), 2 + 5 * (one.rows / most) ** 0.5, tip))
     return _svg(SQUARE, SQUARE, title, parts)
 
 
-def standings(rows: Sequence[tuple[str, Estimate]], *, x: str, title: str) -> Markup:
-    """A dot and an interval for each name, the first one's in the colour of the run."""
-    ends = [end for _, e in rows for end in (e.value, e.low, e.high) if np.isfinite(end)]
-    left, height = 190, TOP + ROW * len(rows) + BOTTOM
-    low, high = _range([0, *ends])
+def rates(rows: Sequence[tuple[str, Sequence[Estimate]]], names: Sequence[str], *, x: str, title: str) -> Markup:
+    """For each row a dot and an interval of each of `names`, one below the other, around an even chance."""
+    ends = [end for _, row in rows for e in row for end in (e.value, e.low, e.high) if np.isfinite(end)]
+    left, height = 92, TOP + ROW * len(rows) + BOTTOM
+    low, high = _range([0.5, *ends])
     frame = _Frame(WIDTH, height, (low, high), (0, 1), left=left)
     parts = []
     for tick in _ticks(low, high):
         at = frame.across(tick)
         parts += [_line("grid", at, TOP, at, height - BOTTOM), _text(at, height - BOTTOM + 16, f"{tick:g}", "middle")]
-    for number, (name, e) in enumerate(rows):
-        y = TOP + ROW * (number + 0.5)
-        kind = "s0" if number == 0 else "s1"
-        parts.append(_text(left - 12, y + 4, name if len(name) <= 26 else "…" + name[-25:], "end"))
-        if np.isfinite(e.low):
-            parts.append(_line(f"interval {kind}", frame.across(e.low), y, frame.across(e.high), y))
-        parts.append(_dot(frame.across(e.value), y, 5, f"{name}: {e.value:.4f}", kind))
+    even = frame.across(0.5)
+    parts.append(_line("reference", even, TOP, even, height - BOTTOM))
+    for number, (name, row) in enumerate(rows):
+        middle = TOP + ROW * (number + 0.5)
+        parts.append(_text(left - 12, middle + 4, name, "end"))
+        for place, (who, e) in enumerate(zip(names, row, strict=True)):
+            y = middle + 11 * (place - (len(row) - 1) / 2)
+            if np.isfinite(e.low):
+                parts.append(_line(f"interval s{place}", frame.across(e.low), y, frame.across(e.high), y))
+            parts.append(_dot(frame.across(e.value), y, 4.5, f"{name}, {who}: {e.value:.4f}", f"s{place}"))
     parts.append(_text((left + WIDTH - RIGHT) / 2, height - 8, x, "middle"))
-    return _svg(WIDTH, height, title, parts)
+    return _svg(WIDTH, height, title, parts) + _legend(names)
 
 
-def histogram(groups: Sequence[tuple[str, ArrayLike]], *, x: str, title: str, bins: int = 30) -> Markup:
-    """Several groups of numbers over the same bins, each as shares of its own."""
+def scatter(groups: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x: str, y: str, title: str) -> Markup:
+    """Points of several groups, both numbers from 0 to 1; on the line they are equal."""
+    side = 300
+    frame = _Frame(side, side, (0, 1), (0, 1), left=46)
+    parts = _axes(frame, x, y, ticks=(0, 0.25, 0.5, 0.75, 1))
+    parts.append(_line("reference", frame.across(0), frame.down(0), frame.across(1), frame.down(1)))
+    for number, (_, points) in enumerate(groups):
+        spots = (
+            Markup('<circle cx="{}" cy="{}" r="3"/>').format(frame.across(a), frame.down(b)) for a, b in points
+        )  # fmt: skip
+        parts.append(Markup('<g class="spots s{}">{}</g>').format(number, Markup("").join(spots)))
+    return _svg(side, side, title, parts) + _legend([name for name, _ in groups])
+
+
+def histogram(
+    groups: Sequence[tuple[str, ArrayLike]], *, x: str, title: str, bins: int = 30,
+    span: tuple[float, float] | None = None, level: float | None = None,
+) -> Markup:  # fmt: skip
+    """Several groups of numbers over the same bins, each as shares of its own; `level` is drawn upright.
+
+    Args:
+        groups: names and numbers.
+        x: what the numbers are.
+        title: what the picture says.
+        bins: how many.
+        span: from where to where; by default from the least to the greatest.
+        level: a number to compare with.
+    """
     values = [np.asarray(of, dtype=np.float64) for _, of in groups]
     everything = np.concatenate(values)
-    edges = np.linspace(*_range([float(everything.min()), float(everything.max())]), bins + 1)
+    edges = np.linspace(*(span or _range([float(everything.min()), float(everything.max())])), bins + 1)
     shares = [np.histogram(of, edges)[0] / max(len(of), 1) for of in values]
     frame = _Frame(
         WIDTH, HEIGHT, (float(edges[0]), float(edges[-1])), (0.0, max(float(s.max()) for s in shares) * 1.05)
@@ -130,6 +161,9 @@ def histogram(groups: Sequence[tuple[str, ArrayLike]], *, x: str, title: str, bi
         corners.append((edges[-1], 0.0))
         path = " ".join(f"{frame.across(float(a))},{frame.down(b)}" for a, b in corners)
         parts.append(Markup('<polygon class="area s{}" points="{}"/>').format(number, path))
+    if level is not None:
+        at = frame.across(level)
+        parts.append(_line("reference", at, TOP, at, HEIGHT - BOTTOM))
     return _svg(WIDTH, HEIGHT, title, parts) + _legend([name for name, _ in groups])
 
 
@@ -137,7 +171,7 @@ def _svg(width: float, height: float, title: str, parts: Sequence[Markup]) -> Ma
     frame = Markup(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" style="max-width:{}px"><title>{}</title>{}</svg>'
     )
-    return frame.format(width, height, title, width, title, Markup("").join(parts))
+    return frame.format(width, height, title, round(width * WIDEST), title, Markup("").join(parts))
 
 
 def _legend(names: Sequence[str]) -> Markup:
@@ -163,16 +197,19 @@ def _axes(frame: _Frame, x: str, y: str, ticks: Sequence[float] | None = None) -
     return parts
 
 
-def _curve(frame: _Frame, one: Series, kind: str) -> Markup:
-    parts = []
-    for (x, _), (low, high) in zip(one.points, one.intervals, strict=False):
-        if np.isfinite(low):
-            at = frame.across(x)
-            parts.append(_line(f"interval {kind}", at, frame.down(low), at, frame.down(high)))
-    path = " ".join(f"{frame.across(x)},{frame.down(y)}" for x, y in one.points)
+def _curve(frame: _Frame, one: Series, kind: str, aside: float) -> Markup:
+    at = [(frame.across(x) + aside, frame.down(y)) for x, y in one.points]
+    parts = [
+        _line(f"interval {kind}", x, frame.down(low), x, frame.down(high))
+        for (x, _), (low, high) in zip(at, one.intervals, strict=False)
+        if np.isfinite(low)
+    ]
+    path = " ".join(f"{x},{y}" for x, y in at)
     parts.append(Markup('<polyline class="line {}" points="{}"/>').format(kind, path))
-    if len(one.points) <= 60:  # more would be a thick line
-        parts += [_dot(frame.across(x), frame.down(y), 3, f"{one.name}: {y:.4f} at {x:g}", kind) for x, y in one.points]
+    if len(at) <= 60:  # more would be a thick line
+        parts += [
+            _dot(*spot, 3, f"{one.name}: {y:.4f} at {x:g}", kind) for spot, (x, y) in zip(at, one.points, strict=True)
+        ]
     return Markup("").join(parts)
 
 

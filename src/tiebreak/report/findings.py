@@ -16,6 +16,7 @@ from tiebreak.judging import (
     Estimate,
     Evaluation,
     LengthBias,
+    PositionBias,
     Preference,
     answer_lengths,
     breakdown,
@@ -23,8 +24,11 @@ from tiebreak.judging import (
     format_bias,
     format_counts,
     length_bias,
+    position_bias,
 )
 from tiebreak.report.judged import Judged
+from tiebreak.report.ladder import RUNGS
+from tiebreak.report.orders import Orders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +56,8 @@ class Findings:
     evaluation: Evaluation
     standings: list[Standing]
     parts: tuple[BreakdownRow, ...]
+    position: PositionBias | None
+    """None where the rows were not judged in both orders, or where that makes no difference."""
     length: LengthBias | None
     formats: dict[str, Preference]
     mistakes: list[int]
@@ -60,7 +66,9 @@ class Findings:
     """Rows people called a tie that it gave the least of it, the least first."""
 
 
-def find(judged: Judged, comparisons: Sequence[Comparison] | None, beside: Sequence[Judged]) -> Findings:
+def find(
+    judged: Judged, comparisons: Sequence[Comparison] | None, beside: Sequence[Judged], orders: Orders | None
+) -> Findings:
     """Measure a run's predictions.
 
     Intervals draw whole prompts where texts are known, else single rows.
@@ -68,7 +76,8 @@ def find(judged: Judged, comparisons: Sequence[Comparison] | None, beside: Seque
     Args:
         judged: the run's.
         comparisons: [rows], or None where texts are not known.
-        beside: other runs' predictions of the same rows, in the same order.
+        beside: other judges' predictions of the same rows, in the same order.
+        orders: what the run says with A first and with B first.
     """
     p, votes = judged.probabilities, judged.votes
     groups = None if comparisons is None else [c.folded_prompt for c in comparisons]
@@ -87,6 +96,7 @@ def find(judged: Judged, comparisons: Sequence[Comparison] | None, beside: Seque
         evaluation,
         _standings(judged, evaluation, target, beside, Bootstrap(len(p), groups)),
         parts,
+        None if orders is None else position_bias(orders.as_given, orders.swapped, votes, groups),
         length,
         formats,
         wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:EXAMPLES].tolist(),
@@ -97,9 +107,9 @@ def find(judged: Judged, comparisons: Sequence[Comparison] | None, beside: Seque
 def _standings(
     judged: Judged, evaluation: Evaluation, target: NDArray[np.float64], beside: Sequence[Judged], bootstrap: Bootstrap
 ) -> list[Standing]:
-    """The run first, then the others, then the guesses that anyone can make."""
+    """The run first, then all others, the best first."""
     own, truth = judged.losses, target.argmax(axis=1)
-    standings = [Standing(str(judged.run), evaluation.metrics["loss"], evaluation.metrics["accuracy"], None)]
+    standings = [Standing(judged.name, evaluation.metrics["loss"], evaluation.metrics["accuracy"], None)]
 
     def add(name: str, losses: NDArray[np.float64], right: NDArray[np.bool_] | None) -> None:
         hits = np.zeros(len(losses)) if right is None else right
@@ -109,8 +119,10 @@ def _standings(
         standings.append(Standing(name, loss, None if right is None else accuracy, gain))
 
     for other in beside:
-        add(str(other.run), other.losses, other.probabilities.argmax(axis=1) == truth)
-    prior = target.mean(axis=0)
-    add("these votes' shares", -(target * np.log(np.where(prior > 0, prior, 1))).sum(axis=1), truth == prior.argmax())
+        add(other.name, other.losses, other.probabilities.argmax(axis=1) == truth)
+    if not any(other.name == RUNGS["prior"] for other in beside):
+        prior = target.mean(axis=0)
+        losses = -(target * np.log(np.where(prior > 0, prior, 1))).sum(axis=1)
+        add("shares of these votes", losses, truth == prior.argmax())
     add("a uniform guess", np.full(len(own), log(3)), None)
-    return standings
+    return [standings[0], *sorted(standings[1:], key=lambda standing: standing.loss.value)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ class Judged:
     votes: list[Vote]
     rewards: NDArray[np.float64] | None
     """[rows, 2], of A and of B, in nats; None of a judge that has none."""
+    name: str
+    """What the report calls it."""
 
     @property
     def losses(self) -> NDArray[np.float64]:
@@ -58,7 +60,7 @@ def read_judged(run: Path) -> Judged:
         probabilities = frame[list(SUBMISSION_COLUMNS)].to_numpy(dtype=np.float64)
         votes = [(a, b, tie) for a, b, tie in frame[list(VOTES)].to_numpy(dtype=np.float64).tolist()]
         rewards = frame[list(REWARDS)].to_numpy(dtype=np.float64) if REWARDS[0] in frame else None
-        judged = Judged(run, frame["id"].astype(str).tolist(), probabilities, votes, rewards)
+        judged = Judged(run, frame["id"].astype(str).tolist(), probabilities, votes, rewards, str(run))
         losses = judged.losses
     except (OSError, ValueError, KeyError, TypeError, ComparisonsError) as error:  # pyarrow's are of these kinds
         raise RunError(f"{folder.predictions} cannot be read: {error}. Copy or train the run anew.") from error
@@ -84,4 +86,5 @@ def align(judged: Judged, ids: list[str]) -> Judged:
         )
     order = [place[row_id] for row_id in ids]
     rewards = None if judged.rewards is None else judged.rewards[order]
-    return Judged(judged.run, ids, judged.probabilities[order], [judged.votes[i] for i in order], rewards)
+    votes = [judged.votes[i] for i in order]
+    return replace(judged, ids=ids, probabilities=judged.probabilities[order], votes=votes, rewards=rewards)

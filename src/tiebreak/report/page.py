@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from math import isnan
-from typing import Any, Final
+from math import isfinite, isnan
+from typing import TYPE_CHECKING, Any, Final
 
 from tiebreak.comparison import OUTCOMES, Comparison
-from tiebreak.judging import Estimate
+from tiebreak.judging import Estimate, LengthBias
 from tiebreak.report import charts
 from tiebreak.report.findings import Findings
 from tiebreak.report.judged import Judged
+from tiebreak.report.orders import Orders
 from tiebreak.report.record import Record
 from tiebreak.report.texts import Cut
 from tiebreak.wording import counted
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 SHOWN: Final = 400
 """Characters of a text that are shown before it is unfolded."""
 
 CUTS_SHOWN: Final = 20
+
+POINTS: Final = 600
+"""Rows that a scatter plot shows, evenly taken."""
 
 SIDES: Final = ("A", "B", "tie")
 VOTED: Final = ("A was preferred", "B was preferred", "a tie")
@@ -36,6 +43,10 @@ class Content:
     record: Record
     findings: Findings
     comparisons: Sequence[Comparison] | None
+    orders: Orders | None
+    """The run's verdicts with A first and with B first."""
+    no_orders: str
+    """Why there are none, in a sentence."""
     cuts: Sequence[Cut] | None
     """None where it is not known which rows were cut."""
     notes: Sequence[str]
@@ -50,7 +61,8 @@ def render(content: Content) -> str:
 
     source = (files(__package__) / "page.html.jinja").read_text(encoding="utf-8")
     house = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    house.filters |= {"interval": interval, "present": lambda e: e is not None and not isnan(e.value)}
+    house.filters["interval"] = interval
+    house.tests["present"] = lambda estimate: estimate is not None and not isnan(estimate.value)
     return house.from_string(source).render(
         c=content,
         evaluation=content.findings.evaluation,
@@ -62,6 +74,7 @@ def render(content: Content) -> str:
         machine=_machine(content.record.environment),
         cost=_cost(content.record.history),
         charts=_charts(content),
+        forest=_forest([standing.loss for standing in content.findings.standings]),
         biases=_biases(content.findings),
         mistakes=[_example(content, row) for row in content.findings.mistakes],
         ties=[_example(content, row) for row in content.findings.ties],
@@ -151,40 +164,94 @@ def _charts(content: Content) -> dict[str, Any]:
     found: dict[str, Any] = {}
     history, findings = content.record.history, content.findings
     curves = [
-        charts.Series(name, [(line["step"], line[key]) for line in history if key in line and "step" in line])
-        for name, key in (("training", "loss"), ("validation", "eval_loss"))
+        charts.Series(name, _points(history, key)) for name, key in (("training", "loss"), ("validation", "eval_loss"))
     ]
     curves = [one for one in curves if one.points]
     if curves:
         last = ", ".join(f"{one.name} ends at {one.points[-1][1]:.4f}" for one in curves)
         found["curves"] = charts.lines(curves, x="step", y="log loss", title=f"Log loss by step: {last}.")
-    rows = [(standing.name, standing.loss) for standing in findings.standings]
-    said = "; ".join(f"{name} {loss.value:.4f}" for name, loss in rows)
-    found["standings"] = charts.standings(rows, x="log loss (lower is better)", title=f"Log loss: {said}.")
-    widths = [curve for curve in findings.evaluation.curves if curve.binning == "equal-mass"]
+    widths = [curve for curve in findings.evaluation.curves if curve.binning == "equal-width"]
     names = ("the likeliest outcome", "A wins", "B wins", "a tie")
     found["reliability"] = [
         (name, charts.reliability(curve, title=f"Reliability of {name}: calibration error {curve.error:.4f}."))
         for name, curve in zip(names, widths, strict=True)
     ]
     if findings.length is not None and findings.length.bins:
-        bins = findings.length.bins
-        both = [
-            charts.Series(
-                name,
-                [(b.difference, getattr(b, who).value) for b in bins],
-                [(getattr(b, who).low, getattr(b, who).high) for b in bins],
-            )
-            for name, who in (("judge", "judge"), ("people", "people"))
-        ]
-        said = "Win rate of the longer answer by relative difference in length, the judge's and people's."
-        found["length"] = charts.lines(both, x="difference in length", y="longer one wins", title=said, level=0.5)
+        found["length"] = _length(findings.length)
+    formats = [(name, (p.judge, p.people)) for name, p in findings.formats.items() if p.rows]
+    if formats:
+        said = "Win rate of the answer that has more of it, the judge's and people's."
+        found["format"] = charts.rates(formats, ("judge", "people"), x="the one with more of it wins", title=said)
+    if content.orders is not None:
+        found |= _of_orders(content.orders)
     if content.judged.rewards is not None:
         found["rewards"] = _rewards(content)
     return found
 
 
-def _rewards(content: Content) -> Any:
+def _points(history: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """A number by step; what is none, as the loss of a step that failed, is left out."""
+    both = [(line.get("step"), line.get(key)) for line in history]
+    return [
+        (step, value)
+        for step, value in both
+        if isinstance(step, (int, float)) and isinstance(value, (int, float)) and isfinite(value)
+    ]
+
+
+def _length(bias: LengthBias) -> Markup:
+    both = [
+        charts.Series(
+            name,
+            [(b.difference, getattr(b, name).value) for b in bias.bins],
+            [(getattr(b, name).low, getattr(b, name).high) for b in bias.bins],
+        )
+        for name in ("judge", "people")
+    ]
+    said = "Win rate of the longer answer by relative difference in length, the judge's and people's."
+    return charts.lines(both, x="difference in length", y="longer one wins", title=said, level=0.5)
+
+
+def _of_orders(orders: Orders) -> dict[str, Markup]:
+    """What coming first is worth, row by row; and both orders' verdicts against each other."""
+    given, swapped = orders.as_given, orders.swapped
+    gains = (given[:, 0] - swapped[:, 0] + swapped[:, 1] - given[:, 1]) / 2
+    widest = max(float(abs(gains).max()), 0.01) * 1.05
+    around = (-widest, widest)
+    said = f"What coming first adds to an answer's probability of winning, on average {gains.mean():+.4f}."
+    flips = given.argmax(axis=1) != swapped.argmax(axis=1)
+    chosen = range(0, len(given), -(-len(given) // POINTS))
+    groups = [
+        (name, [(given[i, 0], swapped[i, 0]) for i in chosen if flips[i] == flipped])
+        for name, flipped in (("same verdict in both orders", False), ("another verdict", True))
+    ]
+    return {
+        "position": charts.histogram(
+            [("rows", gains)], x="gain in P(win) by coming first", title=said, bins=31, span=around, level=0.0
+        ),
+        "orders": charts.scatter(
+            groups, x="P(A wins), A first", y="P(A wins), B first",
+            title=f"P(A wins) in both orders; another verdict in {flips.mean():.1%} of rows.",
+        ),
+    }  # fmt: skip
+
+
+def _forest(losses: Sequence[Estimate]) -> list[dict[str, float]]:
+    """Where the dots and intervals of log losses lie, in per cent of a cell's width."""
+    ends = [end for e in losses for end in (e.value, e.low, e.high) if isfinite(end)]
+    low, width = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def across(value: float) -> float:
+        return round(100 * (value - low) / width, 2)
+
+    return [
+        {"dot": across(e.value)}
+        | ({"left": across(e.low), "width": across(e.high) - across(e.low)} if isfinite(e.low) else {})
+        for e in losses
+    ]
+
+
+def _rewards(content: Content) -> Markup:
     rewards, votes = content.judged.rewards, [max(range(3), key=vote.__getitem__) for vote in content.judged.votes]
     assert rewards is not None
     groups: dict[str, list[float]] = {"preferred": [], "not preferred": [], "tied": []}
@@ -200,11 +267,36 @@ def _rewards(content: Content) -> Any:
     )  # fmt: skip
 
 
-def _biases(findings: Findings) -> list[tuple[str, Any]]:
-    if findings.length is None:
-        return []
-    named = [("the longer one", findings.length.longer), *((f"more {k}", v) for k, v in findings.formats.items())]
-    return [(name, preference) for name, preference in named if preference.rows]
+def _biases(findings: Findings) -> dict[str, Any]:
+    """The tables below the pictures, by the pictures' names: rates of judge and people, and plain measures."""
+    found: dict[str, Any] = {}
+    if (position := findings.position) is not None:
+        found["position"] = [
+            ("named first, of the winners", position.first_slot_share),
+            ("gain in P(win) by coming first", position.first_slot_gain),
+            ("swap gap, mean |change of P(A)|", position.swap_gap),
+            ("the first wins in both orders", position.first_twice),
+            ("the second wins in both orders", position.second_twice),
+        ]
+        found["orders"] = [
+            ("both orders agree", position.agreement),
+            ("flip rate", position.flip_rate),
+            ("log loss as given", position.loss["as_given"]),
+            ("log loss swapped", position.loss["swapped"]),
+            ("log loss of the mean of both", position.loss["average"]),
+        ]
+    length = findings.length
+    if length is not None and length.longer.rows:
+        of = length.longer
+        found["length"] = [
+            ("the longer one", of.rows, of.judge, of.people, of.excess),
+            ("A", None, length.win_rate["judge"], length.win_rate["people"], None),
+            ("A, at equal lengths", None, *(length.controlled_win_rate[who] for who in ("judge", "people")), None),
+        ]
+    formats = [(f"more {k}", p.rows, p.judge, p.people, p.excess) for k, p in findings.formats.items() if p.rows]
+    if formats:
+        found["format"] = formats
+    return found
 
 
 def _example(content: Content, row: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tiebreak.errors import RecipeError, RunError
 from tiebreak.judge.blended import BlendMember, read_blend
 from tiebreak.judging import Calibration
-from tiebreak.recipe import Recipe, load_recipe
+from tiebreak.recipe import DataSection, Recipe, load_recipe
 from tiebreak.run import BASELINE_CARD, RunFolder
 
 
@@ -22,6 +22,8 @@ class Record:
 
     recipe_text: str
     recipe: Recipe | None
+    data: DataSection | None
+    """Which votes it learned from and was validated on; of a blend, its first member with a recipe."""
     environment: dict[str, Any]
     history: list[dict[str, Any]]
     metrics: dict[str, float]
@@ -39,23 +41,34 @@ def read_record(folder: RunFolder) -> Record:
         RunError: a file cannot be read.
     """
     notes: list[str] = []
-    recipe_text = _text(folder.recipe)
-    recipe = None
-    if recipe_text:
-        try:
-            recipe = load_recipe(folder.recipe)
-        except RecipeError as error:
-            notes.append(f"This version of Tiebreak does not read the run's recipe: {error}")
+    blended = read_blend(folder.model) if folder.holds_a_blend else None
+    members = [] if blended is None else blended.members
+    recipe = _recipe(folder, notes)
+    recipes = [recipe, *(_recipe(RunFolder(folder.path / member.run), notes) for member in members)]
+    data = next((one.data for one in recipes if one is not None), None)
     try:
         history = folder.read_history()
+        if not all(isinstance(line, dict) for line in history):
+            raise ValueError("a line of it is no object of names and values")
     except (OSError, ValueError) as error:
         raise RunError(
             f"{folder.history} cannot be read: {error}. Remove it for a report without learning curves."
         ) from error
     return Record(
-        recipe_text, recipe, _json(folder.environment), history, _json(folder.metrics), _calibration(folder),
-        read_blend(folder.model).members if folder.holds_a_blend else [], notes,
+        _text(folder.recipe), recipe, data, _json(folder.environment), history, _json(folder.metrics),
+        _calibration(folder) if blended is None else blended.calibration, members, notes,
     )  # fmt: skip
+
+
+def _recipe(folder: RunFolder, notes: list[str]) -> Recipe | None:
+    """None where there is none, or with a note where this version cannot read it."""
+    if not folder.recipe.is_file():
+        return None
+    try:
+        return load_recipe(folder.recipe)
+    except RecipeError as error:
+        notes.append(f"This version of Tiebreak does not read {folder.recipe}: {error}")
+        return None
 
 
 def _calibration(folder: RunFolder) -> Calibration | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tiebreak.comparison import Comparison
 from tiebreak.data import load_comparisons
 from tiebreak.errors import RunError, TiebreakError
-from tiebreak.recipe import Recipe
+from tiebreak.recipe import DataSection
 from tiebreak.report.judged import Judged
 from tiebreak.run import RunFolder
 from tiebreak.training.votes import split_votes
@@ -24,12 +24,12 @@ class Cut:
     turns_dropped: int
 
 
-def find_texts(judged: Judged, recipe: Recipe | None, on: Path | None) -> tuple[list[Comparison] | None, str]:
+def find_texts(judged: Judged, data: DataSection | None, on: Path | None) -> tuple[list[Comparison] | None, str]:
     """The comparisons of the predictions' rows, in their order; or None, and a sentence that says why not.
 
     Args:
         judged: the predictions.
-        recipe: whose section data says where the votes were.
+        data: the section of a recipe that says where the votes were.
         on: a file that has them, instead.
 
     Raises:
@@ -46,10 +46,10 @@ def find_texts(judged: Judged, recipe: Recipe | None, on: Path | None) -> tuple[
                 "ids are not in it, or stand in it twice. Give the file of votes that holds them."
             )
         return found, ""
-    if recipe is None or recipe.data.train is None:
+    if data is None or data.train is None:
         return None, "The run does not say which file its votes are of. Name it: --on VOTES."
     try:
-        rows = split_votes(recipe.data, _silence).validation
+        rows = split_votes(data, _silence).validation
     except TiebreakError as error:
         return None, f"The votes could not be read again: {error} If they are elsewhere now: --on VOTES."
     found = _joined(judged, rows)

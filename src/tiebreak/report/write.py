@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError, TiebreakError
+from tiebreak.judging.baselines import load_baseline
+from tiebreak.recipe import DataSection
 from tiebreak.report.findings import find
-from tiebreak.report.judged import align, read_judged
+from tiebreak.report.judged import Judged, align, read_judged
+from tiebreak.report.ladder import fit_ladder
+from tiebreak.report.orders import Orders, is_quick, is_symmetric, judge_orders, kept_orders
 from tiebreak.report.page import Content, render
 from tiebreak.report.record import read_record
 from tiebreak.report.texts import Cut, find_cuts, find_texts
@@ -24,34 +30,47 @@ def write_report(
     *,
     on: Path | None = None,
     beside: Sequence[str | Path] = (),
+    baselines: bool | None = None,
+    bias: bool | None = None,
+    base_model: str | None = None,
     output: Path | None = None,
     tell: Callable[[str], None] = logger.info,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a run's report as one HTML file that needs nothing else, and return where it is.
 
-    No model is run: all numbers are of the predictions the run keeps. Texts are those of the votes that the recipe
-    names, where they are still there; without them the report is made all the same, and says what it lacks.
+    The numbers are of the predictions that the run keeps. Texts are those of the votes that the recipe names, where
+    they are still there; without them the report is made all the same, and says what it lacks. What had to be fitted
+    or judged for it is kept in the run's folder (`baselines/`, `orders.parquet`), and found there the next time.
 
     Args:
         run: a finished run's folder, of any kind of judge.
         on: a file with the votes the run was validated on, if they are not where the recipe says.
         beside: other runs to compare with, validated on the same rows.
+        baselines: fit classical judges to the votes the run learned from, to stand beside it. By default that is
+            done, but for trees where there are more than `MANY_VOTES`.
+        bias: judge the rows in both orders, to show how much the order matters. By default that is done where it is
+            quick: on a GPU, or by the built-in model.
+        base_model: where the base model is now, for `bias`.
         output: the file; by default `report.html` in the run's folder.
-        tell: called with each sentence about what the report lacks.
+        tell: called with one sentence at a time: what goes on, and what the report lacks.
+        on_progress: called with how many texts are judged in both orders, and how many there are.
 
     Raises:
         RunError: there is no finished run, a file of it cannot be read, a run beside it was validated on other rows,
             `on` lacks rows, or the file cannot be written; what was there before is untouched.
         DataError: `on` cannot be read.
+        ModelError: `bias` is asked for, and the base model cannot be had.
     """
     folder = RunFolder(run)
-    judged = read_judged(folder.path)
+    title = folder.path.absolute().name
+    judged = replace(read_judged(folder.path), name=title)
     target = output or folder.path / "report.html"
     if target.is_dir():
         raise RunError(f"{target} is a folder: name a file in it, as {target / 'report.html'}.")
     others = [align(read_judged(Path(other)), judged.ids) for other in beside]
     record = read_record(folder)
-    comparisons, why = find_texts(judged, record.recipe, on)
+    comparisons, why = find_texts(judged, record.data, on)
     notes = list(record.notes)
     cuts: list[Cut] | None = None
     if comparisons is None:
@@ -68,10 +87,60 @@ def write_report(
         )
     for note in notes:
         tell(note)
+    if baselines is not False:
+        rungs, missing = _ladder(folder, judged, record.data, others, whole=baselines is True, tell=tell)
+        others += rungs
+        if missing:
+            tell(missing)
+            notes.append(missing)
+    orders, unknown = _orders(folder, judged, comparisons, bias, base_model, tell, on_progress)
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {version('tiebreak')}"
-    title = folder.path.absolute().name
+    findings = find(judged, comparisons, others, orders)
     write_text(
-        target,
-        render(Content(title, judged, record, find(judged, comparisons, others), comparisons, cuts, notes, made)),
+        target, render(Content(title, judged, record, findings, comparisons, orders, unknown, cuts, notes, made))
     )
     return target
+
+
+def _ladder(
+    folder: RunFolder, judged: Judged, data: DataSection | None, others: Sequence[Judged], *, whole: bool,
+    tell: Callable[[str], None],
+) -> tuple[list[Judged], str]:  # fmt: skip
+    """The classical judges that are not beside the run already, the best first; and why some are missing."""
+    if data is None or data.train is None:
+        return [], "No classical judges stand beside the run: it does not say which votes it learned from."
+    there = [
+        load_baseline(RunFolder(one.run).model).judge.kind
+        for one in (judged, *others)
+        if RunFolder(one.run).holds_a_baseline
+    ]
+    rungs, missing = fit_ladder(folder, judged, data, leave_out=there, whole=whole, tell=tell)
+    return rungs[::-1], missing
+
+
+def _orders(
+    folder: RunFolder, judged: Judged, comparisons: Sequence[Comparison] | None, bias: bool | None,
+    base_model: str | None, tell: Callable[[str], None], on_progress: Callable[[int, int], None] | None,
+) -> tuple[Orders | None, str]:  # fmt: skip
+    """Verdicts in both orders; or None, and a sentence that says why."""
+    if is_symmetric(folder):
+        return None, "This judge says the same whichever answer comes first, by construction."
+    if (kept := kept_orders(folder, judged.ids)) is not None and bias is not False:
+        return kept, ""
+    if comparisons is None:
+        return None, "How much the order of the answers matters is found by judging again, which needs the texts."
+    if bias is False or (bias is None and not is_quick(folder)):
+        return None, (
+            "How much the order of the answers matters is found by judging again, in both orders: "
+            f"tiebreak report {folder} --bias."
+        )
+    try:
+        tell(f"Judging {len(comparisons):,} comparisons in both orders.")
+        orders = judge_orders(
+            folder, judged.ids, comparisons, base_model=base_model, on_progress=on_progress
+        )  # fmt: skip
+    except TiebreakError as error:
+        if bias:
+            raise
+        return None, f"How much the order of the answers matters is not known: {error}"
+    return orders, ""
