@@ -15,7 +15,7 @@ from tiebreak.comparison import Comparison, Vote
 from tiebreak.errors import DataError, RunError
 from tiebreak.judge import Swap, load_judge
 from tiebreak.judge.blended import BlendCard, BlendMember, write_blend
-from tiebreak.judging import Calibration, blend, blend_weights, gains, preference_metrics, write_predictions
+from tiebreak.judging import Calibration, blend_weights, gains, out_of_fold, preference_metrics, write_predictions
 from tiebreak.known_votes import tell_of_known_votes
 from tiebreak.run import RunFolder, write_json
 
@@ -41,16 +41,18 @@ class Member:
     loss: float
     """Its own log loss on the votes."""
     gain: float
-    """By how much the blend's log loss rises without it."""
+    """By how much the blend's log loss rises without it, by cross-validation."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """What blending came to; all numbers on the votes that the weights were found on."""
+    """What blending came to."""
 
     folder: RunFolder
     rows: int
+    """Votes that the weights were found on."""
     metrics: dict[str, float]
+    """By cross-validation: of each row what a blend says whose weights were found on rows of other prompts."""
     members: tuple[Member, ...]
 
 
@@ -66,7 +68,8 @@ def blend_runs(
 ) -> Blend:
     """Find the weights under which several runs judge best together, and keep them as a run that judges.
 
-    The new folder names its members, and needs them where they are.
+    The new folder names its members, and needs them where they are. Its metrics and predictions are of the same votes,
+    but by cross-validation: each row is judged with weights that were found without its prompt.
 
     Args:
         runs: two or more finished runs: pairwise, pointwise, baselines, soups.
@@ -79,7 +82,7 @@ def blend_runs(
 
     Raises:
         RunError: a run is not finished or is a blend, fewer than two are given, or the folder is taken.
-        DataError: a vote is missing, or they are too few.
+        DataError: a vote is missing, or they or their prompts are too few.
     """
     folders = [RunFolder(run) for run in runs]
     if len({folder.path.resolve() for folder in folders}) < 2:
@@ -118,11 +121,12 @@ def _keep(
     weights = blend_weights(judged, given)
     weights = np.where(weights < LEAST, 0.0, weights)
     weights /= weights.sum()
-    probabilities = blend(judged, weights)
+    prompts = [row.folded_prompt for row in votes]
+    probabilities = out_of_fold(judged, given, prompts)
     metrics = preference_metrics(probabilities, given)
     members = tuple(
         Member(str(folder), float(weight), preference_metrics(p, given)["loss"], float(gain))
-        for folder, weight, p, gain in zip(folders, weights, judged, gains(judged, given), strict=True)
+        for folder, weight, p, gain in zip(folders, weights, judged, gains(judged, given, prompts), strict=True)
     )
     kept = [
         BlendMember(run=os.path.relpath(member.run, made.path), weight=member.weight, calibration=calibration)

@@ -17,7 +17,7 @@ from tiebreak.calibrate import calibrate_run, remove_calibration
 from tiebreak.data import write_comparisons
 from tiebreak.errors import DataError
 from tiebreak.judge.blended import read_blend
-from tiebreak.judging import cross_entropies
+from tiebreak.judging import cross_entropies, out_of_fold
 from tiebreak.report.record import read_record
 from tiebreak.run import RunFolder
 from tiebreak.training import TrainingResult
@@ -48,8 +48,12 @@ def test_a_blend_is_its_members_weighted_mean(
             said(blended.folder.path, swap), one.weight * parts[0] + two.weight * parts[1], atol=1e-6
         )
     given = [c.vote for c in VOTES if c.vote is not None]
-    assert blended.metrics["loss"] <= min(one.loss, two.loss) + 1e-9
-    assert blended.metrics["loss"] == pytest.approx(cross_entropies(said(blended.folder.path), given).mean(), abs=1e-6)
+    assert cross_entropies(said(blended.folder.path), given).mean() <= min(one.loss, two.loss) + 1e-9
+    both = np.array([said(run.folder.path) for run in (small_run, small_rewards)])
+    honest = out_of_fold(both, given, [row.folded_prompt for row in VOTES])
+    assert blended.metrics["loss"] == pytest.approx(cross_entropies(honest, given).mean(), abs=1e-6)
+    kept = pd.read_parquet(blended.folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
+    np.testing.assert_allclose(kept, honest, atol=1e-6)
     assert one.gain == pytest.approx(two.loss - blended.metrics["loss"], abs=1e-6)  # what is left is the other alone
     assert json.loads(blended.folder.metrics.read_text()) == blended.metrics
 

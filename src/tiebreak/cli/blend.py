@@ -12,6 +12,7 @@ from rich.progress import TextColumn
 
 from tiebreak.cli.console import print_json, problems, program, progress_bar, quiet_libraries, results, tell
 from tiebreak.cli.judging import ProblemRows, SwapOption, look_at_run, read_aloud
+from tiebreak.wording import counted
 
 
 def command(
@@ -26,9 +27,9 @@ def command(
 ) -> None:
     """Find the weights under which several runs judge best together, and keep their mean as a run that judges.
 
-    The weights have the lowest log loss on the votes, and the table says what each run adds. The numbers there are of
-    the votes that the weights were found on: measure the blend on others. A blend takes the time of all its members,
-    and needs their folders where they are.
+    The weights have the lowest log loss on the votes. The table says what each run adds, and how good the blend is, by
+    cross-validation: each vote is judged with weights that were found without its prompt. A blend takes the time of
+    all its members, needs their folders where they are, and can be calibrated afterwards (tiebreak calibrate).
 
     [bold]Example[/]
 
@@ -58,6 +59,6 @@ def command(
     best = min(member.loss for member in made.members)
     results.print(
         f"{'':8}{made.metrics['loss']:>10.4f}{best - made.metrics['loss']:>+9.4f}  {output} (their blend, and what it "
-        f"gains on the best of them)\nOn the votes the weights were found on. Next:\n"
+        f"gains on the best of them)\nBy cross-validation on the {counted(made.rows, 'row')} of {on.name}. Next:\n"
         f"  {program()} evaluate {output} VOTES"
     )

@@ -10,7 +10,7 @@ from tiebreak.judging.bias import (
     length_bias,
     position_bias,
 )
-from tiebreak.judging.blending import blend, blend_weights, gains
+from tiebreak.judging.blending import blend, blend_weights, gains, out_of_fold
 from tiebreak.judging.bootstrap import Bootstrap, Estimate, divide
 from tiebreak.judging.breakdown import BreakdownRow, breakdown
 from tiebreak.judging.calibration import Calibration, fit_calibration, refuse_unfit_votes
@@ -60,6 +60,7 @@ __all__ = [
     "length_bias",
     "log_softmax",
     "macro_auc",
+    "out_of_fold",
     "outcome_logits",
     "position_bias",
     "preference_metrics",

@@ -9,7 +9,9 @@ import numpy as np
 
 from tiebreak.comparison import OUTCOMES, Vote
 from tiebreak.errors import DataError
+from tiebreak.judging.folds import FOLDS, folds_of
 from tiebreak.judging.metrics import SMALLEST, cross_entropies
+from tiebreak.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -64,17 +66,45 @@ def blend(probabilities: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     return whole
 
 
-def gains(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[np.float64]:
-    """What each judge adds: by how much the log loss of the best blend rises when it is left out, float64 [judges].
+def out_of_fold(probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str]) -> NDArray[np.float64]:
+    """What blends say of rows on which their weights were not found, [rows, 3]: an honest measure of the blend.
 
+    A cross-validation in `FOLDS` folds; the weights differ a little from fold to fold.
+
+    Args:
+        probabilities: [judges, rows, 3], as in `blend_weights`.
+        votes: [rows].
+        prompts: [rows], the same text for rows that have the same prompt: these stay together.
+
+    Raises:
+        DataError: there are fewer than `FOLDS` prompts.
+        DataError, ValueError: as in `blend_weights`.
+    """
+    given, target = np.asarray(probabilities, dtype=np.float64), np.asarray(votes, dtype=np.float64)
+    names, groups = np.unique(np.asarray(prompts), return_inverse=True)
+    if len(names) < FOLDS:
+        raise DataError(f"{counted(len(names), 'prompt')} are too few to find weights on: give {FOLDS} or more.")
+    folds = folds_of(groups)
+    said = np.empty(given.shape[1:])
+    for fold in range(FOLDS):
+        held_out = folds == fold
+        seen = [tuple(vote) for vote in target[~held_out].tolist()]
+        said[held_out] = blend(given[:, held_out], blend_weights(given[:, ~held_out], seen))
+    return said
+
+
+def gains(probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str]) -> NDArray[np.float64]:
+    """What each judge adds: by how much the log loss rises when the blend is made without it, float64 [judges].
+
+    All of it `out_of_fold`, so that a judge which adds nothing gets about 0, and one that only adds noise less.
     Of a single judge the whole log loss less that of a uniform guess, negated.
     """
     given = np.asarray(probabilities, dtype=np.float64)
-    whole = _loss(given, votes)
+
+    def loss(judges: NDArray[np.float64]) -> float:
+        return float(cross_entropies(out_of_fold(judges, votes, prompts), votes).mean())
+
+    whole = loss(given)
     if len(given) == 1:
         return np.array([np.log(len(OUTCOMES)) - whole])
-    return np.array([_loss(np.delete(given, judge, axis=0), votes) - whole for judge in range(len(given))])
-
-
-def _loss(given: NDArray[np.float64], votes: Sequence[Vote]) -> float:
-    return float(cross_entropies(blend(given, blend_weights(given, votes)), votes).mean())
+    return np.array([loss(np.delete(given, judge, axis=0)) - whole for judge in range(len(given))])

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from tiebreak.comparison import A_WINS, B_WINS, TIE
 from tiebreak.errors import DataError
-from tiebreak.judging.blending import blend, blend_weights, gains
+from tiebreak.judging.blending import blend, blend_weights, gains, out_of_fold
 from tiebreak.judging.metrics import cross_entropies
 
 
@@ -42,9 +42,12 @@ def test_a_blend_is_no_worse_than_its_best_judge_and_each_adds_something() -> No
     weights = blend_weights(q, votes)
     assert cross_entropies(blend(q, weights), votes).mean() < min(alone)
     assert weights[0] > weights[1] > weights[2]
-    added = gains(q, votes)
-    assert added.min() > -1e-9
+    prompts = [str(i // 2) for i in range(2000)]
+    added = gains(q, votes, prompts)
+    assert added.min() > -0.001
     assert added.argmax() == 0
+    whole = cross_entropies(out_of_fold(q, votes, prompts), votes).mean()
+    assert whole + added[0] == pytest.approx(cross_entropies(out_of_fold(q[1:], votes, prompts), votes).mean())
 
 
 def test_a_judge_that_knows_nothing_of_its_own_gets_no_weight() -> None:
@@ -54,7 +57,35 @@ def test_a_judge_that_knows_nothing_of_its_own_gets_no_weight() -> None:
     assert blend_weights([q[0], noise], votes)[1] < 0.1
     same = blend_weights([q[0], q[0]], votes)
     assert same.tolist() == pytest.approx([0.5, 0.5])
-    assert gains([q[0], q[0]], votes).tolist() == pytest.approx([0, 0], abs=1e-8)
+    prompts = [str(i) for i in range(3000)]
+    assert gains([q[0], q[0]], votes, prompts).tolist() == pytest.approx([0, 0], abs=1e-8)
+
+
+def test_no_row_is_blended_with_weights_that_saw_its_prompt() -> None:
+    q = np.random.default_rng(0).dirichlet([3, 3, 3], size=(2, 60))  # of like quality, so that each has some weight
+    _, votes = judges(0, 1, 60)
+    prompts = [str(i // 3) for i in range(60)]
+    said = out_of_fold(q, votes, prompts)
+    parts = np.round((said - q[1])[:, 0] / (q[0] - q[1])[:, 0], 8)  # the first judge's weight, row by row
+    assert all(len(set(parts[i : i + 3])) == 1 for i in range(0, 60, 3))
+    assert len(set(parts)) == 5
+    others = [(B_WINS if vote == A_WINS else A_WINS) if row < 3 else vote for row, vote in enumerate(votes)]
+    changed = np.abs(out_of_fold(q, others, prompts) - said).max(axis=1)
+    fold = parts == parts[0]
+    assert changed[fold].max() < 1e-9
+    assert changed[~fold].min() > 1e-6
+    with pytest.raises(DataError, match="4 prompts are too few"):
+        out_of_fold(q, votes, [str(i % 4) for i in range(60)])
+
+
+def test_the_measure_of_a_blend_is_not_flattered() -> None:
+    """Twenty judges of nothing: weights find something in 100 votes, and nothing in others."""
+    rng = np.random.default_rng(0)
+    q, votes = rng.dirichlet([3, 3, 3], size=(20, 100)), [(A_WINS, B_WINS, TIE)[i] for i in rng.integers(3, size=100)]
+    inside = cross_entropies(blend(q, blend_weights(q, votes)), votes).mean()
+    outside = cross_entropies(out_of_fold(q, votes, [str(i) for i in range(100)]), votes).mean()
+    assert inside < np.log(3) - 0.02
+    assert outside > inside + 0.05
 
 
 def test_swapping_the_sides_changes_no_weight() -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from tiebreak.comparison import OUTCOMES, Vote
 from tiebreak.errors import DataError
 from tiebreak.judging.calibration.maps import CalibrationMap, Method, fit_map
+from tiebreak.judging.folds import FOLDS, folds_of
 from tiebreak.judging.metrics import cross_entropies
 from tiebreak.judging.reliability import binned
 from tiebreak.wording import counted
@@ -27,8 +28,6 @@ thousandths to a few hundredths."""
 
 LEAST_OF_AN_OUTCOME: Final = 10
 """Fewer ties, or votes for a winner, say nothing of how likely they are."""
-
-FOLDS: Final = 5
 
 _NAMES: Final[dict[Method, str]] = {
     "none": "none",
@@ -189,7 +188,7 @@ def fit_calibration(
         )
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
-    folds = _folds(groups)
+    folds = folds_of(groups)
     judged = {"none": given}
     methods = METHODS if target[:, 2].any() else METHODS[:2]
     for method in methods[1:]:
@@ -231,18 +230,6 @@ def _losses(given: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[
     votes = [tuple(vote) for vote in np.repeat(target, orders, axis=0).tolist()]
     losses: NDArray[np.float64] = cross_entropies(given.reshape(-1, 3), votes).reshape(-1, orders).mean(axis=1)
     return losses
-
-
-def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[rows], a fold for each: large groups first, each into the fold with the fewest rows; the rest by chance."""
-    sizes = np.bincount(groups)
-    shuffled = np.random.default_rng(0).permutation(len(sizes))
-    fold_of, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
-    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        fold_of[group] = filled.argmin()
-        filled[fold_of[group]] += sizes[group]
-    folds: NDArray[np.int64] = fold_of[groups]
-    return folds
 
 
 def _standard_error(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
