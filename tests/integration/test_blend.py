@@ -110,6 +110,9 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     np.testing.assert_allclose(probabilities(judge, later), single[0], atol=1e-6)
     np.testing.assert_allclose(probabilities(judge, later, swap="average"), whole, atol=1e-6)
     assert np.abs(single[0] - as_given).max() > 0.01
+    orders = [[(v.model_a, v.model_b, v.tie) for v in side] for side in zip(*judge.compare_orders(later), strict=True)]
+    np.testing.assert_allclose(orders, [single[0], single[1][:, [1, 0, 2]]], atol=1e-6)
+    assert judge.compare_many([], swap="average") == judge.compare_many([], swap="uncertain:0.3") == []
     read: list[int] = []
     some = probabilities(judge, later, swap="uncertain:0.3", on_progress=read.append)
     assert sum(read) == judge.texts(150, "uncertain:0.3") == 150 + 45 + 300

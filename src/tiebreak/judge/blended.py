@@ -96,29 +96,47 @@ class BlendedJudge(ComparingJudge):
     ) -> list[Verdict]:
         """As in `Judge`; the least certain comparisons are those of which the blend is."""
         swapped = swapped_count(len(comparisons), swap)
-        if not comparisons:
-            return []
         if swap == "average":
-            both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
-            given, other = ([[pair[order] for pair in pairs] for pairs in both] for order in (0, 1))
-            probabilities = (self._mean(given) + self._mean(other)) / 2
-        else:
-            given = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
-            probabilities = self._mean(given)
-        if 0 < swapped < len(comparisons) and not self.is_symmetric:
-            chosen = least_certain(probabilities, swapped)
-            rows = [comparisons[i].swap() for i in chosen]
-            again = [
-                [exchanged(verdicts[i]) for i in chosen]
-                if member.is_symmetric
-                else member.compare_many(rows, on_progress=on_progress)
-                for member, verdicts in zip(self._members, given, strict=True)
+            return [
+                Verdict((v.model_a + w.model_a) / 2, (v.model_b + w.model_b) / 2, (v.tie + w.tie) / 2, v.tokens_lost)
+                for v, w in self.compare_orders(comparisons, on_progress=on_progress)
             ]
-            probabilities[chosen] = mean_of_orders(probabilities[chosen], self._mean(again))
-        lost = np.max([[v.tokens_lost for v in verdicts] for verdicts in given], axis=0)
-        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost.tolist(), strict=True)]
+        said = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
+        verdicts = self._blend(said)
+        if swapped and not self.is_symmetric:
+            given = _probabilities(verdicts)
+            chosen = least_certain(given, swapped)
+            rows = [comparisons[i].swap() for i in chosen]
+            again = self._blend(
+                [
+                    [exchanged(one[i]) for i in chosen]
+                    if member.is_symmetric
+                    else member.compare_many(rows, on_progress=on_progress)
+                    for member, one in zip(self._members, said, strict=True)
+                ]
+            )
+            means = mean_of_orders(given[chosen], _probabilities(again))
+            for i, (a, b, tie) in zip(chosen, means.tolist(), strict=True):
+                verdicts[i] = Verdict(a, b, tie, verdicts[i].tokens_lost)
+        return verdicts
 
-    def _mean(self, said: Sequence[Sequence[Verdict]]) -> NDArray[np.float64]:
-        """Calibrated, [n, 3], of what each member said in one order."""
-        mean = blend([[(v.model_a, v.model_b, v.tie) for v in verdicts] for verdicts in said], self._weights)
-        return calibrated(mean, self._calibration)
+    def compare_orders(
+        self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
+    ) -> list[tuple[Verdict, Verdict]]:
+        """As in `Judge`; each member computes once what the orders of a comparison share."""
+        both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
+        given, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
+        return list(zip(given, other, strict=True))
+
+    def _blend(self, said: Sequence[Sequence[Verdict]]) -> list[Verdict]:
+        """The blend's calibrated verdicts of what each member said in one order."""
+        if not said[0]:
+            return []
+        mean = calibrated(blend([_probabilities(verdicts) for verdicts in said], self._weights), self._calibration)
+        lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*said, strict=True)]
+        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost, strict=True)]
+
+
+def _probabilities(verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
+    """[n, 3]"""
+    return np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])
