@@ -120,7 +120,9 @@ def test_what_was_fitted_and_judged_is_found_again(run: TrainingResult) -> None:
 def test_votes_that_are_gone(run: TrainingResult, tmp_path: Path) -> None:
     shutil.copytree(run.folder.path, tmp_path / "run", ignore=shutil.ignore_patterns("baselines", "orders.parquet"))
     recipe = tmp_path / "run" / "recipe.yaml"
-    recipe.write_text(recipe.read_text(encoding="utf-8").replace(str(run.folder.path.parent), "/nowhere"))
+    recipe.write_text(
+        recipe.read_text(encoding="utf-8").replace(str(run.folder.path.parent), str(tmp_path / "nowhere"))
+    )
     done = tiebreak("report", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     page = page_of(tmp_path / "run" / "report.html")

@@ -75,7 +75,8 @@ def _is_kept(folder: RunFolder, recipe: Recipe) -> bool:
         return False
     try:
         kept = load_recipe(folder.recipe)
-    except RecipeError:  # of another version of Tiebreak
+        read_judged(folder.path)
+    except (RecipeError, RunError):  # damaged, or of another version of Tiebreak
         return False
     written = folder.metrics.stat().st_mtime
     files = [path for path in (recipe.data.train, recipe.data.validation, recipe.data.calibration) if path is not None]

@@ -67,7 +67,7 @@ def kept_orders(folder: RunFolder, ids: Sequence[str]) -> Orders | None:
 
 def judge_orders(
     folder: RunFolder, ids: Sequence[str], comparisons: Sequence[Comparison], *, base_model: str | None,
-    on_progress: Callable[[int, int], None] | None,
+    calibrate: bool, on_progress: Callable[[int, int], None] | None,
 ) -> Orders:  # fmt: skip
     """Judge the rows in both orders with the run's judge, and keep that in its folder's `orders.parquet`.
 
@@ -76,6 +76,7 @@ def judge_orders(
         ids: the rows', as in its predictions.
         comparisons: the rows.
         base_model: as in `load_judge`.
+        calibrate: as in `load_judge`: as the predictions were made.
         on_progress: called with how many texts are judged, and how many there are.
 
     Raises:
@@ -86,7 +87,7 @@ def judge_orders(
     from tiebreak.judge import load_judge
     from tiebreak.progress import count_up
 
-    judge = load_judge(folder.path, base_model=base_model)
+    judge = load_judge(folder.path, base_model=base_model, calibrate=calibrate)
     both = [*comparisons, *(comparison.swap() for comparison in comparisons)]
     count = None if on_progress is None else count_up(judge.texts(len(both), "none"), on_progress)
     verdicts = judge.compare_many(both, on_progress=count)

@@ -61,7 +61,7 @@ def render(content: Content) -> str:
 
     source = (files(__package__) / "page.html.jinja").read_text(encoding="utf-8")
     house = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    house.filters["interval"] = interval
+    house.filters |= {"interval": interval, "marked": marked}
     house.tests["present"] = lambda estimate: estimate is not None and not isnan(estimate.value)
     return house.from_string(source).render(
         c=content,
@@ -76,6 +76,7 @@ def render(content: Content) -> str:
         charts=_charts(content),
         forest=_forest([standing.loss for standing in content.findings.standings]),
         biases=_biases(content.findings),
+        rewards=_reward_table(content),
         mistakes=[_example(content, row) for row in content.findings.mistakes],
         ties=[_example(content, row) for row in content.findings.ties],
         cuts=_cuts(content),
@@ -86,6 +87,16 @@ def render(content: Content) -> str:
 def interval(estimate: Estimate, digits: int = 4) -> str:
     """In brackets; nothing where there is none."""
     return "" if isnan(estimate.low) else f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def marked(sentence: str) -> Markup:
+    """Escaped, and what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:
+        return escape(sentence)
+    return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts))
 
 
 def _settings(record: Record) -> list[tuple[str, str]]:
@@ -185,7 +196,8 @@ def _charts(content: Content) -> dict[str, Any]:
     if content.orders is not None:
         found |= _of_orders(content.orders)
     if content.judged.rewards is not None:
-        found["rewards"] = _rewards(content)
+        said = "Rewards of answers that people preferred, did not prefer, or called a tie."
+        found["rewards"] = charts.histogram([*_rewards(content.judged).items()], x="reward, nats", title=said)
     return found
 
 
@@ -251,20 +263,31 @@ def _forest(losses: Sequence[Estimate]) -> list[dict[str, float]]:
     ]
 
 
-def _rewards(content: Content) -> Markup:
-    rewards, votes = content.judged.rewards, [max(range(3), key=vote.__getitem__) for vote in content.judged.votes]
-    assert rewards is not None
+def _rewards(judged: Judged) -> dict[str, list[float]]:
+    """Of answers that people preferred, did not prefer, or called a tie; without groups that nothing is in."""
+    assert judged.rewards is not None
     groups: dict[str, list[float]] = {"preferred": [], "not preferred": [], "tied": []}
-    for (a, b), vote in zip(rewards.tolist(), votes, strict=True):
-        if vote == 2:
+    for (a, b), vote in zip(judged.rewards.tolist(), judged.votes, strict=True):
+        likeliest = max(range(3), key=vote.__getitem__)
+        if likeliest == 2:
             groups["tied"] += [a, b]
         else:
-            groups["preferred"].append(b if vote else a)
-            groups["not preferred"].append(a if vote else b)
-    return charts.histogram(
-        [(name, values) for name, values in groups.items() if values],
-        x="reward, nats", title="Rewards of answers that people preferred, did not prefer, or called a tie.",
+            groups["preferred"].append(b if likeliest else a)
+            groups["not preferred"].append(a if likeliest else b)
+    return {name: values for name, values in groups.items() if values}
+
+
+def _reward_table(content: Content) -> list[tuple[str, float]]:
+    """Means of the groups, and what the run keeps of its scale."""
+    if content.judged.rewards is None:
+        return []
+    means = [(f"mean, {name}", sum(of) / len(of)) for name, of in _rewards(content.judged).items()]
+    metrics = content.record.metrics
+    named = (
+        ("mean of all", "reward_mean"), ("standard deviation", "reward_deviation"), ("tie parameter", "tie_parameter"),
     )  # fmt: skip
+    kept = [(name, metrics.get(key)) for name, key in named]
+    return means + [(name, float(value)) for name, value in kept if isinstance(value, (int, float))]
 
 
 def _biases(findings: Findings) -> dict[str, Any]:

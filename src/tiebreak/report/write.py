@@ -80,7 +80,8 @@ def write_report(
             cuts = find_cuts(folder, comparisons)
         except TiebreakError as error:
             notes.append(f"Where texts were cut is not known: {error}")
-    if record.calibration is not None and "uncalibrated_loss" not in record.metrics:
+    calibrated_since = record.calibration is not None and "uncalibrated_loss" not in record.metrics
+    if calibrated_since:
         notes.append(
             "The run was calibrated after it was trained: the numbers here are those of its training, without the "
             f"calibration. `tiebreak evaluate {run} VOTES` gives the others."
@@ -93,7 +94,10 @@ def write_report(
         if missing:
             tell(missing)
             notes.append(missing)
-    orders, unknown = _orders(folder, judged, comparisons, bias, base_model, tell, on_progress)
+    orders, unknown = _orders(
+        folder, judged, comparisons, bias=bias, base_model=base_model, calibrate=not calibrated_since, tell=tell,
+        on_progress=on_progress,
+    )  # fmt: skip
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {version('tiebreak')}"
     findings = find(judged, comparisons, others, orders)
     write_text(
@@ -119,8 +123,9 @@ def _ladder(
 
 
 def _orders(
-    folder: RunFolder, judged: Judged, comparisons: Sequence[Comparison] | None, bias: bool | None,
-    base_model: str | None, tell: Callable[[str], None], on_progress: Callable[[int, int], None] | None,
+    folder: RunFolder, judged: Judged, comparisons: Sequence[Comparison] | None, *, bias: bool | None,
+    base_model: str | None, calibrate: bool, tell: Callable[[str], None],
+    on_progress: Callable[[int, int], None] | None,
 ) -> tuple[Orders | None, str]:  # fmt: skip
     """Verdicts in both orders; or None, and a sentence that says why."""
     if is_symmetric(folder):
@@ -132,13 +137,13 @@ def _orders(
     if bias is False or (bias is None and not is_quick(folder)):
         return None, (
             "How much the order of the answers matters is found by judging again, in both orders: "
-            f"tiebreak report {folder} --bias."
+            f"`tiebreak report {folder} --bias`."
         )
     try:
         tell(f"Judging {len(comparisons):,} comparisons in both orders.")
         orders = judge_orders(
-            folder, judged.ids, comparisons, base_model=base_model, on_progress=on_progress
-        )  # fmt: skip
+            folder, judged.ids, comparisons, base_model=base_model, calibrate=calibrate, on_progress=on_progress
+        )
     except TiebreakError as error:
         if bias:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from tiebreak.comparison import Comparison, Vote
 from tiebreak.data import write_comparisons
 from tiebreak.errors import RunError
 from tiebreak.judging import preference_metrics, write_predictions
-from tiebreak.report import write_report
+from tiebreak.recipe import BaselineSection, DataSection, load_recipe
+from tiebreak.report import ladder, write_report
+from tiebreak.report.judged import read_judged
+from tiebreak.report.ladder import RUNGS, fit_ladder
+from tiebreak.report.page import marked
+from tiebreak.run import RunFolder
 
 NASTY = "<script>alert('x')</script> & more"
 VOTES: list[Vote] = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
@@ -83,7 +89,7 @@ def test_without_texts_it_says_what_is_missing(tmp_path: Path) -> None:
     told: list[str] = []
     page = page_of(write_report(tmp_path / "run", output=tmp_path / "r.html", tell=told.append))
     assert "--on VOTES" in page
-    assert len(told) == 1
+    assert "no classical judges" in " ".join(told).lower()
 
 
 @pytest.mark.parametrize("votes", [[VOTES[0]] * 9, [VOTES[2]]])
@@ -114,3 +120,73 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         write_report(tmp_path / "run")
     with pytest.raises(RunError, match="There is no run folder"):
         write_report(tmp_path / "nothing")
+
+
+def test_rungs_are_kept_until_votes_or_files_change(tmp_path: Path) -> None:
+    """What was fitted once is found again; other votes, another recipe and damage mean fitting anew."""
+    write_comparisons(tmp_path / "train.csv", comparisons(VOTES * 10))
+    rows = comparisons(VOTES * 3)
+    write_comparisons(tmp_path / "validation.csv", rows)
+    made(tmp_path / "run", rows)
+    judged = read_judged(tmp_path / "run")
+    data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
+    told: list[str] = []
+
+    def fitted(data: DataSection) -> int:
+        """How many are fitted, of two."""
+        told.clear()
+        rungs, missing = fit_ladder(
+            RunFolder(tmp_path / "run"), judged, data, leave_out=("tfidf", "trees"), whole=False, tell=told.append
+        )
+        assert missing == ""
+        assert [rung.name for rung in rungs] == [RUNGS["prior"], RUNGS["length"]]
+        assert all(rung.ids == judged.ids for rung in rungs)
+        return len(told)
+
+    assert fitted(data) == 2
+    assert fitted(data) == 0
+    assert fitted(data.model_copy(update={"train_rows": 20})) == 2
+    (tmp_path / "run" / "baselines" / "length" / "predictions.parquet").write_text("no parquet")
+    assert fitted(data.model_copy(update={"train_rows": 20})) == 1
+    later = (tmp_path / "run" / "baselines" / "length" / "metrics.json").stat().st_mtime + 9
+    os.utime(tmp_path / "train.csv", (later, later))
+    assert fitted(data.model_copy(update={"train_rows": 20})) == 2
+
+
+def test_many_votes_grow_trees_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "MANY_VOTES", 20)
+    write_comparisons(tmp_path / "train.csv", comparisons(VOTES * 10))
+    rows = comparisons(VOTES * 3)
+    write_comparisons(tmp_path / "validation.csv", rows)
+    made(tmp_path / "run", rows)
+    data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
+    run, judged = RunFolder(tmp_path / "run"), read_judged(tmp_path / "run")
+    rungs, missing = fit_ladder(run, judged, data, leave_out=("tfidf",), whole=False, tell=print)
+    assert len(rungs) == 2
+    assert "growing them from 30 votes" in missing
+    rungs, missing = fit_ladder(run, judged, data, leave_out=("tfidf",), whole=True, tell=print)
+    assert [rung.name for rung in rungs][-1] == RUNGS["trees"]
+    assert missing == ""
+
+
+def test_rows_with_other_votes_are_not_stood_beside(tmp_path: Path) -> None:
+    rows = comparisons(VOTES * 3)
+    write_comparisons(tmp_path / "train.csv", comparisons(VOTES * 10))
+    write_comparisons(tmp_path / "validation.csv", comparisons([VOTES[2]] * 9))
+    made(tmp_path / "run", rows)
+    data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
+    rungs, missing = fit_ladder(
+        RunFolder(tmp_path / "run"), read_judged(tmp_path / "run"), data, leave_out=(), whole=False, tell=print
+    )  # fmt: skip
+    assert rungs == []
+    assert "are not those the run was validated on" in missing
+
+
+def test_the_rungs_have_the_settings_of_the_shipped_recipes() -> None:
+    for kind in RUNGS:
+        assert load_recipe(f"baseline-{kind}").baseline == BaselineSection(kind=kind)
+
+
+def test_code_in_sentences_is_marked_and_escaped() -> None:
+    assert marked("a <b> `c < d` e") == "a &lt;b&gt; <code>c &lt; d</code> e"
+    assert marked("one ` only <") == "one ` only &lt;"
