@@ -1,7 +1,7 @@
 """Judges from scratch on real votes, out of fold: what a stack on top of them may learn from.
 
-Language models of Gemma 2's shape are pretrained on the texts of the training votes and of HH-RLHF's (`--bases`, each for
-so many seconds), then learn HH-RLHF's preferences, then, five times, four fifths of the training votes in three ways.
+Language models of Gemma 2's shape are pretrained on the texts of the training votes and of HH-RLHF's (`--bases`, each
+for so many seconds), then learn HH-RLHF's preferences, then, five times, four fifths of the training votes in three ways.
 Each of the five judges the fifth it has not seen and the development files, both orders averaged. Written are, for each
 member of the stack, the out-of-fold probabilities of all training rows and the five judges' mean on each development
 file: nothing of the texts.
@@ -54,12 +54,15 @@ class Member:
     base: int
     """Which of the pretrained models it begins from."""
     epochs: int
+    reset_head: bool = True
+    """Whether a new head is drawn for the votes in three ways, or that of HH-RLHF's preferences goes on."""
 
 
 MEMBERS = (
     Member("pairwise-2", "pairwise", base=0, epochs=2),
     Member("pointwise", "pointwise", base=0, epochs=3),
     Member("pairwise-3", "pairwise", base=1, epochs=2),
+    Member("pairwise-4", "pairwise", base=0, epochs=2, reset_head=False),
 )
 """In the order of their worth, should the time run out. `pairwise` is from an earlier run (LOG.md)."""
 
@@ -121,8 +124,9 @@ def fit_fold(
     """One judge of the votes in three ways, and what it says of rows that it has not seen."""
     run = work / f"{member.name}-{number}-{seed}"
     fit(
-        work / f"base-{member.base}", work / f"fold-{number}.csv", work / f"few-held-out-{number}.csv", run, member.head,
-        f"model.start_from={work / f'hh-{member.head}-{member.base}'}", "model.reset_head=true",
+        work / f"base-{member.base}", work / f"fold-{number}.csv", work / f"few-held-out-{number}.csv", run,
+        member.head, f"model.start_from={work / f'hh-{member.head}-{member.base}'}",
+        f"model.reset_head={str(member.reset_head).lower()}",
         "training.learning_rate=3e-4", f"training.num_train_epochs={member.epochs}", f"training.seed={seed}",
     )  # fmt: skip
     return judged(run, held_out), {name: judged(run, rows) for name, rows in devs.items()}
@@ -153,18 +157,20 @@ def fit_classical(work: Path, kind: str) -> None:
         print(kind, shown, flush=True)
 
 
-def product(work: Path, record: Record, devs: Sequence[Path], singles: list[Path], pointwise: Path) -> None:
+def product(work: Path, record: Record, devs: Sequence[Path], singles: list[Path], pointwise: Path | None) -> None:
     """`tiebreak soup` and `tiebreak blend`; none of their members has seen held-out-0, nor the development files."""
     weights_on = work / "held-out-0.csv"
     soup = tiebreak("soup", *singles, "-o", work / "soup", "--on", weights_on)
     if "members" in soup:
         soup["members"] = {Path(run).name: loss for run, loss in soup["members"].items()}
     record.keep("tiebreak soup", **{k: v for k, v in soup.items() if k != "run"})
-    classical = [work / kind for kind in CLASSICAL]
-    blends = {
-        "blend-classical": classical, "blend-seeds": singles, "blend-all": [*classical, singles[0], pointwise],
-        "blend-all-soup": [*classical, work / "soup", pointwise],
-    }  # fmt: skip
+    classical = [work / kind for kind in CLASSICAL] if pointwise else []
+    blends = {"blend-seeds": singles}
+    if pointwise:
+        blends |= {
+            "blend-classical": classical, "blend-all": [*classical, singles[0], pointwise],
+            "blend-all-soup": [*classical, work / "soup", pointwise],
+        }  # fmt: skip
     with ThreadPoolExecutor(4) as threads:
 
         def make(name: str) -> None:
@@ -181,16 +187,17 @@ def product(work: Path, record: Record, devs: Sequence[Path], singles: list[Path
                 about = shown if "failed" in shown else shown["evaluation"]["metrics"]["loss"]
                 record.keep(f"tiebreak evaluate {run.name} {dev.stem}", **about)
 
-        list(threads.map(look, [*classical, *singles, pointwise, work / "soup", *(work / name for name in blends)]))
+        runs = [*classical, *singles, work / "soup", *(work / name for name in blends)]
+        list(threads.map(look, [*runs, pointwise] if pointwise else runs))
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0912, PLR0915
     """Every stage in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("votes", "hh", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--dev", type=Path, nargs="+", required=True)
-    parser.add_argument("--members", nargs="+", default=[member.name for member in MEMBERS])
+    parser.add_argument("--members", nargs="+", default=[member.name for member in MEMBERS[:3]])
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--bases", type=float, nargs="+", default=[75, 50], help="seconds of each one's pretraining")
     parser.add_argument("--workers", type=int, default=3, help="processes a GPU")
@@ -227,7 +234,8 @@ def main() -> None:
     with ThreadPoolExecutor(len(CLASSICAL)) as side, ProcessPoolExecutor(
         given.workers * gpus, mp_context=context, initializer=bind, initargs=(devices,)
     ) as pool:  # fmt: skip
-        ready = [side.submit(fit_classical, work, kind) for kind in CLASSICAL]
+        with_pointwise = any(m.head == "pointwise" for m in members)
+        ready = [side.submit(fit_classical, work, kind) for kind in CLASSICAL if with_pointwise]
         vocabulary = 16_000 if given.rows is None else 600
         made = {
             number: pool.submit(pretrain, work / f"base-{number}", work / "texts.csv", given.shape, s, vocabulary)
@@ -251,9 +259,10 @@ def main() -> None:
             jobs[job] = member, number, seed
             return job
 
-        pairwise, pointwise = members[0], next(m for m in members if m.head == "pointwise")
-        kin = [begin(pairwise, 0, seed) for seed in (0, *SOUP_SEEDS)]
-        wanted = [*kin, begin(pointwise, 0, 0)]
+        pairwise, pointwise = members[0], next((m for m in members if m.head == "pointwise"), None)
+        wanted = [begin(pairwise, 0, seed) for seed in (0, *SOUP_SEEDS)]
+        if pointwise:
+            wanted.append(begin(pointwise, 0, 0))
         for member in members:
             for number in range(FOLDS):
                 if (member, number, number) not in jobs.values():
@@ -280,7 +289,8 @@ def main() -> None:
                     record.keep(member.name, out_of_fold=score(out_of_fold[member.name], votes))
             if later is None and all(w.done() for w in wanted) and all(r.done() for r in ready):
                 runs = [work / f"{pairwise.name}-0-{seed}" for seed in (0, *SOUP_SEEDS)]
-                later = side.submit(product, work, record, given.dev, runs, work / f"{pointwise.name}-0-0")
+                reward_model = work / f"{pointwise.name}-0-0" if pointwise else None
+                later = side.submit(product, work, record, given.dev, runs, reward_model)
             if time.monotonic() - record.began > given.until:
                 for waiting in jobs:
                     waiting.cancel()
