@@ -100,7 +100,8 @@ def test_the_page_of_a_judge_of_pairs(run: TrainingResult) -> None:
     for heading in ("Position", "Agreement of the two orders", "Length", "Format", "flip rate", "swap gap"):
         assert heading in page.text["biases"]
     assert NASTY in page.text["mistakes"] + page.text["ties"]
-    assert "of 30 comparisons were cut" in page.text["cuts"]
+    assert "30 of 30 comparisons were cut" in page.text["cuts"]
+    assert "tokens of these texts were cut and not read" in page.text["mistakes"] + page.text["ties"]
 
 
 def test_what_was_fitted_and_judged_is_found_again(run: TrainingResult) -> None:

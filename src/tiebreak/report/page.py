@@ -339,6 +339,7 @@ def _example(content: Content, row: int) -> dict[str, Any]:
         "tie": probabilities[2],
         "voted": SIDES[max(range(3), key=vote.__getitem__)],
         "texts": texts,
+        "lost": sum(cut.tokens_lost for cut in content.cuts or () if cut.row == row),
     }
 
 
