@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.console import problems, quiet_libraries, results, tell
-from tiebreak.cli.judging import RunArgument, look_at_run
+from tiebreak.cli.judging import BaseModelOption, RunArgument, look_at_run
 
 
 def command(
@@ -24,15 +24,32 @@ def command(
         list[Path] | None,
         typer.Option(metavar="RUN", help="Another run to compare with, validated on the same rows. May be repeated."),
     ] = None,
+    baselines: Annotated[
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Fit classical judges to the votes the run learned from, and show it beside them. By default all of "
+            "them, but boosted trees only from 10,000 votes or fewer. They are fitted once: RUN/baselines keeps them.",
+        ),
+    ] = None,
+    bias: Annotated[
+        bool | None,
+        typer.Option(
+            "--bias/--no-bias",
+            help="Judge the rows in both orders, and show how much the order of the answers matters. By default where "
+            "that is quick: on a GPU, or by the built-in model. It is done once: RUN/orders.parquet keeps it.",
+        ),
+    ] = None,
+    base_model: BaseModelOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file; by default RUN/report.html.")
     ] = None,
 ) -> None:
     """Write one HTML file that shows what a run came to; it needs no network and prints well.
 
-    Metrics with intervals beside simple guesses and other runs, learning curves, reliability, what was taken for what,
-    breakdowns, biases, the surest mistakes and the most surprising ties with their texts, what was cut, the recipe and
-    what it cost. No model is run: the numbers are those of the validation that training ended with.
+    Metrics with intervals beside classical judges and other runs, learning curves, reliability, what was taken for
+    what, breakdowns, biases, the surest mistakes and the most surprising ties with their texts, what was cut, the
+    recipe and what it cost. The numbers are those of the validation that training ended with.
 
     [bold]Examples[/]
 
@@ -41,9 +58,17 @@ def command(
       tiebreak report runs/gemma --beside runs/baseline-length --beside runs/baseline-trees -o gemma.html
     """
     look_at_run(run)
-    with problems.status("Writing the report ...") if problems.is_terminal else nullcontext():
+    with problems.status("Writing the report ...") if problems.is_terminal else nullcontext() as status:
+
+        def judged(done: int, total: int) -> None:
+            if status is not None:
+                status.update(f"Judging in both orders: {done:,} of {total:,} texts ...")
+
         quiet_libraries()
         from tiebreak.report import write_report
 
-        path = write_report(run, on=on, beside=beside or [], output=output, tell=tell)
+        path = write_report(
+            run, on=on, beside=beside or [], baselines=baselines, bias=bias, base_model=base_model, output=output,
+            tell=tell, on_progress=judged,
+        )  # fmt: skip
     results.print(f"Wrote {path}: open it in a browser.", markup=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError, TiebreakError
-from tiebreak.judging.baselines import load_baseline
+from tiebreak.judging.baselines import read_baseline_card
 from tiebreak.recipe import DataSection
 from tiebreak.report.findings import find
 from tiebreak.report.judged import Judged, align, read_judged
@@ -58,7 +58,8 @@ def write_report(
 
     Raises:
         RunError: there is no finished run, a file of it cannot be read, a run beside it was validated on other rows,
-            `on` lacks rows, or the file cannot be written; what was there before is untouched.
+            `on` lacks rows, `bias` is asked for and there are no texts, or the file cannot be written; what was there
+            before is untouched.
         DataError: `on` cannot be read.
         ModelError: `bias` is asked for, and the base model cannot be had.
     """
@@ -114,7 +115,7 @@ def _ladder(
     if data is None or data.train is None:
         return [], "No classical judges stand beside the run: it does not say which votes it learned from."
     there = [
-        load_baseline(RunFolder(one.run).model).judge.kind
+        read_baseline_card(RunFolder(one.run).model).kind
         for one in (judged, *others)
         if RunFolder(one.run).holds_a_baseline
     ]
@@ -128,24 +129,27 @@ def _orders(
     on_progress: Callable[[int, int], None] | None,
 ) -> tuple[Orders | None, str]:  # fmt: skip
     """Verdicts in both orders; or None, and a sentence that says why."""
-    if is_symmetric(folder):
-        return None, "This judge says the same whichever answer comes first, by construction."
-    if (kept := kept_orders(folder, judged.ids)) is not None and bias is not False:
-        return kept, ""
-    if comparisons is None:
-        return None, "How much the order of the answers matters is found by judging again, which needs the texts."
-    if bias is False or (bias is None and not is_quick(folder)):
-        return None, (
-            "How much the order of the answers matters is found by judging again, in both orders: "
-            f"`tiebreak report {folder} --bias`."
-        )
     try:
+        if is_symmetric(folder):
+            return None, "This judge says the same whichever answer comes first, by construction."
+        if (kept := kept_orders(folder, judged.ids)) is not None and bias is not False:
+            return kept, ""
+        if comparisons is None:
+            if bias:
+                raise RunError("Judging in both orders needs the texts, which the recipe does not lead to: --on VOTES.")
+            return None, "How much the order of the answers matters is found by judging again, which needs the texts."
+        if bias is False or (bias is None and not is_quick(folder)):
+            return None, (
+                "How much the order of the answers matters is found by judging again, in both orders: "
+                f"`tiebreak report {folder} --bias`."
+            )
         tell(f"Judging {len(comparisons):,} comparisons in both orders.")
-        orders = judge_orders(
+        return judge_orders(
             folder, judged.ids, comparisons, base_model=base_model, calibrate=calibrate, on_progress=on_progress
-        )
+        ), ""
     except TiebreakError as error:
         if bias:
             raise
-        return None, f"How much the order of the answers matters is not known: {error}"
-    return orders, ""
+        unknown = f"How much the order of the answers matters is not known: {error}"
+        tell(unknown)
+        return None, unknown
