@@ -9,7 +9,7 @@ from tiebreak.benchmark.cells import name, pair
 from tiebreak.benchmark.described import Description, Orders, PairBenchmark, Source, preference, subset_of
 from tiebreak.benchmark.scores import Score, Total, mean_of, measure
 from tiebreak.comparison import Comparison
-from tiebreak.judge import Verdict
+from tiebreak.judge.base import mean_verdict
 
 SECTIONS: Final = {
     "Chat": {
@@ -48,7 +48,7 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison:
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
     """Whether the chosen answer is likelier to win by the mean of both orders; a draw is lost."""
-    hits = [float(preference(_mean(both), c) > 0) for c, both in zip(comparisons, orders, strict=True)]
+    hits = [float(preference(mean_verdict(*both), c) > 0) for c, both in zip(comparisons, orders, strict=True)]
     subsets = [subset_of(c) for c in comparisons]
     known = [subset for section in SECTIONS.values() for subset in section]
     others = sorted(set(subsets) - set(known))
@@ -57,13 +57,6 @@ def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list
     totals.append(Total("RewardBench", dict.fromkeys(SECTIONS, 1.0)))
     scores = measure(ratios, totals, [c.folded_prompt for c in comparisons])
     return [*(s for s in scores if s.name == "RewardBench"), *(s for s in scores if s.name != "RewardBench")]
-
-
-def _mean(both: Orders) -> Verdict:
-    first, second = both
-    return Verdict(
-        (first.model_a + second.model_a) / 2, (first.model_b + second.model_b) / 2, (first.tie + second.tie) / 2
-    )  # fmt: skip
 
 
 REWARDBENCH: Final = PairBenchmark(

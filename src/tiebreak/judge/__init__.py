@@ -2,6 +2,6 @@
 
 from tiebreak.judge.base import Judge, Swap
 from tiebreak.judge.load import Merge, load_judge
-from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.judge.verdicts import Ranking, Reading, Reads, Score, Verdict
 
-__all__ = ["Judge", "Merge", "Ranking", "Score", "Swap", "Verdict", "load_judge"]
+__all__ = ["Judge", "Merge", "Ranking", "Reading", "Reads", "Score", "Swap", "Verdict", "load_judge"]

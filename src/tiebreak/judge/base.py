@@ -6,13 +6,15 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
 from tiebreak.comparison import Comparison, Conversation
-from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.errors import ModelError
+from tiebreak.judge.verdicts import Ranking, Reading, Reads, Score, Verdict
 from tiebreak.judging.metrics import SMALLEST
 
 if TYPE_CHECKING:
@@ -65,6 +67,11 @@ class Judge(ABC):
     def is_symmetric(self) -> bool:
         """Whether it says the same in both orders by construction, so that the second order is no more work."""
         return self.texts(1, "average") == self.texts(1, "none")
+
+    @property
+    def reads(self) -> Reads | None:
+        """How much it reads, and around what; None where that is not one language model's."""
+        return None
 
     @abstractmethod
     def texts(self, comparisons: int, swap: Swap) -> int:
@@ -221,6 +228,23 @@ class Judge(ABC):
             MemoryBudgetError, ModelError: as in `compare_many`.
         """
 
+    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
+        """What the head gives for texts that were rendered in the judge's template elsewhere, or for their token ids.
+
+        One BOS leads each, whether it had none, one or several; special tokens that are spelled out later in a text
+        stay plain text. What is longer than the judge reads loses its beginning.
+
+        Raises:
+            ModelError: the judge has no head of its own (a classical judge, a blend), or the model's numbers are not
+                finite.
+            ValueError: an id is no token's.
+            MemoryBudgetError: a single text does not fit into memory.
+        """
+        del texts
+        raise ModelError(
+            "This judge has no head that reads a text: name the run of a fine-tuned model, or compare two answers."
+        )
+
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
 
@@ -306,7 +330,17 @@ def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | No
 
 def exchanged(verdict: Verdict) -> Verdict:
     """What a verdict says of the same answers with A and B exchanged."""
-    return Verdict(verdict.model_b, verdict.model_a, verdict.tie, verdict.tokens_lost)
+    return replace(verdict, model_a=verdict.model_b, model_b=verdict.model_a)
+
+
+def mean_verdict(first: Verdict, second: Verdict) -> Verdict:
+    """The mean of what two orders gave, both told alike; of tokens the first's, as in `Judge.compare_many`."""
+    return replace(
+        first,
+        model_a=(first.model_a + second.model_a) / 2,
+        model_b=(first.model_b + second.model_b) / 2,
+        tie=(first.tie + second.tie) / 2,
+    )
 
 
 def mean_of_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:

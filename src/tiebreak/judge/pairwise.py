@@ -11,7 +11,7 @@ from tiebreak.comparison import Comparison
 from tiebreak.judge.base import Swap, calibrated, least_certain, mean_of_orders, swapped_count
 from tiebreak.judge.comparing import ComparingJudge
 from tiebreak.judge.reader import Reader
-from tiebreak.judge.verdicts import Verdict
+from tiebreak.judge.verdicts import Reading, Reads, Verdict
 from tiebreak.judging import log_softmax
 
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ class PairwiseJudge(ComparingJudge):
     def __init__(self, reader: Reader[Comparison], calibration: Calibration | None = None) -> None:
         super().__init__(calibration)
         self._reader = reader
+
+    @property
+    def reads(self) -> Reads:
+        """How much it reads, and around what."""
+        return self._reader.reads
+
+    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
+        """As in `Judge`: three logits each."""
+        logits, encoded = self._reader.read_rendered(texts)
+        probabilities = calibrated(np.exp(log_softmax(logits)), self._calibration)
+        return [
+            Reading(tuple(row), (a, b, tie), len(e.ids), e.tokens_lost)
+            for row, (a, b, tie), e in zip(logits.tolist(), probabilities.tolist(), encoded, strict=True)
+        ]
 
     def texts(self, comparisons: int, swap: Swap) -> int:
         """One each, and another for those that are judged in both orders."""

@@ -12,7 +12,7 @@ from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError
 from tiebreak.judge.base import Judge, Swap, calibrated, require_whole_swap, swapped_share
 from tiebreak.judge.reader import Reader
-from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.judge.verdicts import Ranking, Reading, Reads, Score, Verdict
 from tiebreak.judging import competition_ranks, log_softmax, outcome_logits
 
 if TYPE_CHECKING:
@@ -49,6 +49,19 @@ class PointwiseJudge(Judge):
         """Yes."""
         return True
 
+    @property
+    def reads(self) -> Reads:
+        """How much it reads, and around what."""
+        return self._reader.reads
+
+    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
+        """As in `Judge`: a reward each."""
+        rewards, encoded = self._reader.read_rendered(texts)
+        return [
+            Reading((reward,), None, len(e.ids), e.tokens_lost)
+            for (reward,), e in zip(rewards.tolist(), encoded, strict=True)
+        ]
+
     def texts(self, comparisons: int, swap: Swap) -> int:
         """Two each, whatever the order."""
         return 2 * comparisons
@@ -66,8 +79,10 @@ class PointwiseJudge(Judge):
         rewards, encoded = self._rewards(sides, [i // 2 for i in range(len(sides))], on_progress)
         logits = outcome_logits(rewards[0::2], rewards[1::2], self._scale.tie_model, self._scale.tie_parameter)
         probabilities = calibrated(np.exp(log_softmax(logits)), self._calibration)
-        lost = [a.tokens_lost + b.tokens_lost for a, b in zip(encoded[0::2], encoded[1::2], strict=True)]
-        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(probabilities.tolist(), lost, strict=True)]
+        return [
+            Verdict(a, b, tie, first.tokens_lost + second.tokens_lost, len(first.ids) + len(second.ids))
+            for (a, b, tie), first, second in zip(probabilities.tolist(), encoded[0::2], encoded[1::2], strict=True)
+        ]
 
     def score_many(
         self,
@@ -83,7 +98,7 @@ class PointwiseJudge(Judge):
         rewards, encoded = self._rewards(conversations, groups, on_progress)
         normalised = self._normalised(rewards)
         return [
-            Score(reward, relative, e.tokens_lost)
+            Score(reward, relative, e.tokens_lost, len(e.ids))
             for reward, relative, e in zip(rewards.tolist(), normalised.tolist(), encoded, strict=True)
         ]
 
@@ -105,7 +120,7 @@ class PointwiseJudge(Judge):
             sides = [Conversation(tuple(prompt), tuple(answer)) for prompt, answers in some for answer in answers]
             groups = [number for number, (_, answers) in enumerate(some) for _ in answers]
             scores = iter(self.score_many(sides, groups=groups))
-            rankings += [_ranking(list(islice(scores, len(answers)))) for _, answers in some]
+            rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers in some]
             if on_progress is not None:
                 on_progress(len(some))
         return rankings
@@ -130,7 +145,8 @@ class PointwiseJudge(Judge):
         return (rewards - self._scale.mean) / spread
 
 
-def _ranking(scores: Sequence[Score]) -> Ranking:
+def ranking_of(scores: Sequence[Score]) -> Ranking:
+    """The ranking of answers whose scores are known."""
     rewards = [score.reward for score in scores]
     return Ranking(
         tuple(rewards),

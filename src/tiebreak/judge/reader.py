@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
 from tiebreak.errors import ModelError
+from tiebreak.judge.verdicts import Reads
 from tiebreak.text.truncate import SaidT
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ class Reader(Generic[SaidT]):
         self._encoder = encoder
         self._compute_dtype = compute_dtype
         self.budget = budget
+        self._one_at_a_time = Lock()  # a thread encodes while another computes
+
+    @property
+    def reads(self) -> Reads:
+        """How much it reads, and around what."""
+        return Reads(self._encoder.max_length, self.budget.tokens, self._encoder.template, self._encoder.bos)
 
     def read(
         self,
@@ -49,21 +57,40 @@ class Reader(Generic[SaidT]):
             MemoryBudgetError: a single text does not fit into memory.
             ModelError: the model's numbers are not finite.
         """
+        encoded = self._encoder.encode(rows)
+        return self._outputs(encoded, groups, on_progress), encoded
+
+    def read_rendered(self, texts: Sequence[str | Sequence[int]]) -> tuple[NDArray[np.float64], list[Encoded]]:
+        """The same for texts that were rendered elsewhere, or their token ids.
+
+        Raises:
+            ValueError: an id is no token's.
+            MemoryBudgetError, ModelError: as in `read`.
+        """
+        encoded = self._encoder.encode_rendered(texts)
+        return self._outputs(encoded, None, None), encoded
+
+    def _outputs(
+        self,
+        encoded: Sequence[Encoded],
+        groups: Sequence[int] | None,
+        on_progress: Callable[[int], None] | None,
+    ) -> NDArray[np.float64]:
         from tiebreak.model import predict_logits
 
-        encoded = self._encoder.encode(rows)
-        outputs = predict_logits(
-            self._model,
-            [e.ids for e in encoded],
-            compute_dtype=self._compute_dtype,
-            budget=self.budget,
-            groups=groups,
-            on_progress=on_progress,
-        )
+        with self._one_at_a_time:
+            outputs = predict_logits(
+                self._model,
+                [e.ids for e in encoded],
+                compute_dtype=self._compute_dtype,
+                budget=self.budget,
+                groups=groups,
+                on_progress=on_progress,
+            )
         if not np.isfinite(outputs).all():
             raise ModelError(
                 f"The judge's outputs are not finite for {int((~np.isfinite(outputs)).any(axis=1).sum()):,} of "
                 f"{len(outputs):,} texts: its training diverged, or the compute type is too narrow for the base model. "
                 "Train anew with a lower training.learning_rate, or with model.compute_dtype=float32."
             )
-        return outputs.astype(np.float64), encoded
+        return outputs.astype(np.float64)

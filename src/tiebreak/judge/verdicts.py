@@ -18,6 +18,8 @@ class Verdict:
     tie: float
     tokens_lost: int = 0
     """Tokens that were cut because the comparison was longer than the judge reads."""
+    tokens_read: int = 0
+    """Tokens the judge read: of two texts, if it reads an answer at a time; 0 where it counts none."""
 
     @property
     def answer(self) -> Outcome:
@@ -36,6 +38,8 @@ class Score:
     """The reward less the mean over the validation's answers, in their standard deviations."""
     tokens_lost: int = 0
     """Tokens that were cut because prompt and answer were longer than the judge reads."""
+    tokens_read: int = 0
+    """Tokens the judge read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,29 @@ class Ranking:
     def best(self) -> int:
         """Number of the best answer, from 0; of several that are exactly alike the first."""
         return self.ranks.index(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a judge's head gives for a text that was rendered elsewhere."""
+
+    outputs: tuple[float, ...]
+    """Three logits over (A, B, tie), or one reward in nats."""
+    probabilities: tuple[float, float, float] | None
+    """Of the three, calibrated as verdicts are; None of a reward."""
+    tokens_read: int
+    tokens_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a judge reads with one language model."""
+
+    max_length: int
+    """The most tokens of a text."""
+    tokens_per_pass: int
+    """Tokens that go through the model at once."""
+    template: str
+    """The text around prompt and answers, with slots."""
+    bos: str
+    """What the tokenizer leads texts with; empty where it leads them with nothing."""

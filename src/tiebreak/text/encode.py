@@ -88,6 +88,58 @@ class Encoder(Generic[SaidT]):
             encoded[row] = Encoded(ids, encoded[row].ids.size - ids.size, cut.turns_dropped)
         return encoded
 
+    @property
+    def max_length(self) -> int:
+        """The most tokens of a text, a BOS counted in."""
+        return self._max_length
+
+    @property
+    def template(self) -> str:
+        """The text around what is said, with slots."""
+        return self._template.text
+
+    @property
+    def bos(self) -> str:
+        """What every text's tokens are led by, spelled out; empty where they are led by nothing."""
+        return str(self._tokenizer.bos_token) if self._bos.size else ""
+
+    def encode_rendered(self, texts: Sequence[str | Sequence[int]]) -> list[Encoded]:
+        """One `Encoded` a text that was rendered elsewhere, or its token ids.
+
+        Led by one BOS, however many it began with; special tokens spelled out behind that stay plain text. What is
+        longer than `max_length` loses its beginning, behind the BOS.
+
+        Raises:
+            ValueError: an id is no token's.
+        """
+        whole: list[Ids | None] = [None if isinstance(text, str) else self._given(text) for text in texts]
+        strings = [(i, text) for i, text in enumerate(texts) if isinstance(text, str)]
+        for start in range(0, len(strings), ROWS_AT_ONCE):
+            some = strings[start : start + ROWS_AT_ONCE]
+            clean = [self._clean(self._without_bos(text)) for _, text in some]
+            for (i, _), ids in zip(some, token_ids(self._tokenizer, clean), strict=True):
+                whole[i] = ids
+        room = self._max_length - self._bos.size
+        found = [ids for ids in whole if ids is not None]
+        return [Encoded(self._lead(ids[-room:]), max(0, len(ids) - room), 0) for ids in found]
+
+    def _without_bos(self, text: str) -> str:
+        bos = self.bos
+        while bos and text.startswith(bos):
+            text = text[len(bos) :]
+        return text
+
+    def _given(self, ids: Sequence[int]) -> Ids:
+        """Token ids without the BOS in front."""
+        size = len(self._tokenizer)
+        wrong = next((i for i in ids if not 0 <= i < size), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong} is no token's id: the tokenizer has {size:,}, from 0")
+        start = 0
+        while self._bos.size and start < len(ids) and ids[start] == self._bos[0]:
+            start += 1
+        return np.array(ids[start:], dtype=np.int32)
+
     def text(self, row: SaidT) -> str:
         """The final text, cleaned and cut, whose tokens `encode` gives (BOS aside, which is not text)."""
         clean = row.map_texts(self._clean)
