@@ -20,6 +20,7 @@ from tiebreak.cli import (
     predict,
     report,
     score,
+    serve,
     soup,
     train,
 )
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judge, blend, soup, report, export):
+for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judge, serve, blend, soup, report, export):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 
 

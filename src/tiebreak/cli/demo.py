@@ -69,7 +69,8 @@ def command(
         f'  {program()} judge {folder} --prompt "7 + 5 = ?" --a 12 --b "The answer is 13."\n'
         f"  {program()} check {validation}\n"
         f"  {program()} evaluate {folder} {validation}\n"
-        f"  {program()} train {RECIPES[head]} data.train=YOUR_VOTES.csv"
+        f"  {program()} train {RECIPES[head]} data.train=YOUR_VOTES.csv\n"
+        f"  {program()} serve {folder}"
     )
 
 

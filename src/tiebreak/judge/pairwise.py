@@ -80,4 +80,7 @@ class PairwiseJudge(ComparingJudge):
 
 
 def _verdicts(probabilities: NDArray[np.float64], encoded: Sequence[Encoded]) -> list[Verdict]:
-    return [Verdict(a, b, tie, e.tokens_lost) for (a, b, tie), e in zip(probabilities.tolist(), encoded, strict=True)]
+    return [
+        Verdict(a, b, tie, e.tokens_lost, len(e.ids))
+        for (a, b, tie), e in zip(probabilities.tolist(), encoded, strict=True)
+    ]

@@ -134,6 +134,11 @@ class Batcher:
         with self._changed:
             return self._admitted
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether nothing more is admitted."""
+        return self._draining
+
     def drain(self, seconds: float) -> bool:
         """Admit nothing more, and wait until what was accepted is answered; returns whether that was in time."""
         with self._changed:

@@ -73,6 +73,17 @@ class ServedJudge:
         return self._judge.calibration is not None
 
     @property
+    def calibration(self) -> str | None:
+        """The kind of map that probabilities go through."""
+        calibration = self._judge.calibration
+        return None if calibration is None else calibration.map.method
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is shutting down."""
+        return self._batcher.is_draining
+
+    @property
     def reads(self) -> Reads | None:
         """How much it reads, and around what; None where that is not one language model's."""
         return self._judge.reads
