@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -105,6 +106,9 @@ def command(
     )
     results.print(f"Serving {run} at {place} (API: {place}/openapi.json).", soft_wrap=True)
     tell("Ctrl-C stops it, when what was accepted is answered." + ("" if key else " It asks for no key."))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn handles them while it serves, and then raises them again for whoever handled them before.
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -177,6 +177,11 @@ def _add_refusals(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        del error  # it goes on to the log; its message may hold a text
+        return refuse(request, ServingError("The server failed on this request; its log says why."))
+
 
 def _reason(error: dict[str, Any]) -> str:
     """What is wrong where, without what was given: that may be a prompt."""

@@ -1,0 +1,87 @@
+"""A judge without a model, whose passes can be held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from tiebreak.comparison import Comparison, Conversation
+from tiebreak.judge import Reading, Reads, Score, Swap, Verdict
+from tiebreak.judge.comparing import ComparingJudge
+
+SOLUTION = {"good": 2.0, "fair": 1.0, "bad": -1.0}
+
+
+class FakeJudge(ComparingJudge):
+    """Knows what words are worth, favours the first place a little, and fails on the word `poison`.
+
+    `passes` holds the rows of each call; while `gate` is closed, a pass that has begun does not end.
+    """
+
+    def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False) -> None:
+        super().__init__(None)
+        self._reads = Reads(1000, tokens_per_pass, "Q {prompt} A {response} end", "<bos>")
+        self._rewards = rewards
+        self.passes: list[list[str]] = []
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def gives_rewards(self) -> bool:
+        """As it was made."""
+        return self._rewards
+
+    @property
+    def reads(self) -> Reads:
+        """As it was made."""
+        return self._reads
+
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """As a judge of pairs."""
+        return comparisons * (2 if swap == "average" else 1)
+
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """By the words' worth."""
+        self._pass([c.prompt[0] for c in comparisons], [*(t for c in comparisons for t in (*c.answer_a, *c.answer_b))])
+        verdicts = []
+        for c in comparisons:
+            gap = SOLUTION.get(c.answer_a[-1], 0.0) - SOLUTION.get(c.answer_b[-1], 0.0)
+            first = round(min(max(0.5 + 0.1 * gap, 0.1), 0.8), 6)
+            verdicts.append(Verdict(first, round(0.9 - first, 6), 0.1, 3 if "long" in c.prompt[0] else 0, 10))
+        return verdicts
+
+    def score_many(  # type: ignore[override]  # a judge of pairs never returns from it
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        groups: Sequence[int] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Score]:
+        """The worth of the answer."""
+        self._pass([c.prompt[0] for c in conversations], [t for c in conversations for t in c.answer])
+        return [
+            Score(SOLUTION.get(c.answer[-1], 0.0), 0.0, 3 if "long" in c.prompt[0] else 0, 10) for c in conversations
+        ]
+
+    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
+        """A reward of the length."""
+        self._pass([str(text) for text in texts], [str(text) for text in texts])
+        return [Reading((float(len(text)),), None, len(text), 0) for text in texts]
+
+    def _pass(self, rows: list[str], texts: list[str]) -> None:
+        self.passes.append(rows)
+        self.begun.release()
+        assert self.gate.wait(10)
+        if "poison" in texts:
+            raise RuntimeError("it was poisoned")
+
+
+def comparison(prompt: str, a: str = "good", b: str = "bad") -> Comparison:
+    return Comparison((prompt,), (a,), (b,))
