@@ -262,6 +262,7 @@ function notice(text, way, take) {
 
 // --- The server ---------------------------------------------------------------------------------------------------
 
+// No judgement, and why: what the server said with a status that is not 200, or 0 where nobody answered.
 class Refusal extends Error {
   constructor(status, message, seconds) {
     super(message);
@@ -287,12 +288,20 @@ function keepKey(value) {
   }
 }
 
-// Raises: Refusal for what the server refuses; AbortError where it was cancelled; TypeError where nobody answers.
+async function answered(path, options) {
+  try {
+    const response = await fetch(path, options);
+    return { response, text: await response.text() };
+  } catch (problem) {
+    throw problem.name === "AbortError" ? problem : new Refusal(0, "", null);
+  }
+}
+
+// Raises: Refusal; AbortError where it was cancelled.
 async function call(path, body, signal) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   const options = body ? { method: "POST", body: JSON.stringify(body), headers: { ...headers, "Content-Type": "application/json" } } : { headers };
-  const response = await fetch(path, { ...options, signal, cache: "no-store" });
-  const text = await response.text();
+  const { response, text } = await answered(path, { ...options, signal, cache: "no-store" });
   let content = null;
   try {
     content = JSON.parse(text);
@@ -310,9 +319,11 @@ async function call(path, body, signal) {
 // Title, what to do, and whether to offer the same again.
 function inWords(problem) {
   if (!(problem instanceof Refusal)) {
-    return ["The server does not answer", "Is tiebreak serve still running, and the network there? Your texts are still here.", true];
+    return ["This page cannot show what the server answered", "Load the page anew: it may be older than the server.", false];
   }
   switch (problem.status) {
+    case 0:
+      return ["The server does not answer", "Is tiebreak serve still running, and the network there? Your texts are still here.", true];
     case 401:
       return key
         ? ["The server does not take this API key", "Enter another one.", false]
@@ -339,7 +350,7 @@ function showProblem(problem, again) {
   const [title, remedy, offer] = inWords(problem);
   wanted = again;
   byId("problem-title").textContent = title;
-  byId("problem-text").textContent = problem instanceof Refusal ? problem.message : "";
+  byId("problem-text").textContent = problem.message;
   byId("problem-text").hidden = !byId("problem-text").textContent;
   byId("problem-remedy").textContent = remedy;
   byId("key-form").hidden = problem.status !== 401;
