@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -59,8 +60,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
+        if served.is_draining:  # the app was shut down before, and is started again
+            served.open()
         yield
-        served.drain(grace)
+        await asyncio.to_thread(served.drain, grace)
 
     app = FastAPI(
         title="Tiebreak",

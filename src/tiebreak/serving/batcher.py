@@ -85,11 +85,23 @@ class Batcher:
         self._admitted = Counts(0, 0)
         self._draining = False
         self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"tiebreak-judge-{i}", daemon=True) for i in range(THREADS)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self.open()
+
+    def open(self) -> None:
+        """Take requests, for the first time or again after a `drain`."""
+        with self._changed:
+            self._draining = self._stopped = False
+            alive = [
+                thread for thread in self._threads if thread.is_alive()
+            ]  # still in a pass, after a `drain` gave up
+            fresh = [
+                threading.Thread(target=self._work, name=f"tiebreak-judge-{i}", daemon=True)
+                for i in range(THREADS - len(alive))
+            ]
+            self._threads = alive + fresh
+            for thread in fresh:
+                thread.start()
 
     @contextmanager
     def admitted(self, texts: int) -> Iterator[None]:

@@ -62,6 +62,10 @@ class ServedJudge:
         self._batcher = Batcher(judge, queue=limits.queue, on_pass=on_pass)
         self._tournaments = ThreadPoolExecutor(RANKINGS_AT_ONCE, "tiebreak-rank")
 
+    def open(self) -> None:
+        """Take requests again, after a `drain`."""
+        self._batcher.open()
+
     @property
     def gives_rewards(self) -> bool:
         """Whether it scores an answer alone."""
@@ -95,9 +99,7 @@ class ServedJudge:
 
     def drain(self, seconds: float) -> bool:
         """Take nothing more, and finish what was accepted; returns whether that was in time."""
-        done = self._batcher.drain(seconds)
-        self._tournaments.shutdown(wait=False, cancel_futures=True)
-        return done
+        return self._batcher.drain(seconds)
 
     async def compare(
         self, comparisons: Sequence[Comparison], *, swap: Literal["none", "average"], truncate: bool = True
