@@ -1,7 +1,7 @@
 """Judges from scratch on real votes, out of fold: what a stack on top of them may learn from.
 
 Language models of Gemma 2's shape are pretrained on the texts of the training votes and of HH-RLHF's (`--bases`, each
-for so many seconds), then learn HH-RLHF's preferences, then, five times, four fifths of the training votes in three ways.
+for so many seconds), then learn HH-RLHF's preferences, then, five times, four fifths of the training votes, with ties.
 Each of the five judges the fifth it has not seen and the development files, both orders averaged. Written are, for each
 member of the stack, the out-of-fold probabilities of all training rows and the five judges' mean on each development
 file: nothing of the texts.

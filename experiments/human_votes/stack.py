@@ -1,6 +1,9 @@
-"""Boosted trees and judges from scratch, blended on out-of-fold predictions of the training votes.
+"""Classical judges and judges from scratch, blended on out-of-fold predictions of the training votes.
 
-Everything is chosen on the training votes; the development files are judged once, at the end.
+Which members, and whether their linear blend or their log-linear pool, is chosen on the training votes by
+cross-validation; the development files are judged once, at the end. For votes of another population the chosen blend is
+fitted once more with importance weights, which need that file's texts but none of its votes, and adapted on some of
+its votes.
 
     python experiments/human_votes/stack.py --votes human3way_train.parquet
         --dev human3way_dev.parquet lmsys_sample_dev.parquet --results experiments/human_votes/results
@@ -16,54 +19,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from experiments.human_votes.folds import FOLDS, fold, key
+from experiments.human_votes.folds import FOLDS, fold, key, read, write
 from scipy.optimize import minimize
 
 from tiebreak import Comparison
 from tiebreak.data import load_comparisons
 from tiebreak.judging import blend, blend_weights, cross_entropies, evaluate
-from tiebreak.judging.baselines import fit_baseline
+from tiebreak.judging.baselines.features import describe
 
-TREES: dict[str, Any] = {
-    "c": 0.1, "min_df": 3, "max_words": 20_000, "topics": 24, "stacked": True, "bags": 2, "max_iter": 200,
-    "learning_rate": 0.03, "max_leaf_nodes": 31, "min_samples_leaf": 20, "l2_regularization": 1.0, "max_features": 0.1,
-    "seed": 42,
-}  # fmt: skip
-"""As recipes/baseline-trees.yaml had them when this was run; since then it blends two settings (.8498 alone)."""
+SETS = (
+    ("trees",),
+    ("trees", "trees-2"),
+    ("trees", "pairwise"),
+    ("trees", "pairwise-2"),
+    ("trees", "pairwise", "pairwise-2"),
+    ("trees", "pairwise", "pairwise-2", "pointwise"),
+    ("trees", "trees-2", "pairwise"),
+    ("trees", "trees-2", "pairwise", "pairwise-2"),
+    ("trees", "trees-2", "pairwise", "pairwise-2", "pairwise-3", "pointwise"),
+    ("trees", "trees-2", "features-with", "pairwise"),
+    ("trees", "trees-2", "features-with", "pairwise", "pairwise-2"),
+    ("trees", "trees-2", "tfidf", "length", "pairwise", "pairwise-2", "pairwise-3", "pointwise"),
+)
+"""Members that were tried together."""
 
 Probabilities = np.ndarray
-
-
-def read(path: Path, comparisons: Sequence[Comparison]) -> Probabilities:
-    """Predictions of an earlier stage, in the order of the comparisons."""
-    frame = pd.read_parquet(path)
-    if frame["id"].tolist() != [c.id for c in comparisons]:
-        raise SystemExit(f"{path} is of other rows than these")
-    return frame[["model_a", "model_b", "tie"]].to_numpy()
-
-
-def write(path: Path, comparisons: Sequence[Comparison], probabilities: Probabilities) -> None:
-    """Ids and probabilities."""
-    frame = pd.DataFrame(probabilities, columns=["model_a", "model_b", "tie"])
-    frame.insert(0, "id", [c.id for c in comparisons])
-    frame.to_parquet(path, index=False)
-
-
-def trees(votes: list[Comparison], devs: dict[str, list[Comparison]], results: Path) -> None:
-    """Boosted trees out of fold, and of all votes on the development files; kept, so that this runs once."""
-    if not (results / "trees-out-of-fold.parquet").exists():
-        out_of_fold = np.zeros((len(votes), 3))
-        for number in range(FOLDS):
-            outside = [i for i, c in enumerate(votes) if fold(c) == number]
-            judge = fit_baseline("trees", [c for c in votes if fold(c) != number], tell=lambda _: None, **TREES)
-            out_of_fold[outside] = judge.probabilities([votes[i] for i in outside])
-            print("trees, fold", number, flush=True)
-        write(results / "trees-out-of-fold.parquet", votes, out_of_fold)
-    if not all((results / f"trees-{name}.parquet").exists() for name in devs):
-        judge = fit_baseline("trees", votes, tell=lambda _: None, **TREES)
-        for name, rows in devs.items():
-            write(results / f"trees-{name}.parquet", rows, judge.probabilities(rows))
 
 
 def pooled(parts: Probabilities, x: np.ndarray) -> Probabilities:
@@ -74,11 +54,11 @@ def pooled(parts: Probabilities, x: np.ndarray) -> Probabilities:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def fit_pool(parts: Probabilities, votes: Sequence[Any]) -> np.ndarray:
+def fit_pool(parts: Probabilities, votes: Sequence[Any], importance: np.ndarray | None = None) -> np.ndarray:
     """Weights and shift of least log loss: convex, so any optimiser finds them."""
 
     def loss(x: np.ndarray) -> float:
-        return float(cross_entropies(pooled(parts, x), votes).mean())
+        return float(np.average(cross_entropies(pooled(parts, x), votes), weights=importance))
 
     start = np.append(np.full(len(parts), 1 / len(parts)), 0.0)
     return minimize(loss, start, method="L-BFGS-B").x
@@ -102,6 +82,46 @@ def adapted(probabilities: Probabilities, comparisons: Sequence[Comparison], row
     return {"before": round(float(np.mean(before)), 4), "after": round(float(np.mean(after)), 4)}
 
 
+def importance(votes: list[Comparison], others: list[Comparison]) -> np.ndarray:
+    """How much more usual each training row is among others than among the training rows: odds of a classifier, [rows].
+
+    A logistic regression on what both answers look like tells the two files apart, by cross-validation over prompts, so
+    that no row is told from memory; clipped at 20 times the median.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer
+
+    rows = [*votes, *others]
+    features = describe(rows)
+    seen = np.hstack([features.shared, features.a + features.b, np.abs(features.a - features.b)])
+    told = cross_val_predict(
+        make_pipeline(QuantileTransformer(n_quantiles=100), LogisticRegression(C=0.1, max_iter=500)), seen,
+        np.array([0] * len(votes) + [1] * len(others)), groups=[key(c) for c in rows], cv=GroupKFold(FOLDS),
+        method="predict_proba",
+    )[: len(votes)]  # fmt: skip
+    odds = told[:, 1] / told[:, 0]
+    return np.minimum(odds, 20 * np.median(odds))
+
+
+def by_folds(parts: Probabilities, targets: Sequence[Any], number: np.ndarray) -> dict[str, float]:
+    """Log loss of the linear blend and of the pool, fitted on the other folds."""
+    made = {name: np.zeros((len(targets), 3)) for name in ("linear", "pool")}
+    for held_out in range(FOLDS):
+        inside, outside = np.flatnonzero(number != held_out), np.flatnonzero(number == held_out)
+        seen = [targets[i] for i in inside]
+        made["linear"][outside] = blend(parts[:, outside], blend_weights(parts[:, inside], seen))
+        made["pool"][outside] = pooled(parts[:, outside], fit_pool(parts[:, inside], seen))
+    return {name: round(float(cross_entropies(p, targets).mean()), 4) for name, p in made.items()}
+
+
+def measured(probabilities: Probabilities, rows: list[Comparison]) -> dict[str, list[float]]:
+    """Log loss and accuracy with their intervals over prompts."""
+    found = evaluate(probabilities, [c.vote for c in rows if c.vote is not None], [key(c) for c in rows]).metrics
+    return {m: [round(x, 4) for x in (found[m].value, found[m].low, found[m].high)] for m in ("loss", "accuracy")}
+
+
 def main() -> None:
     """Choose by cross-validation on the training votes, then look at the development files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,45 +132,37 @@ def main() -> None:
     given = parser.parse_args()
     votes = list(load_comparisons(given.votes, votes="required", problem_rows="skip"))
     devs = {d.stem: list(load_comparisons(d, votes="required", problem_rows="keep")) for d in given.dev}
-    trees(votes, devs, given.results)
-    members = [m for m in ("trees", "pairwise", "pointwise") if (given.results / f"{m}-out-of-fold.parquet").exists()]
-    parts = np.array([read(given.results / f"{m}-out-of-fold.parquet", votes) for m in members])
+    members = list(dict.fromkeys(member for together in SETS for member in together))
+    parts = {m: read(given.results / f"{m}-out-of-fold.parquet", votes) for m in members}
     targets = [c.vote for c in votes if c.vote is not None]
     number = np.array([fold(c) for c in votes])
-    losses: dict[str, float] = {
-        m: float(cross_entropies(p, targets).mean()) for m, p in zip(members, parts, strict=True)
-    }
-    by_fold: dict[str, Probabilities] = {"linear": np.zeros((len(votes), 3)), "pool": np.zeros((len(votes), 3))}
-    for held_out in range(FOLDS):
-        inside, outside = np.flatnonzero(number != held_out), np.flatnonzero(number == held_out)
-        seen = [targets[i] for i in inside]
-        by_fold["linear"][outside] = blend(parts[:, outside], blend_weights(parts[:, inside], seen))
-        by_fold["pool"][outside] = pooled(parts[:, outside], fit_pool(parts[:, inside], seen))
-    losses |= {name: float(cross_entropies(p, targets).mean()) for name, p in by_fold.items()}
-    chosen = min(by_fold, key=lambda name: losses[name])
-    weights = blend_weights(parts, targets) if chosen == "linear" else fit_pool(parts, targets)
+    alone = {m: round(float(cross_entropies(p, targets).mean()), 4) for m, p in parts.items()}
+    tried = {together: by_folds(np.array([parts[m] for m in together]), targets, number) for together in SETS}
+    chosen, way = min(((t, w) for t in SETS for w in tried[t]), key=lambda of: tried[of[0]][of[1]])
+    chosen_parts = np.array([parts[m] for m in chosen])
+    weights = blend_weights(chosen_parts, targets) if way == "linear" else fit_pool(chosen_parts, targets)
     record: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(), "members": members, "out_of_fold": losses, "chosen": chosen,
-        "weights": weights.tolist(),
+        "date": datetime.date.today().isoformat(), "out_of_fold": alone,
+        "tried": [{"members": together, **losses} for together, losses in tried.items()],
+        "chosen": {"members": chosen, "way": way, "weights": [round(float(w), 4) for w in weights]},
     }  # fmt: skip
+    print(json.dumps(record, indent=1), flush=True)
     if given.last_look:
-        record["dev"] = {}
         for name, rows in devs.items():
-            said = np.array([read(given.results / f"{m}-{name}.parquet", rows) for m in members])
-            mixed = blend(said, weights) if chosen == "linear" else pooled(said, weights)
-            on = [c.vote for c in rows if c.vote is not None]
-            record.setdefault("adapted", {})[name] = {n: adapted(mixed, rows, n) for n in (50, 100, 200)}
-            everyone = dict(zip([*members, "blend"], [*said, mixed], strict=True))
-            record["dev"][name] = {
-                who: {
-                    metric: [round(estimate.value, 4), round(estimate.low, 4), round(estimate.high, 4)]
-                    for metric, estimate in evaluate(p, on, [key(c) for c in rows]).metrics.items()
-                    if metric in ("loss", "accuracy")
-                }
-                for who, p in everyone.items()
+            said = {m: read(given.results / f"{m}-{name}.parquet", rows) for m in members}
+            parts_here = np.array([said[m] for m in chosen])
+            mixed = blend(parts_here, weights) if way == "linear" else pooled(parts_here, weights)
+            weighing = importance(votes, rows)
+            weighted = pooled(parts_here, fit_pool(chosen_parts, targets, weighing))
+            write(given.results / f"blend-{name}.parquet", rows, mixed)
+            record[name] = {
+                **{who: measured(p, rows) for who, p in {**said, "blend": mixed, "importance": weighted}.items()},
+                "effective_rows": round(float(weighing.sum() ** 2 / (weighing**2).sum())),
+                "adapted": {n: adapted(mixed, rows, n) for n in (50, 100, 200)},
+                "importance_adapted": {n: adapted(weighted, rows, n) for n in (50, 100, 200)},
             }
     (given.results / "stack.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(json.dumps(record, indent=1))
+    print(json.dumps({name: record[name] for name in devs if name in record}, indent=1))
 
 
 if __name__ == "__main__":
