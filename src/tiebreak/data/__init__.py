@@ -12,7 +12,7 @@ from tiebreak.data.layout import Layout, Votes
 from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.problem import Kind, Problem, Severity, UnreadableError, shown
 from tiebreak.data.read import Format, check_votes_path, read_table
-from tiebreak.data.rendered_chat import read_rendered
+from tiebreak.data.rendered_chat import read_rendered, read_rendered_chat
 from tiebreak.data.split import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.utf8 import repair
@@ -42,6 +42,7 @@ __all__ = [
     "load_votes",
     "read_candidates",
     "read_rendered",
+    "read_rendered_chat",
     "read_table",
     "read_votes",
     "repair",

@@ -110,6 +110,8 @@ _FORMATS: Final = (
 )
 _PLAIN: Final = _Format(_NEVER, end=re.compile(rf"{_any_of(*_END, *_PADDING)}+\s*\Z"))
 _LEADING: Final = re.compile(_START)
+_NO_THOUGHTS: Final = re.compile(r"\A(?:<think>\n\n</think>\n\n|<\|channel>thought\n<channel\|>)")
+"""What templates write in front of a reply that is to have no thoughts."""
 _PADDING_AROUND: Final = re.compile(rf"\A{_any_of(*_PADDING)}+|{_any_of(*_PADDING)}+\Z")
 
 
@@ -134,8 +136,25 @@ def read_rendered(prompt: str, completion: str) -> tuple[tuple[Message, ...], st
         Role and content of each message (`system`, `user`, `assistant`, or `tool` for any other role), and the reply.
     """
     chat, messages, begun = _conversation(prompt)
-    reply = (begun + _PADDING_AROUND.sub("", completion)).removeprefix(chat.lead)
-    return messages, _PADDING_AROUND.sub("", chat.end.split(reply, maxsplit=1)[0])
+    return messages, _reply(chat, begun + _PADDING_AROUND.sub("", completion))
+
+
+def read_rendered_chat(text: str) -> tuple[tuple[Message, ...], str] | None:
+    """The messages in a whole rendered conversation, and the plain text of the reply it ends in.
+
+    Knows the formats of `read_rendered`. None for a text in no such format, or one that ends in another's message: what
+    is prompt and what is reply cannot be told there.
+
+    >>> read_rendered_chat("<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\nHello.<|im_end|>\\n")
+    ((('user', 'Hi'),), 'Hello.')
+    """
+    chat, messages, rest = _conversation(text)
+    return None if chat is _PLAIN else (messages, _NO_THOUGHTS.sub("", _reply(chat, rest)))
+
+
+def _reply(chat: _Format, text: str) -> str:
+    """What a reply says, of a text that begins with it."""
+    return _PADDING_AROUND.sub("", chat.end.split(text.removeprefix(chat.lead), maxsplit=1)[0])
 
 
 def _conversation(prompt: str) -> tuple[_Format, tuple[Message, ...], str]:

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tiebreak.data import read_rendered
+from tiebreak.data import read_rendered, read_rendered_chat
 from tiebreak.data.messages import Message
 
 # The templates of the models, without what they have for tools and images.
@@ -156,6 +156,34 @@ def test_the_reply_is_what_the_template_would_write(family: Family) -> None:
     prompt, reply, end = whole.rpartition("Yes.")
     space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
     assert read_rendered(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
+
+
+@by_family
+def test_a_whole_conversation_comes_back(family: Family) -> None:
+    for messages in (HISTORY[:1], HISTORY):
+        whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
+        for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
+            assert read_rendered_chat(text) == (tuple(messages), "Yes.")
+        # What a policy wrote after the prompt that its template opened
+        prompt = family.render(messages, add_generation_prompt=True)
+        assert read_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert read_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<bos>",
+        "User: q\nAssistant: a",
+        "<bos>Prompt: p \n\nResponse: r",
+        "<bos><start_of_turn>user\nnobody replied<end_of_turn>\n",
+        "<|im_start|>assistant\nnobody asked<|im_end|>\n",
+        "Why <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+    ],
+)
+def test_a_text_that_ends_in_no_reply_is_no_conversation(text: str) -> None:
+    assert read_rendered_chat(text) is None
 
 
 SPECIAL = (
