@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import threading
@@ -12,13 +11,17 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import fastapi
 import pytest
+import uvicorn
+from fastapi.responses import JSONResponse
 
+from tiebreak import load_judge
+from tiebreak.serving import create_app
 from tiebreak.serving.page import CONTENT_SECURITY_POLICY, page_files
 from tiebreak.serving.schema import CompareRequest, CompareResponse, ModelResponse, RankRequest, RankResponse
+from tiebreak.training import TrainingResult
 
-fastapi = pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
 sync_api = pytest.importorskip("playwright.sync_api")
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -83,19 +86,20 @@ class Fake:
 
 
 def refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Any:
-    error = {"error": {"message": message, "type": "refused", "code": status}}
-    return fastapi.responses.JSONResponse(error, status, headers)
+    error = {
+        "error": {"message": message, "type": "out_of_memory" if "memory" in message else "refused", "code": status}
+    }
+    return JSONResponse(error, status, headers)
 
 
 def fake_app(fake: Fake) -> Any:
     app = fastapi.FastAPI()
 
     async def ask_for_key(request: Any, call_next: Any) -> Any:
-        if request.url.path.startswith("/v1") and fake.key is not None:
-            given = request.headers.get("authorization")
-            if given != f"Bearer {fake.key}":
-                return refuse(401, "No API key was sent." if given is None else "Unknown API key.")
-        return await call_next(request)
+        is_open = fake.key is None or not request.url.path.startswith("/v1")
+        if is_open or request.headers.get("authorization") == f"Bearer {fake.key}":
+            return await call_next(request)
+        return refuse(401, "Give the server's API key: the header `Authorization: Bearer KEY`.")
 
     app.middleware("http")(ask_for_key)
 
@@ -109,13 +113,18 @@ def fake_app(fake: Fake) -> Any:
     # The annotations are set by hand: as strings they would be looked up where FastAPI cannot see them.
     def model() -> Any:
         limits = {"body_bytes": 1_000_000, "texts": 64, "tokens": 2048, "queue": 256, "seconds": 60}
-        return ModelResponse.model_validate(
-            {
-                "name": "gemma2-9b-qlora", "tiebreak": version("tiebreak"), "kind": fake.kind, "gives_rewards": False,
-                "base_model": "google/gemma-2-9b-it", "calibration": "temperature", "recipe": None,
-                "metrics": {"loss": 0.5656, "accuracy": 0.744}, "limits": limits,
-            }
-        )  # fmt: skip
+        about = {
+            "name": "gemma2-9b-qlora",
+            "tiebreak": version("tiebreak"),
+            "kind": fake.kind,
+            "gives_rewards": fake.kind == "pointwise",
+            "base_model": "google/gemma-2-9b-it",
+            "calibration": "temperature",
+            "metrics": {"loss": 0.5656, "accuracy": 0.744},
+            "recipe": None,
+            "limits": limits,
+        }
+        return ModelResponse.model_validate(about)
 
     def compare(asked: Any) -> Any:
         return fake.answer(asked, fake.verdict)
@@ -420,6 +429,7 @@ REFUSALS = (
     (413, "The request has 2,000,000 bytes; at most 1,000,000.", "too long for this server", "Shorten them"),
     (503, "The server is stopping.", "stopping or not ready", "Try again when it is back"),
     (504, "Given up after 60 seconds.", "took too long", "shorter texts"),
+    (503, "Out of memory: 1 text of 9,000 tokens.", "do not fit into the judge's memory", "Shorten them"),
     (500, "Something broke.", "went wrong at the server (500)", "its log says more"),
 )
 
@@ -437,7 +447,7 @@ def test_refusals_in_words(page: Page, fake: Fake) -> None:
         for part in words:
             expect(alert).to_contain_text(part)
         expect(page.locator("#result")).to_be_hidden()
-        expect(page.locator("#again")).to_be_visible(visible=status >= 500)
+        expect(page.locator("#again")).to_be_visible(visible=status >= 500 and "memory" not in words[0])
         assert texts(page) == ["Why?", "Because.", "No idea."]
 
 
@@ -461,6 +471,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(browser: Browser, address
         expect(alert).to_contain_text("This server asks for an API key")
         field = page.get_by_label("API key", exact=True)
         expect(field).to_be_focused()
+        expect(alert).not_to_contain_text("Bearer")  # people have no headers
         field.fill("bad key")
         field.press("Enter")
         expect(page.locator("#key-wrong")).to_be_visible()
@@ -685,6 +696,32 @@ def test_what_is_judged_is_told(page: Page, browser: Browser, address: str, fake
     with opened(browser, address) as other:
         expect(other.locator("#about-name")).to_have_text(": gemma2-9b-qlora")
         expect(other.locator("#orders-choice")).to_be_hidden()
+        fill(other)
+        other.click("#judge")
+        verdict(other)
+    assert [asked.swap for asked in fake.asked] == ["none"]  # the other order would be the same
+
+
+def test_before_the_real_server(browser: Browser, small_run: TrainingResult) -> None:
+    judge = load_judge(small_run.folder.path)
+    prompt, a, b = "question 1 2 3 ?", "good answer", "bad answer"
+    expected = judge.compare(prompt, a, b, swap="average")
+    app = create_app(judge, name="small", api_key="s3cret")
+    with served(app) as address, opened(browser, address) as page:
+        page.get_by_label("API key", exact=True).fill("s3cret")
+        page.click("text=Use this key")
+        fill(page, prompt, a, b)
+        page.click("#judge")
+        verdict(page)
+        shown = [float(number.rstrip(" %").lstrip("<> ")) / 100 for number in numbers(page)]
+        assert shown == pytest.approx([expected.model_a, expected.model_b, expected.tie], abs=0.00051)
+        expect(page.locator("#both-orders tbody td")).to_have_count(6)
+        page.click("#add")
+        page.get_by_label("Answer C", exact=True).fill("plain answer")
+        page.click("#judge")
+        page.locator("#ranking").wait_for()
+        order = sorted(range(3), key=judge.rank(prompt, [a, b, "plain answer"]).ranks.__getitem__)
+        assert page.locator("#ranking .badge").all_inner_texts() == ["ABC"[i] for i in order]
 
 
 def test_the_files_need_nothing_from_elsewhere() -> None:
@@ -698,4 +735,3 @@ def test_the_files_need_nothing_from_elsewhere() -> None:
         text = body.decode().replace("http://www.w3.org/2000/svg", "")
         for elsewhere in ("http://", "https://", "@import", "innerHTML", "insertAdjacentHTML", " style=", " onclick="):
             assert elsewhere not in text
-    assert json.dumps(PAIR.model_dump())

@@ -264,10 +264,11 @@ function notice(text, way, take) {
 
 // No judgement, and why: what the server said with a status that is not 200, or 0 where nobody answered.
 class Refusal extends Error {
-  constructor(status, message, seconds) {
+  constructor(status, { message = "", type = "", seconds = null } = {}) {
     super(message);
     this.status = status;
-    this.seconds = seconds;
+    this.type = type;
+    this.seconds = seconds; // after which it may be tried again
   }
 }
 
@@ -293,7 +294,7 @@ async function answered(path, options) {
     const response = await fetch(path, options);
     return { response, text: await response.text() };
   } catch (problem) {
-    throw problem.name === "AbortError" ? problem : new Refusal(0, "", null);
+    throw problem.name === "AbortError" ? problem : new Refusal(0);
   }
 }
 
@@ -310,9 +311,9 @@ async function call(path, body, signal) {
   }
   if (!response.ok) {
     const seconds = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-    throw new Refusal(response.status, content?.error?.message ?? "", Number.isFinite(seconds) ? Math.ceil(seconds) : null);
+    throw new Refusal(response.status, { ...content?.error, seconds: Number.isFinite(seconds) ? Math.ceil(seconds) : null });
   }
-  if (content === null) throw new Refusal(response.status, "What answered here is not a judge.", null);
+  if (content === null) throw new Refusal(response.status, { message: "What answered here is not a judge." });
   return content;
 }
 
@@ -320,6 +321,9 @@ async function call(path, body, signal) {
 function inWords(problem) {
   if (!(problem instanceof Refusal)) {
     return ["This page cannot show what the server answered", "Load the page anew: it may be older than the server.", false];
+  }
+  if (problem.type === "out_of_memory") {
+    return ["The texts do not fit into the judge's memory", "Shorten them, or judge fewer answers at once.", false];
   }
   switch (problem.status) {
     case 0:
@@ -350,7 +354,7 @@ function showProblem(problem, again) {
   const [title, remedy, offer] = inWords(problem);
   wanted = again;
   byId("problem-title").textContent = title;
-  byId("problem-text").textContent = problem.message;
+  byId("problem-text").textContent = problem.status === 401 ? "" : problem.message; // that one speaks to programs
   byId("problem-text").hidden = !byId("problem-text").textContent;
   byId("problem-remedy").textContent = remedy;
   byId("key-form").hidden = problem.status !== 401;
@@ -403,7 +407,7 @@ async function judge() {
   if (!byId("notice").querySelector("button")) hide("notice"); // the way back to one's own texts stays
   say("Judging.");
   try {
-    const swap = byId("orders").checked || byId("orders-choice").hidden ? "average" : "none";
+    const swap = byId("orders").checked && !model?.gives_rewards ? "average" : "none"; // rewards are the same in both
     const response = await call(ranks ? "v1/rank" : "v1/compare", { ...asked, swap }, mine.signal);
     if (running !== mine) return;
     show({ asked, response, ranks });
@@ -619,7 +623,7 @@ async function loadModel() {
   ].filter(([, value]) => value);
   byId("about-name").textContent = `: ${model.name}`;
   byId("about-facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
-  for (const id of ["orders-choice", "orders-why"]) byId(id).hidden = model.kind === "pointwise"; // the same in both
+  for (const id of ["orders-choice", "orders-why"]) byId(id).hidden = model.gives_rewards;
 }
 
 // --- What people do -----------------------------------------------------------------------------------------------
