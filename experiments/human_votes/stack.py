@@ -51,7 +51,8 @@ def pooled(parts: Probabilities, x: np.ndarray) -> Probabilities:
     logits = np.einsum("j,jrk->rk", x[:-1], np.log(np.clip(parts, 1e-9, 1)))
     logits[:, 2] += x[-1]
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    whole: Probabilities = powers / powers.sum(axis=1, keepdims=True)
+    return whole
 
 
 def fit_pool(parts: Probabilities, votes: Sequence[Any], importance: np.ndarray | None = None) -> np.ndarray:
@@ -61,7 +62,8 @@ def fit_pool(parts: Probabilities, votes: Sequence[Any], importance: np.ndarray 
         return float(np.average(cross_entropies(pooled(parts, x), votes), weights=importance))
 
     start = np.append(np.full(len(parts), 1 / len(parts)), 0.0)
-    return minimize(loss, start, method="L-BFGS-B").x
+    found: np.ndarray = minimize(loss, start, method="L-BFGS-B").x
+    return found
 
 
 def adapted(probabilities: Probabilities, comparisons: Sequence[Comparison], rows: int) -> dict[str, float]:
@@ -102,14 +104,15 @@ def importance(votes: list[Comparison], others: list[Comparison]) -> np.ndarray:
         method="predict_proba",
     )[: len(votes)]  # fmt: skip
     odds = told[:, 1] / told[:, 0]
-    return np.minimum(odds, 20 * np.median(odds))
+    clipped: np.ndarray = np.minimum(odds, 20 * np.median(odds))
+    return clipped
 
 
 def by_folds(parts: Probabilities, targets: Sequence[Any], number: np.ndarray) -> dict[str, float]:
     """Log loss of the linear blend and of the pool, fitted on the other folds."""
     made = {name: np.zeros((len(targets), 3)) for name in ("linear", "pool")}
     for held_out in range(FOLDS):
-        inside, outside = np.flatnonzero(number != held_out), np.flatnonzero(number == held_out)
+        inside, outside = (np.flatnonzero(of).tolist() for of in (number != held_out, number == held_out))
         seen = [targets[i] for i in inside]
         made["linear"][outside] = blend(parts[:, outside], blend_weights(parts[:, inside], seen))
         made["pool"][outside] = pooled(parts[:, outside], fit_pool(parts[:, inside], seen))
