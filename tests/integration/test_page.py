@@ -356,6 +356,10 @@ def test_a_shared_first_place(page: Page, fake: Fake) -> None:
     assert verdict(page) == "C, A, and D share the first place"
     assert "3.00 (1.25 SD)" in plain(page.locator("#ranking li").first)
     assert "Each answer was scored by itself" in plain(page.locator("#result"))
+    ranked[1] = ranked[1].model_copy(update={"rank": 2, "reward": 2.95})
+    ranked[2] = ranked[2].model_copy(update={"rank": 3, "reward": 2.0})
+    page.click("#judge")
+    expect(page.locator("#verdict")).to_have_text("C comes first, with A close behind")
 
 
 @pytest.mark.parametrize("answers", [(NASTY, "שלום, עולם"), ("one", "two", NASTY, "four")])

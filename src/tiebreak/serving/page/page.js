@@ -489,7 +489,7 @@ function tokens(lost, read) {
     const cut = `${count(lost, "token")} ${lost === 1 ? "was" : "were"} cut`;
     parts.push(make("p", { class: "cut", id: "cut" }, `${cut}: the texts are longer than the judge reads, so this verdict is on a part of them.`));
   }
-  if (read !== undefined) parts.push(make("p", { class: "hint" }, `${count(read, "token")} read${lost > 0 ? "" : ", nothing cut"}.`));
+  if (read) parts.push(make("p", { class: "hint" }, `${count(read, "token")} read${lost > 0 ? "" : ", nothing cut"}.`));
   else if (!lost) parts.push(make("p", { class: "hint" }, "Nothing was cut."));
   return make("div", { class: "tokens" }, ...parts);
 }
@@ -510,7 +510,11 @@ function comparisonView({ response }) {
 
 function rankingInWords(response) {
   const first = response.ranking.filter(({ rank }) => rank === 1).map(({ index }) => LETTERS[index]);
-  return first.length > 1 ? `${list(first)} share the first place` : `People would most likely prefer ${LETTERS[response.best]}`;
+  if (first.length > 1) return `${list(first)} share the first place`;
+  const [top, ...others] = response.ranking;
+  const close = others.filter((other) => top.reward - other.reward < 0.2).map(({ index }) => LETTERS[index]); // 55 to 45
+  const best = LETTERS[response.best];
+  return close.length ? `${best} comes first, with ${list(close)} close behind` : `People would most likely prefer ${best}`;
 }
 
 function rankingView({ asked, response }) {
