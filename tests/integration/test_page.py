@@ -552,6 +552,7 @@ def test_the_last_question_is_the_one_answered(page: Page, fake: Fake) -> None:
     page.press("#prompt", "Meta+Enter")
     verdict(page)
     expect(page.locator(".stale")).to_have_count(0)
+    expect(page.locator("#notice")).to_be_hidden()  # nobody cancelled
     assert fake.asked[-1].prompt == "Why not?"
 
 

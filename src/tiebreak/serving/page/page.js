@@ -260,6 +260,11 @@ function notice(text, way, take) {
   place.hidden = false;
 }
 
+// A remark of a moment ago; the way back to one's own texts stays.
+function hideNews() {
+  if (!byId("notice").querySelector("button")) hide("notice");
+}
+
 // --- The server ---------------------------------------------------------------------------------------------------
 
 // No judgement, and why: what the server said with a status that is not 200, or 0 where nobody answered.
@@ -404,7 +409,7 @@ async function judge() {
   const ranks = asked.answers.length > 2;
   setBusy(true);
   clearProblem();
-  if (!byId("notice").querySelector("button")) hide("notice"); // the way back to one's own texts stays
+  hideNews();
   say("Judging.");
   try {
     const swap = byId("orders").checked && !model?.gives_rewards ? "average" : "none"; // rewards are the same in both
@@ -667,6 +672,7 @@ byId("comparison").addEventListener("input", (event) => {
     byId(event.target.getAttribute("aria-describedby")).hidden = true;
   }
   hide("link-field");
+  hideNews();
   textsChanged();
 });
 document.addEventListener("keydown", (event) => {
