@@ -11,6 +11,9 @@ from tiebreak.comparison import Comparison
 from tiebreak.judge import Score, Verdict
 from tiebreak.judge.base import mean_verdict
 from tiebreak.serving.conversations import comparison_of, conversation_of
+from tiebreak.serving.dialects.shared import ScoreBody
+from tiebreak.serving.dialects.vllm_pairs import PairsRequest, PairsResponse
+from tiebreak.serving.dialects.vllm_pairs import score as score_pairs
 from tiebreak.serving.schema import (
     CompareManyRequest,
     CompareManyResponse,
@@ -25,7 +28,6 @@ from tiebreak.serving.schema import (
     RankResponse,
     ScoreManyRequest,
     ScoreManyResponse,
-    ScoreRequest,
     ScoreResponse,
 )
 from tiebreak.serving.served import ServedJudge
@@ -33,6 +35,7 @@ from tiebreak.serving.served import ServedJudge
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": ErrorResponse, "description": "It is not HTTP or JSON as it should be."},
     401: {"model": ErrorResponse, "description": "The API key is missing or another."},
+    404: {"model": ErrorResponse, "description": "The request names another model than the one served."},
     413: {"model": ErrorResponse, "description": "More than a request may hold."},
     422: {"model": ErrorResponse, "description": "Understood, and impossible; the message says why."},
     429: {"model": ErrorResponse, "description": "As much is waiting as may; Retry-After says when to try again."},
@@ -64,8 +67,10 @@ def own_api(judge: ServedJudge, model: ModelResponse) -> APIRouter:
         comparisons = [comparison_of(pair.prompt, pair.answers) for pair in request.comparisons]
         return CompareManyResponse(verdicts=await judged(comparisons, request))
 
-    @routes.post("/score", summary="Give one answer a reward")
-    async def score(request: Annotated[ScoreRequest, Body()]) -> ScoreResponse:
+    @routes.post("/score", summary="Give one answer a reward; or, as vLLM has it, answers to prompts", tags=["vLLM"])
+    async def score(request: ScoreBody) -> ScoreResponse | PairsResponse:
+        if isinstance(request, PairsRequest):
+            return await score_pairs(judge, request)
         [found] = await judge.score([conversation_of(request.prompt, request.answer)], truncate=request.truncate)
         return _score(found)
 

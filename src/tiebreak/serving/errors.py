@@ -2,6 +2,7 @@
 
 ServingError
 ├── InvalidRequestError    422: understood, and impossible
+├── UnknownModelError      404: a request names another model than the one served
 ├── TooLargeError          413: more than a request may hold
 ├── UnauthorizedError      401: the key is missing or another
 ├── BusyError              429: as much is waiting as may
@@ -28,6 +29,16 @@ class InvalidRequestError(ServingError):
 
     status = 422
     type = "invalid_request"
+
+
+class UnknownModelError(ServingError):
+    """A request names another model than the one served."""
+
+    status = 404
+    type = "not_found"
+
+    def __init__(self, served: str) -> None:
+        super().__init__(f"The model of that name is not served here: name {served}, or none at all.")
 
 
 class TooLargeError(ServingError):

@@ -20,7 +20,8 @@ class FakeJudge(ComparingJudge):
 
     def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False) -> None:
         super().__init__(None)
-        self._reads = Reads(1000, tokens_per_pass, "Q {prompt} A {response} end", "<bos>")
+        template = "Q {prompt} A {response} end" if rewards else "Q {prompt} A {response_a} B {response_b} end"
+        self._reads = Reads(1000, tokens_per_pass, template, "<bos>")
         self._rewards = rewards
         self.passes: list[list[str]] = []
         self.begun = threading.Semaphore(0)
@@ -71,9 +72,11 @@ class FakeJudge(ComparingJudge):
         ]
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
-        """A reward of the length."""
+        """A reward of the length; or it as the logit of a tie."""
         self._pass([str(text) for text in texts], [str(text) for text in texts])
-        return [Reading((float(len(text)),), None, len(text), 0) for text in texts]
+        if self._rewards:
+            return [Reading((float(len(text)),), None, len(text), 0) for text in texts]
+        return [Reading((0.0, 1.0, float(len(text))), (0.2, 0.3, 0.5), len(text), 0) for text in texts]
 
     def _pass(self, rows: list[str], texts: list[str]) -> None:
         self.passes.append(rows)
