@@ -281,7 +281,7 @@ def test_the_servers_own_score_stays_where_it_was(rewards: Served) -> None:
     assert "vLLM.text_2: Field required" in rewards.refusal("/v1/score", {"text_1": PROMPT})
 
 
-# Jina's clients, and Cohere's SDK (cohere/base_client.py for v1, cohere/v2/client.py for v2): what is not given is left out
+# Jina's clients; and Cohere's SDK 7.3.1 (cohere/base_client.py, cohere/v2/client.py), which omits what is not given
 
 
 @pytest.mark.parametrize(
