@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,8 @@ def test_every_key_is_described() -> None:
     assert not [key for key, (_, meaning) in recipe_keys().items() if not meaning]
     assert recipe_keys()["training.batch_size"][0] == 8
     assert recipe_keys()["output"][0] is None
+    assert recipe_keys()["baseline.kind"][0] is None
+    assert json.dumps([default for default, _ in recipe_keys().values()])
 
 
 @pytest.mark.parametrize(

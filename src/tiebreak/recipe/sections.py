@@ -312,8 +312,14 @@ class Recipe(_Section):
 
 
 def recipe_keys() -> dict[str, tuple[Any, str]]:
-    """Every dotted key, in order, with its default and what it means."""
-    return {key: (field.default, " ".join((field.description or "").split())) for key, field in _fields().items()}
+    """Every dotted key, in order, with its default (None where it has none) and what it means."""
+    return {
+        key: (
+            None if field.is_required() else field.get_default(call_default_factory=True),
+            " ".join((field.description or "").split()),
+        )
+        for key, field in _fields().items()
+    }
 
 
 def _fields() -> dict[str, FieldInfo]:
