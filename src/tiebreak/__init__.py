@@ -5,7 +5,7 @@
     >>> judge.compare("1 + 1 = ?", "2", "3").answer         # doctest: +SKIP
     'model_a'
 
-Nothing here imports torch before it is needed.
+Nothing here imports torch, or an HTTP library, before it is needed.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from tiebreak.errors import (
     ModelError,
     RecipeError,
     RunError,
+    ServerError,
     TiebreakError,
 )
 from tiebreak.judge import Judge, Ranking, Score, Verdict, load_judge
@@ -25,10 +26,13 @@ from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.rewards import reward_function
 
 if TYPE_CHECKING:
+    from tiebreak.client import AsyncClient, Client
     from tiebreak.training import TrainingResult, train
 
 __all__ = [
     "OUTCOMES",
+    "AsyncClient",
+    "Client",
     "Comparison",
     "ComparisonsError",
     "Conversation",
@@ -42,6 +46,7 @@ __all__ = [
     "RecipeError",
     "RunError",
     "Score",
+    "ServerError",
     "TiebreakError",
     "TrainingResult",
     "Verdict",
@@ -58,4 +63,8 @@ def __getattr__(name: str) -> Any:
         from tiebreak import training
 
         return getattr(training, name)
+    if name in ("AsyncClient", "Client"):
+        from tiebreak import client
+
+        return getattr(client, name)
     raise AttributeError(f"module 'tiebreak' has no attribute {name!r}")

@@ -1,0 +1,161 @@
+"""The clients against a real server, beside the judge that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import uvicorn
+
+from tests.integration.conftest import small_votes
+from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge
+from tiebreak.client import retries
+from tiebreak.rewards.comparing import compared
+from tiebreak.serving import Limits, create_app
+from tiebreak.training import TrainingResult
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+VOTES = small_votes(30, first=90)
+SIDES = [side for vote in VOTES for side in vote.conversations]
+PROMPT = "question 1 ?"
+ANSWERS = ["bad answer", "good answer", "good good", "bad answer"]
+ROWS = [((PROMPT,), [(answer,) for answer in ANSWERS[:n]]) for n in (1, 2, 4)]
+FRAME = pd.DataFrame(
+    {"prompt": ["question 1 ?", "question 2 ?"], "response_a": ["good", 7], "response_b": ["bad", "plain"]},
+    index=["x", "y"],
+)
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """The URL of an app on a free port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(scope="module", params=["small_run", "small_rewards"])
+def judge(request: pytest.FixtureRequest) -> Judge:
+    result: TrainingResult = request.getfixturevalue(request.param)
+    return load_judge(result.folder.path)
+
+
+@pytest.fixture(scope="module")
+def url(judge: Judge) -> Iterator[str]:
+    with served(create_app(judge, name="small", api_key="secret", limits=Limits(texts=16))) as url:
+        yield url
+
+
+def numbers(values: Any) -> np.ndarray:
+    """All the numbers in verdicts, scores or rankings."""
+    return np.array([x for value in values for part in astuple(value) for x in np.ravel(part) if x is not None])
+
+
+ASKED: dict[str, Callable[[Any], Any]] = {
+    "compare": lambda j: j.compare(PROMPT, "good", "bad", swap="average"),
+    "compare, turns": lambda j: j.compare(["question ?", "good ?"], ["a", "b"], ["b", "\ud800 a"]),
+    "compare_many": lambda j: j.compare_many(VOTES),
+    "compare_many, both orders": lambda j: j.compare_many(VOTES, swap="average"),
+    "compare_many, uncertain": lambda j: j.compare_many(VOTES, swap="uncertain:0.33"),
+    "compare_many, none": lambda j: j.compare_many([]),
+    "compare_orders": lambda j: j.compare_orders(VOTES),
+    "rank": lambda j: j.rank(PROMPT, ANSWERS),
+    "rank_many": lambda j: j.rank_many(ROWS, swap="none"),
+}
+SCORED: dict[str, Callable[[Any], Any]] = {
+    "score": lambda j: j.score(PROMPT, "good answer"),
+    "score_many": lambda j: j.score_many(SIDES),
+}
+
+
+async def awaited(url: str, ask: Callable[[Any], Any]) -> Any:
+    async with AsyncClient(url, "secret") as client:
+        return await ask(client)
+
+
+@pytest.mark.parametrize("what", [*ASKED, *SCORED])
+def test_it_says_what_the_judge_says(judge: Judge, url: str, what: str) -> None:
+    ask = (ASKED | SCORED)[what]
+    with Client(url, "secret") as client:
+        if what in SCORED and not judge.gives_rewards:
+            with pytest.raises(ModelError, match=r"small at http://.* compares answers.*model\.head=pointwise"):
+                ask(client)
+            return
+        blocking = ask(client)
+    said = ask(judge)
+    for found in (blocking, asyncio.run(awaited(url, ask))):
+        assert type(found) is type(said)
+        if isinstance(said, list):
+            assert [type(one) for one in found] == [type(one) for one in said]
+            assert len(found) == len(said)
+        flat = [list(np.ravel(np.array(x, dtype=object))) if isinstance(x, list) else [x] for x in (found, said)]
+        np.testing.assert_allclose(numbers(flat[0]), numbers(flat[1]), atol=1e-6)
+
+
+def test_frames(judge: Judge, url: str) -> None:
+    said = judge.compare_frame(FRAME)
+    with Client(url, "secret") as client:
+        pd.testing.assert_frame_equal(client.compare_frame(FRAME), said, atol=1e-6)
+    pd.testing.assert_frame_equal(asyncio.run(awaited(url, lambda j: j.compare_frame(FRAME))), said, atol=1e-6)
+
+
+def test_it_is_a_judge(judge: Judge, url: str) -> None:
+    """What takes a judge takes a client: here what rewards from a judge of pairs are made of."""
+    with Client(url, "secret") as client:
+        assert (client.gives_rewards, client.is_symmetric) == (judge.gives_rewards, judge.is_symmetric)
+        for swap in ("none", "average", "uncertain:0.33"):
+            counted: list[int] = []
+            client.compare_many(VOTES, swap=swap, on_progress=counted.append)
+            assert sum(counted) == client.texts(30, swap) == judge.texts(30, swap)
+        assert compared(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
+        with pytest.raises(ValueError, match="swap is 'both'"):
+            client.compare_many(VOTES, swap="both")
+        with pytest.raises(TypeError, match="prompt is 7"):
+            client.compare(7, "a", "b")  # type: ignore[arg-type]
+        model = client.model()
+    assert (model.name, model.gives_rewards, model.limits.texts) == ("small", judge.gives_rewards, 16)
+
+
+def test_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIEBREAK_API_KEY", "another")
+    with Client(url) as client, pytest.raises(ServerError, match=r"401: the API key.*TIEBREAK_API_KEY") as refused:
+        client.model()
+    assert (refused.value.status, refused.value.type) == (401, "unauthorized")
+    monkeypatch.setenv("TIEBREAK_API_KEY", "secret\n")
+    with Client(url) as client:
+        assert client.model().name == "small"
+
+
+def test_a_busy_server_is_asked_again(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that find the queue full are answered in the end."""
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
+    judge = load_judge(small_run.folder.path)
+    app = create_app(judge, name="small")
+    refused: list[str] = []
+
+    async def busy_first(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(refused) < 3 and scope["path"] == "/v1/compare/batch":
+            refused.append(scope["path"])
+            await send({"type": "http.response.start", "status": 429, "headers": [(b"retry-after", b"0")]})
+            await send({"type": "http.response.body", "body": b"{}"})
+        else:
+            await app(scope, receive, send)
+
+    with served(busy_first) as url, Client(url) as client:
+        found = client.compare_many(VOTES)
+    assert len(refused) == 3
+    np.testing.assert_allclose(numbers(found), numbers(judge.compare_many(VOTES)), atol=1e-6)
