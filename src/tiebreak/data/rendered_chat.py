@@ -7,6 +7,7 @@ template's markers along with what was said. The format of a prompt is the one w
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -108,11 +109,10 @@ _FORMATS: Final = (
         end=re.compile("<｜end▁of▁sentence｜>"),
     ),
 )
-_PLAIN: Final = _Format(_NEVER, end=re.compile(rf"{_any_of(*_END, *_PADDING)}+\s*\Z"))
+_PLAIN: Final = _Format(_NEVER, end=_NEVER)
 _LEADING: Final = re.compile(_START)
 _NO_THOUGHTS: Final = re.compile(r"\A(?:<think>\n\n</think>\n\n|<\|channel>thought\n<channel\|>)")
 """What templates write in front of a reply that is to have no thoughts."""
-_PADDING_AROUND: Final = re.compile(rf"\A{_any_of(*_PADDING)}+|{_any_of(*_PADDING)}+\Z")
 
 
 def read_rendered(prompt: str, completion: str) -> tuple[tuple[Message, ...], str]:
@@ -136,7 +136,7 @@ def read_rendered(prompt: str, completion: str) -> tuple[tuple[Message, ...], st
         Role and content of each message (`system`, `user`, `assistant`, or `tool` for any other role), and the reply.
     """
     chat, messages, begun = _conversation(prompt)
-    return messages, _reply(chat, begun + _PADDING_AROUND.sub("", completion))
+    return messages, _reply(chat, begun + _without_padding(completion))
 
 
 def read_rendered_chat(text: str) -> tuple[tuple[Message, ...], str] | None:
@@ -154,7 +154,26 @@ def read_rendered_chat(text: str) -> tuple[tuple[Message, ...], str] | None:
 
 def _reply(chat: _Format, text: str) -> str:
     """What a reply says, of a text that begins with it."""
-    return _PADDING_AROUND.sub("", chat.end.split(text.removeprefix(chat.lead), maxsplit=1)[0])
+    if chat is _PLAIN:  # whose tokens are anyone's guess, but for those at the end
+        text = _without_padding(text)
+        ended = text.rstrip()
+        return _without_trailing(ended, (*_END, *_PADDING)) if ended.endswith((*_END, *_PADDING)) else text
+    return _without_padding(chat.end.split(text.removeprefix(chat.lead), maxsplit=1)[0])
+
+
+def _without_padding(text: str) -> str:
+    start = 0
+    while token := next((one for one in _PADDING if text.startswith(one, start)), None):
+        start += len(token)
+    return _without_trailing(text[start:], _PADDING)
+
+
+def _without_trailing(text: str, tokens: Sequence[str]) -> str:
+    """Without a run of tokens at the end; an expression would take the square of its length where it is not the end."""
+    end = len(text)
+    while token := next((one for one in tokens if text.endswith(one, 0, end)), None):
+        end -= len(token)
+    return text[:end]
 
 
 def _conversation(prompt: str) -> tuple[_Format, tuple[Message, ...], str]:

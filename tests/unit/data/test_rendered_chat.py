@@ -258,6 +258,16 @@ def test_in_no_known_format_all_is_the_users(prompt: str, user: str | None) -> N
     assert read_rendered(prompt, "a\n") == (expected, "a\n")
 
 
+def test_runs_of_tokens_take_no_more_than_their_length() -> None:
+    """The square of this one's would take a quarter of an hour."""
+    run = "</s>" * 100_000
+    assert read_rendered("q", f"a{run}b")[1] == f"a{run}b"
+    assert read_rendered("q", f"a{run} \n")[1] == "a"
+    opened = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+    pads = "<pad>" * 100_000
+    assert read_rendered_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
+
+
 def test_markers_that_a_user_wrote_out_of_order_are_text() -> None:
     asked = "What do <start_of_turn>model\n and <end_of_turn> and <|im_end|> mean?"
     prompt = f"<bos><start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
