@@ -1,7 +1,9 @@
-"""Every dialect, asked as its clients ask: their own code, or the requests that it builds.
+"""Every dialect, asked as its clients ask: their own code where it is installed, or the requests that it builds.
 
-OpenRLHF 0.11.0, verl 0.8.0.dev, LLaMA-Factory 0.9.6.dev0 and vLLM's, SGLang's, Cohere's and Jina's documented clients
-are not installed: what is posted here is what their code posts, and what is read of an answer is what it reads.
+Of OpenRLHF 0.11.0, verl 0.8.0.dev (b178a3c) and LLaMA-Factory 0.9.6.dev0 (ff6d4d1) the function that is named above a
+test was also taken from its source and run against a served judge, by hand: what is posted here is what they post, and
+what is read of an answer is what they read. The SDKs of Cohere (7.3.1) and OpenAI (3.57.0) are tried where they are
+installed.
 """
 
 from __future__ import annotations
@@ -70,6 +72,18 @@ def pairs(small_run: TrainingResult) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def rewards(small_rewards: TrainingResult) -> Iterator[Served]:
     yield from served(small_rewards)
+
+
+@pytest.fixture(scope="module")
+def url(rewards: Served) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(rewards.client.app, port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
 
 
 def close(numbers: Any) -> Any:
@@ -306,6 +320,25 @@ def test_rerank(rewards: Served, pairs: Served, path: str, documents: list[Any],
     assert pairs.post(path, body | {"documents": documents[:1]})["results"][0]["relevance_score"] == 0.5
 
 
+@pytest.mark.parametrize("client", ["Client", "ClientV2"])
+def test_rerank_by_coheres_sdk(rewards: Served, url: str, client: str) -> None:
+    cohere = pytest.importorskip("cohere")
+    asked = {"model": "judge", "query": PROMPT, "documents": ANSWERS, "top_n": 3}
+    found = getattr(cohere, client)(base_url=url, api_key="not looked at").rerank(**asked)
+    expected = rewards.rewards()
+    order = sorted(range(len(ANSWERS)), key=lambda i: -expected[i])[:3]
+    assert [one.index for one in found.results] == order
+    assert [one.relevance_score for one in found.results] == close([logistic(expected[i]) for i in order])
+
+
+def test_openais_sdk(url: str) -> None:
+    openai = pytest.importorskip("openai")
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="not looked at")
+    assert [model.id for model in client.models.list().data] == ["judge"]
+    with pytest.raises(openai.NotFoundError, match="name judge, or none at all"):
+        client.post("/score", body={"model": "gpt-4", "text_1": PROMPT, "text_2": "good"}, cast_to=object)
+
+
 def test_truncate_prompt_tokens(rewards: Served) -> None:
     tokens = rewards.judge.score(PROMPT, "good").tokens_read
     for most in (-1, tokens, None):
@@ -332,18 +365,6 @@ def test_what_is_too_long_is_cut_as_in_training(rewards: Served, pairs: Served) 
 
 
 # text-embeddings-inference: huggingface_hub's InferenceClient, and router/src/http/types.rs
-
-
-@pytest.fixture
-def url(rewards: Served) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(rewards.client.app, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
 
 
 def test_tei_predict_by_hugging_faces_client(rewards: Served, url: str) -> None:

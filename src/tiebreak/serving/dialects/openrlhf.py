@@ -5,6 +5,7 @@ What it says is what `tiebreak.rewards.openrlhf`, the file for OpenRLHF to load,
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter
@@ -64,7 +65,8 @@ def openrlhf_routes(judge: ServedJudge) -> APIRouter:
 
     @routes.post("/get_reward", summary="The rewards of a policy's answers")
     async def get_reward(request: RewardRequest) -> RewardResponse:
-        asked = _conversations(judge, request)
+        # Finding a prompt that a query does not repeat to the letter can take long: others are answered meanwhile.
+        asked = await asyncio.to_thread(_conversations, judge, request)
         known = {i: one for i, one in enumerate(asked) if one is not None}
         found = dict(zip(known, await rewards_of(judge, list(known.values())), strict=True)) if known else {}
         rewards = [found[i].normalised if i in found else 0.0 for i in range(len(asked))]
