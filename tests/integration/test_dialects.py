@@ -21,6 +21,7 @@ from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
 from tiebreak import Judge, load_judge, reward_function
+from tiebreak.comparison import Conversation
 from tiebreak.rewards.rendered import rewards_of_rendered
 from tiebreak.serving import create_app
 from tiebreak.text.template import REWARD_TEMPLATE, SEED_TEMPLATE
@@ -189,6 +190,8 @@ def test_vllm_classify_of_an_answer(rewards: Served, form: Any) -> None:
     assert found["usage"] == {
         "prompt_tokens": tokens, "total_tokens": tokens, "completion_tokens": 0, "prompt_tokens_details": None,
     }  # fmt: skip
+    readings = rewards.judge.read_many([rendered(answer) for answer in ANSWERS])  # as an exported folder reads them
+    assert [one["probs"] for one in found["data"]] == close([list(reading.outputs) for reading in readings])
     # A regression's reward goes through no activation, whatever is asked for
     same = rewards.post("/v1/classify", {"input": [form(answer) for answer in ANSWERS], "use_activation": False})
     assert same["data"] == found["data"]
@@ -225,6 +228,14 @@ def test_vllm_classify_of_messages(rewards: Served, pairs: Served) -> None:
     assert "scores one answer at a time" in rewards.refusal("/classify", body)
     assert "response_a and response_b" in pairs.refusal("/classify", {"messages": history[:3]})
     assert "messages: the roles run" in rewards.refusal("/classify", {"messages": history})
+
+
+def test_several_turns_in_the_judges_own_template(rewards: Served) -> None:
+    """As an export's chat template renders them."""
+    asked, replied = ("question 1 ?", PROMPT), ("good", "bad answer")
+    text = REWARD_TEMPLATE.render(Conversation(asked, replied))
+    [found] = rewards.post("/classify", {"input": f"<bos>{text}"})["data"]
+    assert found["probs"] == close([rewards.judge.score(asked, replied).reward])
 
 
 def test_vllm_pooling(rewards: Served, pairs: Served) -> None:

@@ -1,7 +1,7 @@
 """What a client's text, messages or token ids stand for: decided here, whatever the dialect.
 
-1. A text in the judge's own template (`GET /v1/model` of the run's recipe has it; BOS in front or not): the prompt and
-   the answers in it. Code that fed an exported folder goes on as it is.
+1. A text in the judge's own template, any number of BOS in front: the prompt and the answers in it. Code that fed an
+   exported folder goes on as it is; only what is too long is cut evenly, as in training, and keeps the template whole.
 2. A chat as the template of Gemma, ChatML (Qwen), Llama 2 or 3, Mistral or DeepSeek renders it, that ends in the
    assistant's reply: the prompt and the reply, put into the judge's own template. For judges that score one answer.
 3. Any other text is refused: markers of an unknown format would be judged as if someone had said them.
