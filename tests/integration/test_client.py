@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,3 +161,16 @@ def test_a_busy_server_is_asked_again(small_run: TrainingResult, monkeypatch: py
         found = client.compare_many(VOTES)
     assert len(refused) == 3
     np.testing.assert_allclose(numbers(found), numbers(judge.compare_many(VOTES)), atol=1e-6)
+
+
+def test_the_examples_in_the_documentation(url: str, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    if not judge.gives_rewards:
+        pytest.skip("they ask for a reward")
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(example.replace("http://127.0.0.1:8000", url), {})
+    printed = capsys.readouterr().out.split("\n")
+    assert printed[0].split()[0] in ("model_a", "model_b", "tie")
+    assert printed[3] == "small"

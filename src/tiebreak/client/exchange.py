@@ -49,7 +49,7 @@ def refusal(outcome: httpx2.Response | httpx2.RequestError, send: Send, url: str
             "timeout."
         )
     if isinstance(outcome, httpx2.RequestError):
-        reason = str(outcome) or type(outcome).__name__
+        reason = str(outcome).rstrip(".") or type(outcome).__name__
         return ServerError(f"{url} cannot be reached: {reason}. Is the URL right, and is a server running there?")
     status, told = outcome.status_code, _told(outcome)
     said = f"{url}{send.path} answered with status {status}"
