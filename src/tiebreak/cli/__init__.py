@@ -27,6 +27,7 @@ from tiebreak.cli import (
 from tiebreak.cli.console import problems
 from tiebreak.cli.launch import TOLD, is_child
 from tiebreak.errors import TiebreakError
+from tiebreak.release import RELEASE
 
 app = typer.Typer(
     name="tiebreak",
@@ -45,9 +46,7 @@ for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judg
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"tiebreak {version('tiebreak')}")
+        typer.echo(f"tiebreak {RELEASE}")
         raise typer.Exit
 
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError, TiebreakError
 from tiebreak.judging.baselines import read_baseline_card
 from tiebreak.recipe import DataSection
+from tiebreak.release import RELEASE
 from tiebreak.report.findings import find
 from tiebreak.report.judged import Judged, align, read_judged
 from tiebreak.report.ladder import fit_ladder
@@ -99,7 +99,7 @@ def write_report(
         folder, judged, comparisons, bias=bias, base_model=base_model, calibrate=not calibrated_since, tell=tell,
         on_progress=on_progress,
     )  # fmt: skip
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {version('tiebreak')}"
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}"
     findings = find(judged, comparisons, others, orders)
     write_text(
         target, render(Content(title, judged, record, findings, comparisons, orders, unknown, cuts, notes, made))

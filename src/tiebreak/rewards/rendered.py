@@ -61,10 +61,27 @@ def answer_in(query: str, prompt: str) -> str | None:
 
 
 def _overlap(asked: str, said: str) -> int:
-    """The length of the longest end of `asked`, of at least `LEAST` characters, that `said` begins with; or 0."""
+    """The length of the longest end of `asked`, of at least `LEAST` characters, that `said` begins with; or 0.
+
+    By the prefix function of D. E. Knuth, J. H. Morris and V. R. Pratt (1977), in time that grows with the lengths and
+    not with their product: servers are handed what people make up.
+    """
     start = asked.find(said[:LEAST])
-    while start >= 0:
-        if said.startswith(asked[start:]):
-            return len(asked) - start
-        start = asked.find(said[:LEAST], start + 1)
-    return 0
+    asked = asked[max(start, 0) :]
+    said = said[: len(asked)]
+    if start < 0 or len(said) < LEAST:
+        return 0
+    borders, matched = [0] * len(said), 0
+    for i in range(1, len(said)):
+        while matched and said[i] != said[matched]:
+            matched = borders[matched - 1]
+        matched += said[i] == said[matched]
+        borders[i] = matched
+    matched = 0
+    for i, character in enumerate(asked):
+        while matched and character != said[matched]:
+            matched = borders[matched - 1]
+        matched += character == said[matched]
+        if matched == len(said) and i < len(asked) - 1:
+            matched = borders[matched - 1]
+    return matched if matched >= LEAST else 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,12 +13,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tiebreak.errors import MemoryBudgetError, TiebreakError
+from tiebreak.release import RELEASE
 from tiebreak.serving.api import own_api
 from tiebreak.serving.counters import Counters
 from tiebreak.serving.dialects import dialects, refusal_of
 from tiebreak.serving.errors import ServingError
 from tiebreak.serving.guard import OPEN, Guard
-from tiebreak.serving.page import page_files
+from tiebreak.serving.page import CONTENT_SECURITY_POLICY, page_files
 from tiebreak.serving.schema import LimitsResponse, ModelResponse
 from tiebreak.serving.served import Limits, ServedJudge
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from tiebreak.judge import Judge
-
-VERSION: Final = version("tiebreak")
-POLICY: Final = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
-"""The page loads nothing from anywhere else."""
 
 
 def create_app(
@@ -67,7 +63,7 @@ def create_app(
 
     app = FastAPI(
         title="Tiebreak",
-        version=VERSION,
+        version=RELEASE,
         summary="A judge of answers: which of two people would prefer, and how good one is.",
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
@@ -100,7 +96,7 @@ def _model(judge: ServedJudge, about: dict[str, Any]) -> ModelResponse:
     known = {"kind": "pointwise" if judge.gives_rewards else "pairwise", "base_model": None} | about
     return ModelResponse(
         name=judge.name,
-        tiebreak=VERSION,
+        tiebreak=RELEASE,
         gives_rewards=judge.gives_rewards,
         calibration=judge.calibration,
         limits=limits,
@@ -133,9 +129,7 @@ def _add_page(app: FastAPI) -> None:
     def add(path: str, media_type: str, body: bytes) -> None:
         @app.get(path, include_in_schema=False)
         async def page_file() -> Response:
-            headers = {
-                "content-security-policy": POLICY + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-            }
+            headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
             return Response(body, media_type=media_type, headers=headers)
 
     for path, (media_type, body) in page_files().items():

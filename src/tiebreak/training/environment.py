@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
+
+from tiebreak.release import installed_version
 
 _PACKAGES: Final = (
     "tiebreak",
@@ -45,20 +46,13 @@ def describe_machine(seed: int) -> dict[str, Any]:
     """The same but for GPUs: what a classical judge runs on, without torch."""
     return {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: installed_version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
         "processes": process_count(),
         "seed": seed,
         "git": _git_state(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git_state() -> dict[str, Any] | None:
