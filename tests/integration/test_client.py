@@ -128,6 +128,12 @@ def test_it_is_a_judge(judge: Judge, url: str) -> None:
             client.compare_many(VOTES, swap="both")
         with pytest.raises(TypeError, match="prompt is 7"):
             client.compare(7, "a", "b")  # type: ignore[arg-type]
+        long = "good " * 3000
+        cut = client.compare(PROMPT, long, "bad", swap="average")
+        assert cut.tokens_lost == judge.compare(PROMPT, long, "bad", swap="average").tokens_lost > 0
+        if judge.gives_rewards:
+            assert client.score(PROMPT, long).tokens_lost == judge.score(PROMPT, long).tokens_lost > 0
+        assert client.rank(PROMPT, [long, "bad"]).tokens_lost == judge.rank(PROMPT, [long, "bad"]).tokens_lost > 0
         model = client.model()
     assert (model.name, model.gives_rewards, model.limits.texts) == ("small", judge.gives_rewards, 16)
 

@@ -35,6 +35,7 @@ def test_errors_are_one_small_tree() -> None:
         "import tiebreak",
         "import tiebreak.cli",
         "import tiebreak.data, tiebreak.text, tiebreak.judging, tiebreak.recipe",
+        "import tiebreak.client; del sys.modules['httpx2']",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
