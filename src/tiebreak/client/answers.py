@@ -88,7 +88,8 @@ def ranking_of(answer: Any) -> Ranking:
 
 
 def _verdict(answer: Any, probabilities: Any) -> Verdict:
+    rewards = answer["rewards"]
     return Verdict(
         probabilities["model_a"], probabilities["model_b"], probabilities["tie"],
-        answer["tokens_lost"], answer["tokens_read"],
+        answer["tokens_lost"], answer["tokens_read"], None if rewards is None else (rewards[0], rewards[1]),
     )  # fmt: skip

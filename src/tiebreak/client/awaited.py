@@ -12,10 +12,10 @@ import httpx2
 
 from tiebreak.client.answers import ServedModel
 from tiebreak.client.calls import AT_ONCE, RETRIES, TIMEOUT, Calls
-from tiebreak.client.frames import comparisons_in, frame_of
 from tiebreak.client.steps import Send, Step, Steps, Together, Wait
 from tiebreak.comparison import Comparison, Conversation
-from tiebreak.judge.base import Swap, Turns, _turns
+from tiebreak.judge.base import Swap, Turns, turns_of
+from tiebreak.judge.frames import comparisons_in, frame_of
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class AsyncClient:
 
     async def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
         """As `Judge.compare`."""
-        comparison = Comparison(_turns("prompt", prompt), _turns("a", a), _turns("b", b))
+        comparison = Comparison(turns_of("prompt", prompt), turns_of("a", a), turns_of("b", b))
         return (await self.compare_many([comparison], swap=swap))[0]
 
     async def compare_many(
@@ -99,7 +99,7 @@ class AsyncClient:
 
     async def score(self, prompt: Turns, answer: Turns) -> Score:
         """As `Judge.score`."""
-        return (await self.score_many([Conversation(_turns("prompt", prompt), _turns("answer", answer))]))[0]
+        return (await self.score_many([Conversation(turns_of("prompt", prompt), turns_of("answer", answer))]))[0]
 
     async def score_many(
         self,
@@ -116,8 +116,8 @@ class AsyncClient:
         """As `Judge.rank`."""
         if isinstance(answers, str):
             raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
-        turns = [_turns(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
-        return (await self.rank_many([(_turns("prompt", prompt), turns)], swap=swap))[0]
+        turns = [turns_of(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
+        return (await self.rank_many([(turns_of("prompt", prompt), turns)], swap=swap))[0]
 
     async def rank_many(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Final, Literal, TypeVar
 
 import httpx2
@@ -27,6 +26,7 @@ from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError, ModelError, ServerError
 from tiebreak.judge.base import Swap, least_certain, mean_verdict, require_whole_swap, swapped_count, swapped_share
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
+from tiebreak.release import RELEASE
 
 T = TypeVar("T")
 TIMEOUT: Final = 240.0
@@ -71,7 +71,7 @@ class Calls:
     def http(self) -> dict[str, Any]:
         """What `httpx2.Client` and `httpx2.AsyncClient` are made with."""
         headers: dict[str, str | bytes] = {
-            "user-agent": f"tiebreak/{version('tiebreak')}",
+            "user-agent": f"tiebreak/{RELEASE}",
             "content-type": "application/json",
         }
         if self._key:

@@ -90,7 +90,7 @@ class Judge(ABC):
             TypeError: one of them is neither a text nor a list of texts.
             ValueError: prompt and answers differ in their number of turns, or `swap` is none.
         """
-        comparison = Comparison(_turns("prompt", prompt), _turns("a", a), _turns("b", b))
+        comparison = Comparison(turns_of("prompt", prompt), turns_of("a", a), turns_of("b", b))
         return self.compare_many([comparison], swap=swap)[0]
 
     @abstractmethod
@@ -158,7 +158,7 @@ class Judge(ABC):
             ValueError: prompt and answer differ in their number of turns.
             ModelError: the judge compares answers and has no reward for one alone.
         """
-        return self.score_many([Conversation(_turns("prompt", prompt), _turns("answer", answer))])[0]
+        return self.score_many([Conversation(turns_of("prompt", prompt), turns_of("answer", answer))])[0]
 
     @abstractmethod
     def score_many(
@@ -200,8 +200,8 @@ class Judge(ABC):
         """
         if isinstance(answers, str):
             raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
-        asked = _turns("prompt", prompt)
-        return self.rank_many([(asked, [_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
+        asked = turns_of("prompt", prompt)
+        return self.rank_many([(asked, [turns_of(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
 
     @abstractmethod
     def rank_many(
@@ -257,22 +257,9 @@ class Judge(ABC):
         Raises:
             DataError: a column is missing or a row cannot be used; all such rows are named.
         """
-        import pandas as pd
+        from tiebreak.judge.frames import comparisons_in, frame_of
 
-        from tiebreak.data import from_frame
-        from tiebreak.data.layout import PAIR, WINNERS
-
-        unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
-        verdicts = self.compare_many(from_frame(frame[[c for c in frame.columns if c not in unread]]), swap=swap)
-        return pd.DataFrame(
-            {
-                "winner_model_a": [v.model_a for v in verdicts],
-                "winner_model_b": [v.model_b for v in verdicts],
-                "winner_tie": [v.tie for v in verdicts],
-                "answer": [v.answer for v in verdicts],
-            },
-            index=frame.index,
-        )
+        return frame_of(self.compare_many(comparisons_in(frame), swap=swap), frame.index)
 
 
 def swapped_share(swap: Swap) -> float:
@@ -330,7 +317,8 @@ def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | No
 
 def exchanged(verdict: Verdict) -> Verdict:
     """What a verdict says of the same answers with A and B exchanged."""
-    return replace(verdict, model_a=verdict.model_b, model_b=verdict.model_a)
+    rewards = None if verdict.rewards is None else verdict.rewards[::-1]
+    return replace(verdict, model_a=verdict.model_b, model_b=verdict.model_a, rewards=rewards)
 
 
 def mean_verdict(first: Verdict, second: Verdict) -> Verdict:
@@ -358,7 +346,12 @@ def least_certain(probabilities: NDArray[np.float64], count: int) -> NDArray[np.
     return np.argsort(-entropies, kind="stable")[:count]
 
 
-def _turns(name: str, text: Turns) -> tuple[str, ...]:
+def turns_of(name: str, text: Turns) -> tuple[str, ...]:
+    """The turns that were given, by the name of the argument they were given as.
+
+    Raises:
+        TypeError: it is neither a text nor a list of texts.
+    """
     turns = (text,) if isinstance(text, str) else text
     if not isinstance(turns, Sequence) or not all(isinstance(turn, str) for turn in turns):
         raise TypeError(f"{name} is {reprlib.repr(text)}: it is a text, or a list of texts, one a turn")

@@ -80,8 +80,14 @@ class PointwiseJudge(Judge):
         logits = outcome_logits(rewards[0::2], rewards[1::2], self._scale.tie_model, self._scale.tie_parameter)
         probabilities = calibrated(np.exp(log_softmax(logits)), self._calibration)
         return [
-            Verdict(a, b, tie, first.tokens_lost + second.tokens_lost, len(first.ids) + len(second.ids))
-            for (a, b, tie), first, second in zip(probabilities.tolist(), encoded[0::2], encoded[1::2], strict=True)
+            Verdict(a, b, tie, first.tokens_lost + second.tokens_lost, len(first.ids) + len(second.ids), (r_a, r_b))
+            for (a, b, tie), first, second, r_a, r_b in zip(
+                probabilities.tolist(),
+                encoded[0::2],
+                encoded[1::2],
+                *(rewards[i::2].tolist() for i in (0, 1)),
+                strict=True,
+            )
         ]
 
     def score_many(

@@ -20,6 +20,8 @@ class Verdict:
     """Tokens that were cut because the comparison was longer than the judge reads."""
     tokens_read: int = 0
     """Tokens the judge read: of two texts, if it reads an answer at a time; 0 where it counts none."""
+    rewards: tuple[float, float] | None = None
+    """A's and B's, in nats; None from a judge of pairs."""
 
     @property
     def answer(self) -> Outcome:

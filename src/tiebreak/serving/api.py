@@ -98,21 +98,12 @@ def own_api(judge: ServedJudge, model: ModelResponse) -> APIRouter:
         comparisons: Sequence[Comparison], request: CompareRequest | CompareManyRequest
     ) -> list[CompareResponse]:
         verdicts = await judge.compare(comparisons, swap=request.swap, truncate=request.truncate)
-        rewards: Sequence[tuple[float, float] | None] = [None] * len(comparisons)
-        if judge.gives_rewards:
-            scores = await judge.score([side for c in comparisons for side in c.conversations])
-            rewards = [(a.reward, b.reward) for a, b in zip(scores[0::2], scores[1::2], strict=True)]
-        return [
-            _verdict(*both, given, calibrated=judge.is_calibrated)
-            for both, given in zip(verdicts, rewards, strict=True)
-        ]  # fmt: skip
+        return [_verdict(*both, calibrated=judge.is_calibrated) for both in verdicts]
 
     return routes
 
 
-def _verdict(
-    given: Verdict, swapped: Verdict | None, rewards: tuple[float, float] | None, *, calibrated: bool
-) -> CompareResponse:
+def _verdict(given: Verdict, swapped: Verdict | None, *, calibrated: bool) -> CompareResponse:
     mean = given if swapped is None else mean_verdict(given, swapped)
     both, apart = None, None
     if swapped is not None:
@@ -125,7 +116,7 @@ def _verdict(
         probabilities=_probabilities(mean),
         orders=both,
         disagreement=apart,
-        rewards=rewards,
+        rewards=given.rewards,
         calibrated=calibrated,
         tokens_read=given.tokens_read,
         tokens_lost=given.tokens_lost,

@@ -53,9 +53,12 @@ class FakeJudge(ComparingJudge):
         self._pass([c.prompt[0] for c in comparisons], [*(t for c in comparisons for t in (*c.answer_a, *c.answer_b))])
         verdicts = []
         for c in comparisons:
-            gap = SOLUTION.get(c.answer_a[-1], 0.0) - SOLUTION.get(c.answer_b[-1], 0.0)
-            first = round(min(max(0.5 + 0.1 * gap, 0.1), 0.8), 6)
-            verdicts.append(Verdict(first, round(0.9 - first, 6), 0.1, 3 if "long" in c.prompt[0] else 0, 10))
+            worth = SOLUTION.get(c.answer_a[-1], 0.0), SOLUTION.get(c.answer_b[-1], 0.0)
+            first = round(min(max(0.5 + 0.1 * (worth[0] - worth[1]), 0.1), 0.8), 6)
+            lost = 3 if "long" in c.prompt[0] else 0
+            verdicts.append(
+                Verdict(first, round(0.9 - first, 6), 0.1, lost, 10, worth if self._rewards else None)
+            )  # fmt: skip
         return verdicts
 
     def score_many(  # type: ignore[override]  # a judge of pairs never returns from it

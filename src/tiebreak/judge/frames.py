@@ -21,7 +21,7 @@ def comparisons_in(frame: pd.DataFrame) -> Sequence[Comparison]:
     from tiebreak.data import from_frame
     from tiebreak.data.layout import PAIR, WINNERS
 
-    unread = (*WINNERS, "winner", *PAIR)
+    unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
     return from_frame(frame[[column for column in frame.columns if column not in unread]])
 
 
