@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.integration.forked import run_forked
 from tiebreak import Judge, Recipe, load_recipe, train
 from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data import arithmetic_comparisons
@@ -105,13 +106,10 @@ def pointwise_run(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
 
 def tiebreak(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "tiebreak", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
+    given, environment = list(map(str, arguments)), os.environ | environment
+    if not any(name.startswith("HF_") for name in environment):
+        return run_forked(given, cwd, environment, timeout=120)
+    return subprocess.run(  # the hub's library looks at these when it is imported
+        [sys.executable, "-m", "tiebreak", *given], capture_output=True, text=True, cwd=cwd, env=environment,
+        stdin=subprocess.DEVNULL, timeout=120, check=False,
+    )  # fmt: skip
