@@ -42,7 +42,7 @@ def comparisons(count: int) -> list[Comparison]:
 def verdict(pair: dict[str, Any]) -> dict[str, Any]:
     """Says as its probability of A which comparison it is."""
     told = {"model_a": float(pair["prompt"][0]), "model_b": 0.0, "tie": 0.0}
-    return {"probabilities": told, "orders": None, "tokens_read": 3, "tokens_lost": 0}
+    return {"probabilities": told, "orders": None, "rewards": None, "tokens_read": 3, "tokens_lost": 0}
 
 
 class Server:
