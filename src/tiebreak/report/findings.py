@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,5 +123,6 @@ def _standings(
         prior = target.mean(axis=0)
         losses = -(target * np.log(np.where(prior > 0, prior, 1))).sum(axis=1)
         add("shares of these votes", losses, truth == prior.argmax())
-    add("a uniform guess", np.full(len(own), log(3)), None)
+    guess = "a uniform guess" if evaluation.knows_ties else "a uniform guess between A and B"
+    add(guess, np.full(len(own), evaluation.uniform_loss), None)
     return [standings[0], *sorted(standings[1:], key=lambda standing: standing.loss.value)]

@@ -84,8 +84,8 @@ def write_report(
     calibrated_since = record.calibration is not None and "uncalibrated_loss" not in record.metrics
     if calibrated_since:
         notes.append(
-            "The run was calibrated after it was trained: the numbers here are those of its training, without the "
-            f"calibration. `tiebreak evaluate {run} VOTES` gives the others."
+            f"The {'blend' if folder.holds_a_blend else 'run'} was calibrated after it was made: the numbers here are "
+            f"those from then, without the calibration. `tiebreak evaluate {run} VOTES` gives the others."
         )
     for note in notes:
         tell(note)
