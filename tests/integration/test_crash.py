@@ -27,18 +27,34 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def kill_after(step: int, folder: RunFolder, command: list[str]) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "tiebreak", *command], stderr=subprocess.DEVNULL)
+def end_after(step: int, folder: RunFolder, command: list[str], number: int) -> tuple[int, str]:
+    """Its exit status and what it said, when a signal came after a checkpoint."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tiebreak", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     try:
         deadline = time.monotonic() + 100
         while not (folder.checkpoints / f"checkpoint-{step}" / "trainer_state.json").exists():
             assert process.poll() is None, "ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, number)
+        said = process.communicate(timeout=60)[1]
+        return process.returncode, said
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_scheduler_s_signal_is_answered_with_how_to_go_on(
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "ended")
+    command = ["train", "demo", *small_overrides(tiny_base, votes, folder.path, *SETTINGS)]
+    status, said = end_after(5, folder, command, signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert "Stopped. The same command with --resume goes on from the last checkpoint" in " ".join(said.split())
+    assert "Traceback" not in said
 
 
 def test_sigkill_and_resume_end_with_the_same_weights(
@@ -48,7 +64,7 @@ def test_sigkill_and_resume_end_with_the_same_weights(
 
     folder = RunFolder(tmp_path / "killed")
     overrides = small_overrides(tiny_base, votes, folder.path, *SETTINGS)
-    kill_after(20, folder, ["train", "demo", *overrides])
+    assert end_after(20, folder, ["train", "demo", *overrides], signal.SIGKILL)[0] == -signal.SIGKILL
     assert not folder.is_finished
     reached = max(int(p.name.rpartition("-")[2]) for p in folder.checkpoints.glob("checkpoint-*"))
     assert 20 <= reached < 120

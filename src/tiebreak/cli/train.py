@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import nullcontext
 from math import log
@@ -131,10 +132,22 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
     if is_child() and not is_first_child():
         return train(settings, resume=resume, tell=lambda _: None)
     display = TrainingDisplay()
+    before = signal.getsignal(signal.SIGTERM)
+    if not is_child():  # whose parent says it
+        signal.signal(signal.SIGTERM, _end)
     try:
         return train(settings, resume=resume, callbacks=[display], tell=tell, on_tokenised=display.on_tokenised)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Ended):
         tell("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
         raise
     finally:
+        signal.signal(signal.SIGTERM, before)
         display.close()
+
+
+class _Ended(SystemExit):
+    """By SIGTERM, as schedulers send it."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended(128 + signal.SIGTERM)
