@@ -43,7 +43,8 @@ class Reader(Generic[SaidT]):
     @property
     def reads(self) -> Reads:
         """How much it reads, and around what."""
-        return Reads(self._encoder.max_length, self.budget.tokens, self._encoder.template, self._encoder.bos)
+        on_gpu = next(self._model.parameters()).device.type != "cpu"
+        return Reads(self._encoder.max_length, self.budget.tokens, self._encoder.template, self._encoder.bos, on_gpu)
 
     def read(
         self,

@@ -90,3 +90,5 @@ class Reads:
     """The text around prompt and answers, with slots."""
     bos: str
     """What the tokenizer leads texts with; empty where it leads them with nothing."""
+    on_gpu: bool = False
+    """Whether the processor is idle while it computes."""

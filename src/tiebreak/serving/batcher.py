@@ -1,8 +1,8 @@
 """Requests join the next pass: what waits is judged together, whoever asked.
 
 Every request is a job with a kind and rows. When the model is free, a thread takes what waits, a pass full of tokens at
-most; where a pass full waits while the model is busy, a second thread takes and tokenises it meanwhile. Each waiting
-job gives a slice of its rows a round, so that a large request does not keep a small one waiting, and a lone one waits
+most; where a pass full waits while a GPU is busy, a second thread takes and tokenises it meanwhile. Each waiting job
+gives a slice of its rows a round, so that a large request does not keep a small one waiting, and a lone one waits
 for nobody. What a row's answer is does not depend on what it was judged with: that is the judge's promise.
 """
 
@@ -28,8 +28,8 @@ Kind = Literal["both orders", "as given", "score", "read"]
 
 SLICE: Final = 8
 """Rows a job gives a round: those that follow each other may share a prompt."""
-THREADS: Final = 2
-"""One encodes while the other computes."""
+THREADS_ON_GPU: Final = 2
+"""One encodes while the other computes. On the processor itself a second one would take the first one's cores."""
 CHARACTERS_PER_TOKEN: Final = 4
 """About what English texts come to; it decides only how much is taken at once."""
 TOKENS_AT_ONCE: Final = 16384
@@ -77,6 +77,7 @@ class Batcher:
         self._on_pass = on_pass
         self._tokens_at_once = reads.tokens_per_pass if reads else TOKENS_AT_ONCE
         self._longest = reads.max_length if reads else TOKENS_AT_ONCE
+        self._threads_wanted = THREADS_ON_GPU if reads is not None and reads.on_gpu else 1
         self._waiting: deque[Job] = deque()
         self._waiting_tokens = 0
         self._changed = threading.Condition()
@@ -97,7 +98,7 @@ class Batcher:
             ]  # still in a pass, after a `drain` gave up
             fresh = [
                 threading.Thread(target=self._work, name=f"tiebreak-judge-{i}", daemon=True)
-                for i in range(THREADS - len(alive))
+                for i in range(self._threads_wanted - len(alive))
             ]
             self._threads = alive + fresh
             for thread in fresh:

@@ -18,10 +18,10 @@ class FakeJudge(ComparingJudge):
     `passes` holds the rows of each call; while `gate` is closed, a pass that has begun does not end.
     """
 
-    def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False) -> None:
+    def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False, on_gpu: bool = False) -> None:
         super().__init__(None)
         template = "Q {prompt} A {response} end" if rewards else "Q {prompt} A {response_a} B {response_b} end"
-        self._reads = Reads(1000, tokens_per_pass, template, "<bos>")
+        self._reads = Reads(1000, tokens_per_pass, template, "<bos>", on_gpu)
         self._rewards = rewards
         self.passes: list[list[str]] = []
         self.begun = threading.Semaphore(0)

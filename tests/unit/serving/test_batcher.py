@@ -119,13 +119,23 @@ def test_what_nobody_waits_for_is_not_judged(judge: FakeJudge, batcher: Batcher)
     assert judge.passes == [["held"], ["kept"]]
 
 
-def test_a_second_thread_takes_a_full_pass_while_the_model_is_busy(judge: FakeJudge, batcher: Batcher) -> None:
+def test_a_second_thread_takes_a_full_pass_while_a_gpu_is_busy() -> None:
+    judge = FakeJudge(on_gpu=True)
+    batcher = Batcher(judge, queue=100)
     hold(judge, batcher)
     batcher.submit("as given", [comparison("few")])
     assert not judge.begun.acquire(timeout=0.2)  # it waits for others to join
     batcher.submit("as given", [comparison(LONG)])
     assert judge.begun.acquire(timeout=5)
     assert judge.passes[1] == ["few", LONG]
+    judge.gate.set()
+    assert batcher.drain(5)
+
+
+def test_a_second_thread_does_not_take_the_processor_s_own_cores(judge: FakeJudge, batcher: Batcher) -> None:
+    hold(judge, batcher)
+    batcher.submit("as given", [comparison(LONG)])
+    assert not judge.begun.acquire(timeout=0.2)
 
 
 def test_too_much_waiting_is_refused_and_a_request_alone_is_not(batcher: Batcher) -> None:
