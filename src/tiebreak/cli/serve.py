@@ -83,6 +83,9 @@ def command(
             "--no-key",
             param_hint="--host",
         )
+    # Without a GPU: threads of the model that wait for the core which answers requests would hold up all others. To be
+    # said before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     listening = _listen(host, port)
     judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
     import uvicorn
