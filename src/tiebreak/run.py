@@ -8,6 +8,9 @@ runs/NAME/
   model/               adapter and head, tokenizer, tiebreak.json; of a classical judge baseline.json and its arrays
   predictions.parquet  the validation rows' probabilities
   metrics.json         how good they are
+  report.html          all of it, to be read; made later, as are the two it rests on:
+  baselines/           classical judges fitted to the same votes
+  orders.parquet       the validation rows' probabilities in both orders
   .lock                held by the process that trains in it
 """
 
