@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from tests.integration.conftest import small_votes
-from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge
+from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge, reward_function
 from tiebreak.client import retries
 from tiebreak.rewards.comparing import compared
 from tiebreak.serving import Limits, create_app
@@ -124,6 +124,9 @@ def test_it_is_a_judge(judge: Judge, url: str) -> None:
             client.compare_many(VOTES, swap=swap, on_progress=counted.append)
             assert sum(counted) == client.texts(30, swap) == judge.texts(30, swap)
         assert compared(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
+        asked, replied = [side.prompt[0] for side in SIDES], [side.answer[-1] for side in SIDES]
+        wanted = reward_function(judge)(asked, replied)
+        assert reward_function(client)(asked, replied) == pytest.approx(wanted, abs=1e-6)
         with pytest.raises(ValueError, match="swap is 'both'"):
             client.compare_many(VOTES, swap="both")
         with pytest.raises(TypeError, match="prompt is 7"):

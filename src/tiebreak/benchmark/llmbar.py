@@ -25,9 +25,13 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison:
 
 def _set(file: str) -> str:
     """The set that a file's path names, as Dataset/LLMBar/Adversarial/Neighbor/dataset.json does; else its folder."""
-    words = re.split(r"[\W_]+", file.casefold())
     path = Path(file)
-    return next((one for one in _SETS if one.casefold() in words), path.parent.name or path.stem)
+    for part in (path.stem, *(folder.name for folder in path.parents)):
+        words = re.split(r"[\W_]+", part.casefold())
+        found = next((one for one in _SETS if one.casefold() in words), None)
+        if found is not None:
+            return found
+    return path.parent.name or path.stem
 
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
@@ -53,7 +57,7 @@ LLMBAR: Final = PairBenchmark(
         title="LLMBar (Zeng et al. 2024)",
         rule=(
             "Accuracy, the mean of that with either output first, by set and as the mean over sets; and how often both "
-            "orders prefer the same output."
+            "orders prefer the same output. Without a preference neither is right."
         ),
     ),
     source=Source(

@@ -82,7 +82,12 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
             f"--benchmark {data}."
         )
     found = _recognised(path)
-    return _own_pairs(path) if found is None else _read(found, path, _files(path, found))
+    if found is not None:
+        return _read(found, path, _files(path, found))
+    try:
+        return _own_pairs(path)
+    except DataError as error:
+        raise DataError(f"{error}{_nearly(path)}") from error
 
 
 def _from_hub(benchmark: Benchmark) -> Path:
@@ -142,6 +147,16 @@ def _recognised(path: Path) -> Benchmark | None:
     if path.is_dir():
         raise DataError(f"{path} holds no files of a known benchmark ({', '.join(BENCHMARKS)}): name one file.")
     return None
+
+
+def _nearly(path: Path) -> str:
+    """Which benchmark's columns a file has but for one or two."""
+    for benchmark in BENCHMARKS.values():
+        columns = set(read_table(path, benchmark.columns)[1].columns)
+        missing = [column for column in benchmark.columns if column not in columns]
+        if 1 <= len(missing) <= 2 < len(benchmark.columns) - len(missing):
+            return f"\nIf it is {benchmark.about.title}, it lacks {' and '.join(missing)}."
+    return ""
 
 
 def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:

@@ -38,6 +38,9 @@ def command(
         str, typer.Option(help="The address to listen at; 0.0.0.0 for all of this machine's.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    name: Annotated[
+        str | None, typer.Option(help="What clients call the model, as vLLM's must; by default the folder's name.")
+    ] = None,
     api_key_file: Annotated[
         Path | None,
         typer.Option(help=f"A file whose first line clients show as Authorization: Bearer KEY (or set {KEY})."),
@@ -46,7 +49,7 @@ def command(
         bool, typer.Option("--no-key", help="Serve beyond this machine without a key: to everyone who reaches it.")
     ] = False,
     queue: Annotated[
-        int, typer.Option(min=1, help="Texts that may wait or be judged at a time; beyond it requests get status 429.")
+        int, typer.Option(min=1, help="Texts that may wait or be judged at a time; what comes on top gets status 429.")
     ] = 8192,
     max_body: Annotated[int, typer.Option(min=1, help="MiB that a request's body may have.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which a request is given up.")] = 180.0,
@@ -63,7 +66,7 @@ def command(
     - At / is a page to try it on. POST /v1/compare, /v1/score and /v1/rank are its own API, described by
     /openapi.json; /healthz, /readyz and /metrics (Prometheus) are for those who run it.
 
-    - Code that calls a reward model elsewhere need not change: OpenRLHF's /get_reward, vLLM's /classify, /score,
+    - Code that calls a reward model elsewhere needs a new address: OpenRLHF's /get_reward, vLLM's /classify, /score,
     /rerank and /pooling, text-embeddings-inference's /predict and /rerank, SGLang's /classify, and LLaMA-Factory's
     /v1/score/evaluation are answered in their dialects.
 
@@ -76,6 +79,8 @@ def command(
       TIEBREAK_API_KEY=secret tiebreak serve runs/gemma2-9b-reward --host 0.0.0.0 --merge fp8
     """
     look_at_run(run)
+    if "/" in host:
+        raise typer.BadParameter(f"{host} is a URL: name a host, as 127.0.0.1, and the port apart", param_hint="--host")
     key = _key(api_key_file)
     if key is None and not no_key and not _is_loopback(host):
         raise typer.BadParameter(
@@ -94,7 +99,7 @@ def command(
 
     app = create_app(
         judge,
-        name=run.resolve().name,
+        name=name or run.resolve().name,
         limits=Limits(body_bytes=max_body * 1024 * 1024, queue=queue, seconds=timeout),
         api_key=key,
         grace=grace,

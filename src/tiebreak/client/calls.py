@@ -227,7 +227,7 @@ def _checked(url: str) -> str:
         raise ServerError(f"{url!r} is no URL: {error}. Give one like http://127.0.0.1:8000.") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ServerError(f"{url!r} is no URL of a server: give one like http://127.0.0.1:8000.")
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/v1")  # as clients of other servers are given it
 
 
 def _is_symmetric(model: ServedModel) -> bool:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, overload
 
-from tiebreak.judge import load_judge
+from tiebreak.judge import Judge, load_judge
 from tiebreak.judge.base import require_whole_swap
 from tiebreak.rewards.comparing import compared
 from tiebreak.rewards.reward import AwaitedReward, JudgeReward, awaited
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @overload
 def reward_function(
-    run: str | Path,
+    run: str | Path | Judge,
     *,
     normalise: bool = ...,
     swap: Swap = ...,
@@ -32,7 +32,7 @@ def reward_function(
 
 @overload
 def reward_function(
-    run: str | Path,
+    run: str | Path | Judge,
     *,
     normalise: bool = ...,
     swap: Swap = ...,
@@ -44,7 +44,7 @@ def reward_function(
 
 
 def reward_function(
-    run: str | Path,
+    run: str | Path | Judge,
     *,
     normalise: bool = True,
     swap: Swap = "average",
@@ -65,7 +65,7 @@ def reward_function(
     are, so let the run's `text.template` look like the policy's prompts.
 
     Args:
-        run: the folder `tiebreak train` made.
+        run: the folder `tiebreak train` made; or a judge that is there already, as a `Client` of a server is.
         normalise: rewards less their mean over the validation's answers, in their standard deviations; otherwise in
             nats. It changes nothing but shift and scale. GRPO divides both out, RLOO the shift alone, and PPO neither:
             normalised, a learning rate, a KL coefficient or a weight beside other rewards that suits one run suits the
@@ -82,7 +82,7 @@ def reward_function(
         RunError, ModelError: as in `load_judge`.
     """
     require_whole_swap(swap)  # before a model is loaded
-    judge = load_judge(run, base_model=base_model, device=device, merge=merge)
+    judge = run if isinstance(run, Judge) else load_judge(run, base_model=base_model, device=device, merge=merge)
     reward = JudgeReward(
         lambda conversations: (
             scored(judge, conversations, normalise) if judge.gives_rewards else compared(judge, conversations, swap)

@@ -119,6 +119,16 @@ def _add_upkeep(app: FastAPI, judge: ServedJudge, counters: Counters) -> None:
             return {"status": "shutting down"}
         return {"status": "ready"}
 
+    @app.get("/health", include_in_schema=False)  # as vLLM, text-embeddings-inference and SGLang call it
+    async def health() -> Response:
+        return Response()
+
+    for path in OPEN:
+
+        @app.head(path, include_in_schema=False)
+        async def head() -> Response:
+            return Response(status_code=503 if judge.is_draining else 200)
+
     @app.get("/metrics", tags=["Upkeep"], summary="For Prometheus", response_class=Response)
     async def metrics() -> Response:
         body, media_type = counters.text()
@@ -164,11 +174,12 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        shown = ServingError(
-            f"There is nothing at {request.method} {request.url.path}: /openapi.json lists what there is."
-            if error.status_code in (404, 405)
-            else str(error.detail)
-        )
+        asked = f"{request.method} {request.url.path}"
+        reasons = {
+            404: f"There is nothing at {asked}: /openapi.json lists what there is.",
+            405: f"{asked} is not taken here, but {(error.headers or {}).get('Allow', 'another method')} is.",
+        }
+        shown = ServingError(reasons.get(error.status_code, str(error.detail)))
         shown.status, shown.type = error.status_code, "not_found" if error.status_code == 404 else "invalid_request"
         response = refuse(request, shown)
         response.headers.update(error.headers or {})

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from tiebreak.serving.batcher import Counts
@@ -17,6 +24,7 @@ class Counters:
     """Of one server: texts of requests are in none of them."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, of when it began
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "tiebreak_requests", "Requests answered.", ("path", "status"), registry=self._registry

@@ -15,7 +15,7 @@ from tiebreak.serving.errors import InvalidRequestError, ServingError, TooLargeE
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN: Final = ("/healthz", "/readyz")
+OPEN: Final = ("/healthz", "/readyz", "/health")
 """Answered without a key, besides the page, which asks for it."""
 BODY_SECONDS: Final = 60.0
 """Within which a body is to be here."""
@@ -51,7 +51,7 @@ class Guard:
         refusal: Callable[[str, ServingError], Any],
     ) -> None:
         self._app = app
-        self._key = None if api_key is None else f"Bearer {api_key}".encode()
+        self._key = None if api_key is None else api_key.encode()
         self._body_bytes = body_bytes
         self._open = open_paths
         self._on_done = on_done
@@ -87,7 +87,8 @@ class Guard:
         if self._key is None or scope["path"] in self._open:
             return
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if not hmac.compare_digest(given, self._key):
+        scheme, _, key = given.partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._key):
             raise UnauthorizedError
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:

@@ -94,6 +94,26 @@ def test_mt_bench_looks_at_experts_alone(tmp_path: Path) -> None:
     assert items.left_out == "1 row that the rule does not look at"
 
 
+@pytest.mark.parametrize(
+    ("path", "subset"),
+    [
+        ("natural-language/LLMBar/Adversarial/GPTInst/dataset.json", "GPTInst"),
+        ("natural/Manual.json", "Manual"),
+        ("LLMBar/Natural/dataset.json", "Natural"),
+        ("mine/rows.json", "mine"),
+    ],
+)
+def test_llmbar_sets_go_by_the_nearest_folder(tmp_path: Path, path: str, subset: str) -> None:
+    [row] = load_benchmark("llmbar", write(tmp_path / path, [ROWS["llmbar"]])).rows
+    assert dict(row.tags)["source"] == subset  # type: ignore[union-attr]
+
+
+def test_a_file_that_is_nearly_a_benchmark_is_told_so(tmp_path: Path) -> None:
+    row = {key: value for key, value in ROWS["rewardbench2"].items() if key != "num_correct"}
+    with pytest.raises(DataError, match=r"If it is RewardBench 2 .*, it lacks num_correct\."):
+        load_benchmark(str(write(tmp_path / "rows.jsonl", [row])))
+
+
 def test_own_pairs_are_read_without_ties(tmp_path: Path) -> None:
     rows = [
         {"prompt": "p", "response_a": "a", "response_b": "b", "winner": winner, "source": "mine"}

@@ -164,7 +164,7 @@ def test_lone_surrogates_are_repaired(client: TestClient, judge: FakeJudge) -> N
 def test_nothing_there(client: TestClient) -> None:
     assert "/openapi.json lists what there is" in message(client.get("/v2/compare"), 404)
     response = client.get("/v1/compare")
-    assert message(response, 405)
+    assert message(response, 405) == "GET /v1/compare is not taken here, but POST is."
     assert response.headers["allow"] == "POST"
 
 
@@ -200,14 +200,17 @@ def test_a_failing_model_is_a_readable_error(client: TestClient) -> None:
 
 def test_a_key_is_asked_for_everywhere_but_where_one_looks_first(judge: FakeJudge) -> None:
     with TestClient(create_app(judge, name="fake", api_key="let me in", grace=1)) as client:
-        for path in ("/healthz", "/readyz", "/"):
+        for path in ("/healthz", "/readyz", "/health", "/"):
             assert client.get(path).status_code == 200
+        for path in ("/healthz", "/readyz", "/health"):
+            assert client.head(path).status_code == 200
         for headers in ({}, {"authorization": "Bearer nonsense"}, {"authorization": "let me in"}):
             response = client.post("/v1/compare", json=ASK, headers=headers)
             assert "Authorization: Bearer KEY" in message(response, 401)
             assert response.headers["www-authenticate"] == "Bearer"
             for path in ("/metrics", "/openapi.json", "/v1/model"):
                 assert client.get(path, headers=headers).status_code == 401
+        assert client.get("/metrics", headers={"authorization": "bearer let me in"}).status_code == 200
         good = {"authorization": "Bearer let me in"}
         assert client.post("/v1/compare", json=ASK, headers=good).status_code == 200
         assert client.get("/metrics", headers=good).status_code == 200
