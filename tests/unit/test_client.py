@@ -387,3 +387,15 @@ def test_what_a_judge_refuses_is_refused_before_it_is_sent() -> None:
         with pytest.raises(ModelError, match="calibrated where it is served"):
             client.recalibrated(None)
     assert server.bodies == []
+
+
+def test_a_closed_client_says_so() -> None:
+    client = Server().client()
+    client.close()
+    with pytest.raises(ServerError, match="was closed"):
+        client.compare("1", "a", "b")
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/v1", f"{URL}/v1/"])
+def test_the_url_may_end_as_clients_of_other_servers_have_it(url: str) -> None:
+    assert Client(url, transport=httpx2.MockTransport(Server())).compare("1", "a", "b").model_a == 1.0

@@ -105,14 +105,17 @@ def command(
         grace=grace,
         about=_about(RunFolder(run), judge),
     )
-    place = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    shown = everywhere.get(host, host)
+    place = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         log_level="info" if access_log else "warning",
         access_log=access_log,
         timeout_graceful_shutdown=int(grace) + 1,
     )
-    results.print(f"Serving {run} at {place} (API: {place}/openapi.json).", soft_wrap=True)
+    beyond = " and at every other address of this machine" if host in everywhere else ""
+    results.print(f"Serving {run} at {place}{beyond} (API: {place}/openapi.json).", soft_wrap=True)
     tell("Ctrl-C stops it, when what was accepted is answered." + ("" if key else " It asks for no key."))
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn handles them while it serves, and then raises them again for whoever handled them before.

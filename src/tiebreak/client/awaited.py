@@ -14,6 +14,7 @@ from tiebreak.client.answers import ServedModel
 from tiebreak.client.calls import AT_ONCE, RETRIES, TIMEOUT, Calls
 from tiebreak.client.steps import Send, Step, Steps, Together, Wait
 from tiebreak.comparison import Comparison, Conversation
+from tiebreak.errors import ServerError
 from tiebreak.judge.base import Swap, Turns, turns_of
 from tiebreak.judge.frames import comparisons_in, frame_of
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
@@ -148,6 +149,8 @@ class AsyncClient:
         return await self._send(step)
 
     async def _send(self, send: Send) -> httpx2.Response | httpx2.RequestError:
+        if self._http.is_closed:
+            raise ServerError("This client was closed: make another one.")
         try:
             return await self._http.request(send.method, send.path, content=send.body)
         except httpx2.RequestError as error:

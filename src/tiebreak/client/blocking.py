@@ -14,7 +14,7 @@ from tiebreak.client.answers import ServedModel
 from tiebreak.client.calls import AT_ONCE, RETRIES, TIMEOUT, Calls
 from tiebreak.client.steps import Send, Step, Steps, Together, Wait
 from tiebreak.comparison import Comparison, Conversation
-from tiebreak.errors import ModelError
+from tiebreak.errors import ModelError, ServerError
 from tiebreak.judge.base import Judge, Swap
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
@@ -147,6 +147,8 @@ class Client(Judge):
         return self._send(step) if isinstance(step, Send) else None
 
     def _send(self, send: Send) -> httpx2.Response | httpx2.RequestError:
+        if self._http.is_closed:
+            raise ServerError("This client was closed: make another one.")
         try:
             return self._http.request(send.method, send.path, content=send.body)
         except httpx2.RequestError as error:
