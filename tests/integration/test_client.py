@@ -45,9 +45,11 @@ def served(app: ASGIApp) -> Iterator[str]:
     thread.start()
     while not server.started:
         assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 @pytest.fixture(scope="module", params=["small_run", "small_rewards"])
@@ -172,14 +174,14 @@ def test_a_busy_server_is_asked_again(small_run: TrainingResult, monkeypatch: py
     np.testing.assert_allclose(numbers(found), numbers(judge.compare_many(VOTES)), atol=1e-6)
 
 
-def test_the_examples_in_the_documentation(url: str, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
-    if not judge.gives_rewards:
-        pytest.skip("they ask for a reward")
+def test_the_examples_in_the_documentation(small_rewards: TrainingResult, capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 2
-    for example in examples:
-        exec(example.replace("http://127.0.0.1:8000", url), {})
+    app = create_app(load_judge(small_rewards.folder.path), name="small", api_key="secret")
+    with served(app) as url:
+        for example in examples:
+            exec(example.replace("http://127.0.0.1:8000", url), {})
     printed = capsys.readouterr().out.split("\n")
     assert printed[0].split()[0] in ("model_a", "model_b", "tie")
     assert printed[3] == "small"

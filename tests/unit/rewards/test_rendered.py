@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tiebreak import Conversation, DataError
 from tiebreak.rewards import JudgeReward
-from tiebreak.rewards.rendered import LEAST, answer_in, rewards_of_rendered
+from tiebreak.rewards.rendered import LEAST, _overlap, answer_in, rewards_of_rendered
 
 GEMMA = (
     "<bos><start_of_turn>user\nWhat is a café?<end_of_turn>\n<start_of_turn>model\nA place.<end_of_turn>\n"
@@ -25,6 +25,13 @@ ANSWER = "\n\nOn the corner.\n"
 @example("", "a")
 def test_after_the_prompt_itself_comes_the_answer(prompt: str, answer: str) -> None:
     assert answer_in(prompt + answer, prompt) == answer
+
+
+@given(st.text("ab", max_size=60), st.integers(0, 60), st.text("ab", max_size=60))
+def test_the_longest_end_that_a_query_begins_with(asked: str, start: int, more: str) -> None:
+    said = asked[start:] + more
+    ends = (n for n in range(min(len(asked), len(said)), LEAST - 1, -1) if asked.endswith(said[:n]))
+    assert _overlap(asked, said) == next(ends, 0)
 
 
 def test_white_space_and_what_stands_in_front_are_no_matter() -> None:
