@@ -21,7 +21,7 @@ from tiebreak.cli import app
 from tiebreak.data.write import write_comparisons
 from tiebreak.export import export_run
 from tiebreak.export.drift import judge_numbers
-from tiebreak.judge.base import swapped_count
+from tiebreak.judge.orders import swapped_count
 from tiebreak.judging import preference_metrics
 from tiebreak.model import read_card
 from tiebreak.recipe import DataSection

@@ -9,7 +9,7 @@ from tiebreak.benchmark.cells import name, pair
 from tiebreak.benchmark.described import Description, Orders, PairBenchmark, Source, preference, subset_of
 from tiebreak.benchmark.scores import Score, Total, mean_of, measure
 from tiebreak.comparison import Comparison
-from tiebreak.judge.base import mean_verdict
+from tiebreak.judge.orders import mean_verdict
 
 SECTIONS: Final = {
     "Chat": {

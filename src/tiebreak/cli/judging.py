@@ -13,7 +13,7 @@ from rich.progress import TextColumn
 from tiebreak.cli.console import problems, progress_bar, quiet_libraries, tell
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError
-from tiebreak.judge.base import swapped_share
+from tiebreak.judge.orders import swapped_share
 from tiebreak.run import RunFolder
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tiebreak.judge.base import exchanged
+from tiebreak.judge.orders import exchanged
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
 

@@ -15,8 +15,9 @@ from tiebreak.client.calls import AT_ONCE, RETRIES, TIMEOUT, Calls
 from tiebreak.client.steps import Send, Step, Steps, Together, Wait
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ServerError
-from tiebreak.judge.base import Swap, Turns, turns_of
+from tiebreak.judge.base import Turns, turns_of
 from tiebreak.judge.frames import comparisons_in, frame_of
+from tiebreak.judge.orders import Swap
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from tiebreak.client.calls import AT_ONCE, RETRIES, TIMEOUT, Calls
 from tiebreak.client.steps import Send, Step, Steps, Together, Wait
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ModelError, ServerError
-from tiebreak.judge.base import Judge, Swap
+from tiebreak.judge.base import Judge
+from tiebreak.judge.orders import Swap
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from tiebreak.client.exchange import KEY, exchange, unreadable
 from tiebreak.client.steps import Send, Steps, Together
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError, ModelError, ServerError
-from tiebreak.judge.base import Swap, least_certain, mean_verdict, require_whole_swap, swapped_count, swapped_share
+from tiebreak.judge.orders import Swap, least_certain, mean_verdict, require_whole_swap, swapped_count, swapped_share
 from tiebreak.judge.verdicts import Ranking, Score, Verdict
 from tiebreak.release import RELEASE
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tiebreak.comparison import Comparison
 from tiebreak.errors import RunError
-from tiebreak.judge.base import Judge, Swap, calibrated, exchanged, least_certain, mean_of_orders, swapped_count
+from tiebreak.judge.base import Judge, calibrated
 from tiebreak.judge.comparing import ComparingJudge
+from tiebreak.judge.orders import Swap, exchanged, least_certain, mean_of_orders, swapped_count
 from tiebreak.judge.verdicts import Verdict
 from tiebreak.judging import Calibration, blend
 from tiebreak.run import BLEND_CARD, write_text

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tiebreak.comparison import Comparison
-from tiebreak.judge.base import Swap, calibrated, swapped_share
+from tiebreak.judge.base import calibrated
 from tiebreak.judge.comparing import ComparingJudge
+from tiebreak.judge.orders import Swap, swapped_share
 from tiebreak.judge.verdicts import Verdict
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Final, Never
 
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ModelError
-from tiebreak.judge.base import Judge, Swap, require_whole_swap
+from tiebreak.judge.base import Judge
+from tiebreak.judge.orders import Swap, require_whole_swap
 from tiebreak.judge.verdicts import Ranking, Verdict
 from tiebreak.judging import tournament
 

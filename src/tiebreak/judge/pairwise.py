@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiebreak.comparison import Comparison
-from tiebreak.judge.base import Swap, calibrated, least_certain, mean_of_orders, swapped_count
+from tiebreak.judge.base import calibrated
 from tiebreak.judge.comparing import ComparingJudge
+from tiebreak.judge.orders import Swap, least_certain, mean_of_orders, swapped_count
 from tiebreak.judge.reader import Reader
 from tiebreak.judge.verdicts import Reading, Reads, Verdict
 from tiebreak.judging import log_softmax

@@ -10,7 +10,8 @@ import numpy as np
 
 from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import ComparisonsError
-from tiebreak.judge.base import Judge, Swap, calibrated, require_whole_swap, swapped_share
+from tiebreak.judge.base import Judge, calibrated
+from tiebreak.judge.orders import Swap, require_whole_swap, swapped_share
 from tiebreak.judge.reader import Reader
 from tiebreak.judge.verdicts import Ranking, Reading, Reads, Score, Verdict
 from tiebreak.judging import competition_ranks, log_softmax, outcome_logits

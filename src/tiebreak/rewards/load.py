@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from tiebreak.judge import Judge, load_judge
-from tiebreak.judge.base import require_whole_swap
+from tiebreak.judge.orders import require_whole_swap
 from tiebreak.rewards.comparing import compared
 from tiebreak.rewards.reward import AwaitedReward, JudgeReward, awaited
 from tiebreak.rewards.scoring import scored

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body
 
 from tiebreak.comparison import Comparison
 from tiebreak.judge import Score, Verdict
-from tiebreak.judge.base import mean_verdict
+from tiebreak.judge.orders import mean_verdict
 from tiebreak.serving.conversations import comparison_of, conversation_of
 from tiebreak.serving.dialects.shared import ScoreBody
 from tiebreak.serving.dialects.vllm_pairs import PairsRequest, PairsResponse

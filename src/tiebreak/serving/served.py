@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from tiebreak.comparison import Comparison, Conversation
-from tiebreak.judge.base import mean_verdict
 from tiebreak.judge.comparing import ComparingJudge
+from tiebreak.judge.orders import mean_verdict
 from tiebreak.judge.pointwise import ranking_of
 from tiebreak.serving.batcher import Batcher, Counts, Kind
 from tiebreak.serving.errors import InvalidRequestError, TimedOutError, TooLargeError
