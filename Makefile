@@ -10,9 +10,9 @@ demo: .venv/.installed
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2
 
-# Packed against padded rows with the nano model: what anyone can measure. The GPU's tables: benchmarks/RESULTS.md.
+# Packed against padded rows with the nano model: what anyone can measure. The GPU's tables: perf/RESULTS.md.
 bench: .venv/.installed
-	$(BIN)/python benchmarks/cpu.py
+	$(BIN)/python perf/cpu.py
 
 # What every commit has to pass: style, types, and the direction of imports.
 check: .venv/.installed

@@ -17,8 +17,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tiebreak import load_judge
-from tiebreak.data.arithmetic import operand_pairs
-from tiebreak.model.nano import NANO_PATH
+from tiebreak.data.synthetic import operand_pairs
+from tiebreak.models.nano import NANO_PATH
 
 
 def sample(prompts: list[str], each: int) -> list[list[str]]:

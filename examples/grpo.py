@@ -22,8 +22,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from trl import GRPOConfig, GRPOTrainer
 
 from tiebreak import reward_function
-from tiebreak.data.arithmetic import operand_pairs
-from tiebreak.model.nano import NANO_PATH
+from tiebreak.data.synthetic import operand_pairs
+from tiebreak.models.nano import NANO_PATH
 from tiebreak.rewards import JudgeReward
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from experiments.human_votes.folds import FOLDS, fold, write
 
 from tiebreak import Comparison, load_recipe
+from tiebreak.baselines import fit_baseline
 from tiebreak.data import load_comparisons
-from tiebreak.judging.baselines import fit_baseline
 
 
 def judged(
@@ -29,7 +29,7 @@ def judged(
     baseline = load_recipe(f"baseline-{kind}", overrides).baseline
     assert baseline is not None
     settings = baseline.model_dump()
-    judge = fit_baseline(settings.pop("kind"), votes, c=settings.pop("C"), tell=lambda _: None, **settings)
+    judge = fit_baseline(settings.pop("kind"), votes, c=settings.pop("C"), log=lambda _: None, **settings)
     return [judge.probabilities(rows) for rows in asked]
 
 
@@ -48,13 +48,13 @@ def main() -> None:
     for kind in given.kinds:
         began, member = time.monotonic(), kind + given.suffix
         if not (given.results / f"{member}-out-of-fold.parquet").exists():
-            out_of_fold = np.zeros((len(votes), 3))
+            out_of_fold_blend = np.zeros((len(votes), 3))
             for number in range(FOLDS):
                 outside = [i for i, c in enumerate(votes) if fold(c) == number]
                 inside = [c for c in votes if fold(c) != number]
-                (out_of_fold[outside],) = judged(kind, given.settings, inside, [votes[i] for i in outside])
+                (out_of_fold_blend[outside],) = judged(kind, given.settings, inside, [votes[i] for i in outside])
                 print(member, "fold", number, round(time.monotonic() - began), "s", flush=True)
-            write(given.results / f"{member}-out-of-fold.parquet", votes, out_of_fold)
+            write(given.results / f"{member}-out-of-fold.parquet", votes, out_of_fold_blend)
         missing = [name for name in devs if not (given.results / f"{member}-{name}.parquet").exists()]
         if missing:
             said = judged(kind, given.settings, votes, *(devs[name] for name in missing))

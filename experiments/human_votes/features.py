@@ -18,11 +18,11 @@ import numpy as np
 from experiments.human_votes.folds import FOLDS, fold, read, write
 
 from tiebreak import Comparison, load_recipe
+from tiebreak.baselines.features import describe
+from tiebreak.baselines.outcomes import both_orders, twice
+from tiebreak.baselines.trees import TreeEnsemble
 from tiebreak.data import load_comparisons
-from tiebreak.judging import cross_entropies
-from tiebreak.judging.baselines.features import describe
-from tiebreak.judging.baselines.outcomes import both_orders, twice
-from tiebreak.judging.baselines.trees import Trees
+from tiebreak.metrics import cross_entropies
 
 Sides = tuple[np.ndarray, np.ndarray]
 
@@ -55,16 +55,16 @@ def main() -> None:
     for name, members in (("features-with", given.members), ("features-without", [])):
         sides = rows_of(votes, [read(given.results / f"{m}-out-of-fold.parquet", votes) for m in members])
 
-        def fitted(inside: np.ndarray, sides: Sides = sides) -> Trees:
+        def fitted(inside: np.ndarray, sides: Sides = sides) -> TreeEnsemble:
             rows = np.concatenate([side[inside] for side in sides])
-            return Trees.fit(rows, twice(np.array(targets)[inside]), **settings)
+            return TreeEnsemble.fit(rows, twice(np.array(targets)[inside]), **settings)
 
-        out_of_fold = np.zeros((len(votes), 3))
+        out_of_fold_blend = np.zeros((len(votes), 3))
         for held_out in range(FOLDS):
             trees, outside = fitted(number != held_out), number == held_out
-            out_of_fold[outside] = both_orders(*(trees.probabilities(side[outside]) for side in sides))
-        print(name, float(cross_entropies(out_of_fold, targets).mean()), flush=True)
-        write(given.results / f"{name}-out-of-fold.parquet", votes, out_of_fold)
+            out_of_fold_blend[outside] = both_orders(*(trees.probabilities(side[outside]) for side in sides))
+        print(name, float(cross_entropies(out_of_fold_blend, targets).mean()), flush=True)
+        write(given.results / f"{name}-out-of-fold.parquet", votes, out_of_fold_blend)
         trees = fitted(np.ones(len(votes), dtype=bool))
         for dev, rows in devs.items():
             its = rows_of(rows, [read(given.results / f"{m}-{dev}.parquet", rows) for m in members])

@@ -15,7 +15,7 @@ FOLDS = 5
 
 
 def key(comparison: Comparison) -> str:
-    """A comparison's first prompt, folded as `tiebreak.data.split` folds it."""
+    """A comparison's first prompt, folded as `tiebreak.data.splits` folds it."""
     return " ".join(comparison.prompt[0].casefold().split())
 
 

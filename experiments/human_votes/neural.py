@@ -35,12 +35,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.human_votes import SHAPES, pretrain
 from experiments.human_votes.folds import FOLDS, fold, key, write
+from perf.human_votes import SHAPES, pretrain
 
 from tiebreak import Comparison, load_judge, load_recipe, train
 from tiebreak.data import load_comparisons, write_comparisons
-from tiebreak.judging import preference_metrics
+from tiebreak.metrics import preference_metrics
 
 CLASSICAL = ("trees", "tfidf", "length")
 
@@ -109,7 +109,7 @@ def fit(base: Path, votes: Path, held_out: Path, output: Path, head: str, *setti
     ]  # fmt: skip
     if torch.cuda.is_available():
         overrides.append("model.compute_dtype=bfloat16")
-    return dict(train(load_recipe("demo", overrides), tell=lambda _: None).metrics)
+    return dict(train(load_recipe("demo", overrides), log=lambda _: None).metrics)
 
 
 def judged(run: Path, comparisons: Sequence[Comparison]) -> np.ndarray:
@@ -267,7 +267,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915
             for number in range(FOLDS):
                 if (member, number, number) not in jobs.values():
                     begin(member, number, number)
-        out_of_fold = {m.name: np.full((len(votes), 3), np.nan) for m in members}
+        out_of_fold_blend = {m.name: np.full((len(votes), 3), np.nan) for m in members}
         on_dev: dict[tuple[str, str], list[np.ndarray]] = {(m.name, d): [] for m in members for d in devs}
         later: Future[Any] | None = None
         for job in as_completed(list(jobs)):
@@ -279,14 +279,14 @@ def main() -> None:  # noqa: PLR0912, PLR0915
                 f"{member.name} fold {number} seed {seed}", loss=score(held_out, [votes[i] for i in outside[number]])
             )
             if seed == number:
-                out_of_fold[member.name][outside[number]] = held_out
+                out_of_fold_blend[member.name][outside[number]] = held_out
                 for name, probabilities in said.items():
                     on_dev[member.name, name].append(probabilities)
                     write(given.out / f"{member.name}-{name}.parquet", devs[name],
                           np.mean(on_dev[member.name, name], axis=0))  # fmt: skip
-                write(given.out / f"{member.name}-out-of-fold.parquet", votes, out_of_fold[member.name])
-                if not np.isnan(out_of_fold[member.name]).any():
-                    record.keep(member.name, out_of_fold=score(out_of_fold[member.name], votes))
+                write(given.out / f"{member.name}-out-of-fold.parquet", votes, out_of_fold_blend[member.name])
+                if not np.isnan(out_of_fold_blend[member.name]).any():
+                    record.keep(member.name, out_of_fold_blend=score(out_of_fold_blend[member.name], votes))
             if later is None and all(w.done() for w in wanted) and all(r.done() for r in ready):
                 runs = [work / f"{pairwise.name}-0-{seed}" for seed in (0, *SOUP_SEEDS)]
                 reward_model = work / f"{pointwise.name}-0-0" if pointwise else None

@@ -23,9 +23,10 @@ from experiments.human_votes.folds import FOLDS, fold, key, read, write
 from scipy.optimize import minimize
 
 from tiebreak import Comparison
+from tiebreak.baselines.features import describe
+from tiebreak.calibration import blend, blend_weights
 from tiebreak.data import load_comparisons
-from tiebreak.judging import blend, blend_weights, cross_entropies, evaluate
-from tiebreak.judging.baselines.features import describe
+from tiebreak.metrics import cross_entropies, evaluate
 
 SETS = (
     ("trees",),
@@ -145,7 +146,7 @@ def main() -> None:
     chosen_parts = np.array([parts[m] for m in chosen])
     weights = blend_weights(chosen_parts, targets) if way == "linear" else fit_pool(chosen_parts, targets)
     record: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(), "out_of_fold": alone,
+        "date": datetime.date.today().isoformat(), "out_of_fold_blend": alone,
         "tried": [{"members": together, **losses} for together, losses in tried.items()],
         "chosen": {"members": chosen, "way": way, "weights": [round(float(w), 4) for w in weights]},
     }  # fmt: skip

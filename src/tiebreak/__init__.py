@@ -10,7 +10,6 @@ Nothing here imports torch, or an HTTP library, before it is needed.
 
 from typing import TYPE_CHECKING, Any
 
-from tiebreak.comparison import OUTCOMES, Comparison, Conversation, Outcome, Vote
 from tiebreak.errors import (
     ComparisonsError,
     DataError,
@@ -21,9 +20,10 @@ from tiebreak.errors import (
     ServerError,
     TiebreakError,
 )
-from tiebreak.judge import Judge, Ranking, Score, Verdict, load_judge
+from tiebreak.judges import Judge, Ranking, Score, Verdict, load_judge
 from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.rewards import reward_function
+from tiebreak.types import OUTCOMES, Comparison, Conversation, Outcome, Vote
 
 if TYPE_CHECKING:
     from tiebreak.client import AsyncClient, Client

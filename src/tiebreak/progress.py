@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-def count_up(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
+def cumulative_progress(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
     """What to call with how much was done since the last call; it calls `on_progress` with the sum and the total.
 
     >>> done = count_up(3, print)

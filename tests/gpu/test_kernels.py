@@ -10,10 +10,10 @@ import torch
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from torch.nn.functional import cross_entropy
 
-from tests.unit.model.conftest import make_pair, padded_logits
-from tiebreak.model import add_adapter, checkpoint_layers, fuse, lora_config, pack_logits
-from tiebreak.model.attention import NO_WINDOW, PackLayout, pack_attention, segment_attention, supports_kernels
-from tiebreak.model.fp8 import freeze_in_fp8, supports_fp8
+from tests.unit.models.conftest import make_pair, padded_logits
+from tiebreak.models import add_adapter, checkpoint_layers, lora_config, pack_logits, use_fused_layers
+from tiebreak.models.attention import NO_WINDOW, PackLayout, pack_attention, segment_attention, supports_kernels
+from tiebreak.models.fp8 import quantize_to_fp8, supports_fp8
 from tiebreak.text import Pack, pack
 
 pytestmark = [
@@ -89,7 +89,7 @@ def adapted(name: str, dtype: torch.dtype, *, fp8: bool = False) -> Any:
         parameter.data = (parameter.data / 6).to(torch.bfloat16).to(dtype)
     base.score.float()
     if fp8:
-        freeze_in_fp8(base, CUDA, skip="score")
+        quantize_to_fp8(base, CUDA, skip="score")
     model = add_adapter(base, lora_config(r=8, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
     torch.manual_seed(1)
     for parameter_name, parameter in model.named_parameters():
@@ -112,7 +112,7 @@ def test_hand_made_layers_are_as_near_to_the_truth_as_transformers(name: str) ->
     truth = results(adapted(name, torch.float32), torch.float32)
     model = adapted(name, torch.bfloat16)
     theirs = results(model, torch.bfloat16)
-    assert fuse(model, torch.bfloat16)
+    assert use_fused_layers(model, torch.bfloat16)
     ours = results(model, torch.bfloat16)
     checkpoint_layers(model, 99)
     again = results(model, torch.bfloat16)
@@ -128,7 +128,7 @@ def test_packed_bf16_logits_are_within_bf16_noise_of_eager_float32() -> None:
     with torch.no_grad():
         wanted = padded_logits(eager, ids)
     packed.to(CUDA)
-    fuse(packed.requires_grad_(False), torch.bfloat16)
+    use_fused_layers(packed.requires_grad_(False), torch.bfloat16)
     [item] = pack(ids, tokens_per_pass=10_000)
     got = pack_logits(packed, item, torch.bfloat16)[np.argsort(item.sequences)].float().cpu()
     assert (got - wanted).norm() / wanted.norm() < 0.03
@@ -136,7 +136,7 @@ def test_packed_bf16_logits_are_within_bf16_noise_of_eager_float32() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_four_bits_come_back_as_bitsandbytes_brings_them(dtype: torch.dtype) -> None:
-    from tiebreak.model.kernels.dequantise import FourBitMatrix
+    from tiebreak.models.kernels.nf4 import FourBitMatrix
 
     weight = torch.nn.Parameter(torch.empty(0), requires_grad=False)
     data, state = quantize_4bit(torch.randn(512, 768, device=CUDA, dtype=dtype), quant_type="nf4",
@@ -148,8 +148,8 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them(dtype: torch.dtype) -> 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or not supports_fp8(CUDA), reason="no FP8 products here")
 def test_fp8() -> None:
-    from tiebreak.model.fp8 import quantise_rows
-    from tiebreak.model.kernels.quantise import rows_to_fp8
+    from tiebreak.models.fp8 import quantise_rows
+    from tiebreak.models.kernels.fp8 import rows_to_fp8
 
     torch.manual_seed(0)
     x = torch.randn(300, 1024, device=CUDA, dtype=torch.bfloat16) * torch.logspace(-4, 4, 300, device=CUDA)[:, None]
@@ -161,7 +161,7 @@ def test_fp8() -> None:
     truth = results(adapted("gemma2", torch.float32), torch.float32)
     model = adapted("gemma2", torch.bfloat16, fp8=True)
     theirs = results(model, torch.bfloat16)  # FP8 products between transformers' own layers
-    assert fuse(model, torch.bfloat16)
+    assert use_fused_layers(model, torch.bfloat16)
     for our, their, true in zip(results(model, torch.bfloat16), theirs, truth, strict=True):
         error = lambda got: ((got - true).norm() / true.norm()).item()  # noqa: B023, E731
         assert error(our) < 1.1 * error(their) < 0.5
@@ -174,7 +174,7 @@ def test_a_hundred_steps_follow_the_curve_of_transformers() -> None:
 
     def curve(fused: bool) -> list[float]:
         model = adapted("gemma2", torch.bfloat16)
-        assert not fused or fuse(model, torch.bfloat16)
+        assert not fused or use_fused_layers(model, torch.bfloat16)
         optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
         losses = []
         for step in range(100):
@@ -202,7 +202,7 @@ def test_answers_that_share_their_prompt_are_scored_as_alone() -> None:
     with torch.no_grad():
         truth = torch.cat([pack_logits(model, *pack([ids], tokens_per_pass=1000), torch.float32) for ids in texts])
     model.to(CUDA)
-    assert fuse(model.requires_grad_(False), torch.bfloat16)
+    assert use_fused_layers(model.requires_grad_(False), torch.bfloat16)
     [item] = pack(texts, tokens_per_pass=4000, groups=[0] * 8, together=True)
     shared = pack_logits(model, item, torch.bfloat16)[np.argsort(item.sequences)].cpu()
     alone = torch.cat([pack_logits(model, *pack([ids], tokens_per_pass=1000), torch.bfloat16).cpu() for ids in texts])

@@ -13,10 +13,10 @@ import pytest
 
 from tests.integration.forked import run_forked
 from tiebreak import Judge, Recipe, load_recipe, train
-from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data import arithmetic_comparisons
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.training import TrainingResult
+from tiebreak.types import A_WINS, B_WINS, TIE, Comparison
 
 ANSWERS = (("good answer", "bad answer", A_WINS), ("bad", "good good", B_WINS), ("plain answer", "answer plain", TIE))
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import MemoryBudgetError, cli, load_judge, load_recipe, train
 from tiebreak.recipe import dump_recipe
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 from tiebreak.training import TrainingResult
 
 COLUMNS = ["id", "prompt", "response_a", "response_b", "winner_model_a", "winner_model_b", "winner_tie"]
@@ -207,12 +207,12 @@ def test_a_wrong_setting_is_told_before_anything_is_trained(
 def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
     tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure_budget(*_: Any, **__: Any) -> Any:
+    def search_budget(*_: Any, **__: Any) -> Any:
         raise MemoryBudgetError("it does not fit")
 
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.fit.measure_budget", measure_budget)
+        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides))
     assert not (tmp_path / "run").exists()
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
     recipe, environment = folder.recipe.read_bytes(), folder.environment.read_bytes()
     folder.metrics.unlink()
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.fit.measure_budget", measure_budget)
+        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides), resume=True)
     assert (folder.recipe.read_bytes(), folder.environment.read_bytes()) == (recipe, environment)
@@ -365,7 +365,7 @@ def test_models_the_hub_does_not_give(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import sys, time
         from tiebreak.errors import ModelError
-        from tiebreak.model import load_tokenizer
+        from tiebreak.models import load_tokenizer
         time.sleep = lambda seconds: None  # the hub's client tries for a minute
         for name in sys.argv[1:]:
             try:

@@ -15,14 +15,14 @@ import pytest
 
 from tests.integration.conftest import paired_votes, probabilities, small_votes, tiebreak
 from tiebreak import ModelError, RecipeError, RunError, load_judge, load_recipe, train
-from tiebreak.calibrate import remove_calibration
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.export import export_run
-from tiebreak.judge.classical import ClassicalJudge
-from tiebreak.judging import preference_metrics
-from tiebreak.model import read_card
-from tiebreak.report.record import read_record
-from tiebreak.run import RunFolder
+from tiebreak.judges.baseline import BaselineJudge
+from tiebreak.metrics import preference_metrics
+from tiebreak.models import read_card
+from tiebreak.report.run_metadata import read_run_metadata
+from tiebreak.runs import RunFolder
+from tiebreak.workflows.calibrate import remove_calibration
 
 Votes = tuple[Path, Path]
 
@@ -51,7 +51,7 @@ def test_a_run_folder_as_any_other(run: Path, votes: Votes) -> None:
     assert json.loads((run / "environment.json").read_text())["packages"]["scikit-learn"]
     kept = pd.read_parquet(run / "predictions.parquet")
     judge = load_judge(run)
-    assert isinstance(judge, ClassicalJudge)
+    assert isinstance(judge, BaselineJudge)
     rows = small_votes(30, first=90)
     again = np.array([(v.model_a, v.model_b, v.tie) for v in judge.compare_many(rows)])
     np.testing.assert_allclose(kept[["winner_model_a", "winner_model_b", "winner_tie"]], again, atol=1e-15)
@@ -129,17 +129,17 @@ def test_what_needs_a_language_model_says_so(run: Path, votes: Votes, tmp_path: 
 def test_a_run_is_taken_finished_or_begun_again(votes: Votes, tmp_path: Path) -> None:
     folder, told = tmp_path / "run", []
     recipe = load_recipe("baseline-prior", settings(votes, folder))
-    metrics = train(recipe, tell=told.append).metrics
+    metrics = train(recipe, log=told.append).metrics
     with pytest.raises(RunError, match="already holds a run"):
         train(recipe)
-    assert train(recipe, resume=True, tell=told.append).metrics == metrics
+    assert train(recipe, resume=True, log=told.append).metrics == metrics
     assert told[-1] == f"{folder} is finished already: nothing to do."
     (folder / "metrics.json").unlink()  # as if it had been stopped
     with pytest.raises(RecipeError, match=r"baseline\.kind was 'prior', now 'length'"):
         train(load_recipe("baseline-length", settings(votes, folder)), resume=True)
     with pytest.raises(RecipeError, match=r"begun as a classical judge \(baseline\), not as a language model"):
         train(load_recipe("demo", settings(votes, folder)), resume=True)
-    assert train(recipe, resume=True, tell=told.append).metrics == metrics
+    assert train(recipe, resume=True, log=told.append).metrics == metrics
 
 
 def test_a_calibration_is_fitted_kept_and_left_out_on_request(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_calibration_is_fitted_kept_and_left_out_on_request(tmp_path: Path) ->
         "baseline-tfidf", [f"data.train={tmp_path / 'votes.csv'}", f"output={tmp_path / 'run'}", "baseline.C=1000",
         "data.validation_rows=60", "data.calibration_rows=150"],
     )  # fmt: skip
-    metrics = train(recipe, tell=told.append).metrics
+    metrics = train(recipe, log=told.append).metrics
     assert "Calibration rows: 150." in told
     assert {"loss", "uncalibrated_loss"} <= set(metrics)
     judge = load_judge(tmp_path / "run")
@@ -195,7 +195,7 @@ def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(tmp_path: Pa
         for more in ((), ("--no-calibration",))
     ]
     assert losses[0] < losses[1] - 0.1
-    assert read_record(RunFolder(run)).calibration == judge.calibration  # what the report shows
+    assert read_run_metadata(RunFolder(run)).calibration == judge.calibration  # what the report shows
     assert remove_calibration(run)
     assert not remove_calibration(run)
     assert (run / "model/baseline.json").read_bytes() == before

@@ -9,8 +9,8 @@ import pytest
 
 from tests.integration.conftest import probabilities, small_votes, tiebreak
 from tiebreak import load_judge
-from tiebreak.comparison import Comparison
 from tiebreak.training import TrainingResult
+from tiebreak.types import Comparison
 
 
 @pytest.fixture(scope="module")

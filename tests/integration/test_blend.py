@@ -12,15 +12,16 @@ import pytest
 
 from tests.integration.conftest import paired_votes, probabilities, small_votes, tiebreak
 from tiebreak import ModelError, RunError, load_judge
-from tiebreak.blend import Blend, blend_runs
-from tiebreak.calibrate import calibrate_run, remove_calibration
+from tiebreak.calibration import out_of_fold_blend
 from tiebreak.data import write_comparisons
 from tiebreak.errors import DataError
-from tiebreak.judge.blended import read_blend
-from tiebreak.judging import cross_entropies, out_of_fold
-from tiebreak.report.record import read_record
-from tiebreak.run import RunFolder
+from tiebreak.judges.ensemble import read_blend
+from tiebreak.metrics import cross_entropies
+from tiebreak.report.run_metadata import read_run_metadata
+from tiebreak.runs import RunFolder
 from tiebreak.training import TrainingResult
+from tiebreak.workflows.blend import Blend, blend_runs
+from tiebreak.workflows.calibrate import calibrate_run, remove_calibration
 
 VOTES = small_votes(120, first=300)
 
@@ -50,7 +51,7 @@ def test_a_blend_is_its_members_weighted_mean(
     given = [c.vote for c in VOTES if c.vote is not None]
     assert cross_entropies(said(blended.folder.path), given).mean() <= min(one.loss, two.loss) + 1e-9
     both = np.array([said(run.folder.path) for run in (small_run, small_rewards)])
-    honest = out_of_fold(both, given, [row.folded_prompt for row in VOTES])
+    honest = out_of_fold_blend(both, given, [row.folded_prompt for row in VOTES])
     assert blended.metrics["loss"] == pytest.approx(cross_entropies(honest, given).mean(), abs=1e-6)
     kept = pd.read_parquet(blended.folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
     np.testing.assert_allclose(kept, honest, atol=1e-6)
@@ -128,13 +129,13 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     raw = pd.read_csv(tmp_path / "raw.csv")[["winner_model_a", "winner_model_b", "winner_tie"]]
     np.testing.assert_allclose(raw, as_given, atol=1e-6)
 
-    assert read_record(RunFolder(run)).calibration == judge.calibration  # what the report shows
+    assert read_run_metadata(RunFolder(run)).calibration == judge.calibration  # what the report shows
     assert tiebreak("calibrate", run, "--remove").stdout == "The calibration is taken out.\n"
     assert (run / "model/blend.json").read_bytes() == before
     with pytest.raises(DataError, match=r"votes: 99 rows, too few"):
         calibrate_run(run, VOTES[:99])
     said: list[str] = []
-    calibrate_run(run, VOTES, tell=said.append)
+    calibrate_run(run, VOTES, log=said.append)
     assert f"120 rows of 120 have ids of those that the weights of {run} were found on" in said[0]
 
 
@@ -160,7 +161,7 @@ def test_votes_that_a_member_learned_from_are_told(
     small_run: TrainingResult, small_rewards: TrainingResult, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    blend_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "b", small_votes(120), tell=told.append)
+    blend_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "b", small_votes(120), log=told.append)
     for run in (small_run.folder, small_rewards.folder):
         assert any(f"90 of 120 rows have prompts that {run} was trained on" in line for line in told)
         assert any(f"30 of 120 rows have prompts that {run} was validated on" in line for line in told)

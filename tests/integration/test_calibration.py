@@ -16,17 +16,17 @@ from typer.testing import CliRunner, Result
 
 from tests.integration.conftest import paired_votes, probabilities, small_overrides, small_votes
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
-from tiebreak.calibrate import calibrate_run, remove_calibration
 from tiebreak.cli import app
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.export import export_run
 from tiebreak.export.drift import judge_numbers
-from tiebreak.judge.orders import swapped_count
-from tiebreak.judging import preference_metrics
-from tiebreak.model import read_card
+from tiebreak.judges.answer_order import swapped_count
+from tiebreak.metrics import preference_metrics
+from tiebreak.models import read_card
 from tiebreak.recipe import DataSection
 from tiebreak.training import TrainingResult
-from tiebreak.training.votes import SplitVotes, split_votes, warn_of_shared_prompts
+from tiebreak.training.splits import SplitVotes, split_votes, warn_about_shared_prompts
+from tiebreak.workflows.calibrate import calibrate_run, remove_calibration
 
 WINNERS = ["winner_model_a", "winner_model_b", "winner_tie"]
 
@@ -46,7 +46,7 @@ def calibrated(tiny_base: Path, many: Path, tmp_path_factory: pytest.TempPathFac
     overrides = small_overrides(tiny_base, (many, many), folder, "data.validation=null", "data.validation_rows=40",
                                 "data.calibration_rows=120")  # fmt: skip
     said: list[str] = []
-    result = train(load_recipe("demo", overrides), tell=said.append)
+    result = train(load_recipe("demo", overrides), log=said.append)
     return result, "\n".join(said)
 
 
@@ -243,13 +243,13 @@ def test_votes_that_the_run_knows_are_told(
 ) -> None:
     run = Path(shutil.copytree(calibrated[0].folder.path, tmp_path / "run"))
     said: list[str] = []
-    calibrate_run(run, paired_votes(320), tell=said.append)
+    calibrate_run(run, paired_votes(320), log=said.append)
     assert f"160 of 320 rows have prompts that {run} was trained on" in said[0]
     assert f"40 of 320 rows have prompts that {run} was validated on" in said[1]
     recipe = run / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("many.csv", "gone.csv"))
     said.clear()
-    calibrate_run(run, paired_votes(320), tell=said.append)
+    calibrate_run(run, paired_votes(320), log=said.append)
     assert "whether it learned from these is not known" in said[0]
     assert "40 rows of 320 have ids of its validation rows" in said[1]
 
@@ -261,7 +261,7 @@ def test_votes_that_the_run_knows_are_told(
         (SplitVotes(small_votes(20), small_votes(9, first=50), small_votes(12, first=55)), "4 of 12 .* in validation"),
     ):
         said.clear()
-        warn_of_shared_prompts(split, said.append)
+        warn_about_shared_prompts(split, said.append)
         [line] = said
         assert re.search(harm, line)
 
@@ -272,7 +272,7 @@ def test_too_few_votes_to_calibrate_on_are_refused_before_anything_is_trained(
     def refused(kind: type[Exception], message: str, *more: str) -> None:
         said: list[str] = []
         with pytest.raises(kind, match=message):
-            train(small_recipe(f"data.train={many}", *more, output=tmp_path / "run"), tell=said.append)
+            train(small_recipe(f"data.train={many}", *more, output=tmp_path / "run"), log=said.append)
         assert not (tmp_path / "run").exists()
         assert not any("Training rows" in line for line in said)
 

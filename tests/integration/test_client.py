@@ -19,7 +19,7 @@ import uvicorn
 from tests.integration.conftest import small_votes
 from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge, reward_function
 from tiebreak.client import retries
-from tiebreak.rewards.comparing import compared
+from tiebreak.rewards.pairwise import compared
 from tiebreak.serving import Limits, create_app
 from tiebreak.training import TrainingResult
 
@@ -122,9 +122,9 @@ def test_it_is_a_judge(judge: Judge, url: str) -> None:
     with Client(url, "secret") as client:
         assert (client.gives_rewards, client.is_symmetric) == (judge.gives_rewards, judge.is_symmetric)
         for swap in ("none", "average", "uncertain:0.33"):
-            counted: list[int] = []
-            client.compare_many(VOTES, swap=swap, on_progress=counted.append)
-            assert sum(counted) == client.texts(30, swap) == judge.texts(30, swap)
+            pluralize: list[int] = []
+            client.compare_many(VOTES, swap=swap, on_progress=pluralize.append)
+            assert sum(pluralize) == client.texts(30, swap) == judge.texts(30, swap)
         assert compared(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
         asked, replied = [side.prompt[0] for side in SIDES], [side.answer[-1] for side in SIDES]
         wanted = reward_function(judge)(asked, replied)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import RecipeError, RunError, load_recipe, train
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 
 # Dropout and both orders, so that random state and packing have to come back too; long enough to be hit in the middle.
 SETTINGS = (
@@ -118,7 +118,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny_base: Path, votes: tuple[
             refused = tiebreak("train", "demo", *overrides, *(["--resume"] if resume else []))
             assert refused.returncode == 1
             assert f"Another process is training in {folder}" in " ".join(refused.stderr.split())
-    train(load_recipe("demo", overrides), resume=True, tell=said.append)
+    train(load_recipe("demo", overrides), resume=True, log=said.append)
     assert f"{folder} holds no run to go on with: beginning one." in said
     assert folder.is_finished
 

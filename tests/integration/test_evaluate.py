@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from tests.integration.conftest import small_votes
 from tiebreak import load_judge
 from tiebreak.cli import app
-from tiebreak.comparison import A_WINS, TIE
 from tiebreak.data import load_comparisons, write_comparisons
-from tiebreak.judging import preference_metrics
+from tiebreak.metrics import preference_metrics
 from tiebreak.training import TrainingResult
+from tiebreak.types import A_WINS, TIE
 
 
 def run(*arguments: object) -> Any:

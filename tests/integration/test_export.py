@@ -15,16 +15,17 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, pipeline
 from typer.testing import CliRunner
 
 from tests.integration.conftest import small_overrides, small_votes
 from tiebreak import Comparison, Conversation, DataError, ModelError, RunError, load_judge, load_recipe, train
 from tiebreak.cli import app
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.export import ExportReport, export_run
-from tiebreak.judging import log_softmax, outcome_logits
-from tiebreak.run import RunFolder
+from tiebreak.ranking import outcome_logits
+from tiebreak.runs import RunFolder
 from tiebreak.training import TrainingResult
 
 ROWS = [
@@ -85,7 +86,7 @@ def padded_numbers(model: Any, tokenizer: Any, exported: Exported) -> np.ndarray
     assert (batch["attention_mask"].sum(1) < batch["input_ids"].shape[1]).any()
     with torch.no_grad():
         logits = model(**batch).logits.double().numpy()
-    return logits if exported.pointwise else np.exp(log_softmax(logits))
+    return logits if exported.pointwise else softmax(logits, axis=-1)
 
 
 def test_the_classifier_of_transformers_gives_the_judges_numbers(exported: Exported) -> None:
@@ -99,7 +100,7 @@ def test_the_classifier_of_transformers_gives_the_judges_numbers(exported: Expor
         scale = json.loads((exported.folder / "tiebreak.json").read_text())["rewards"]
         pairs = padded_numbers(model, tokenizer, exported).reshape(-1, 2)
         logits = outcome_logits(pairs[:, 0], pairs[:, 1], scale["tie_model"], scale["tie_parameter"])
-        np.testing.assert_allclose(np.exp(log_softmax(logits)), exported.verdicts, atol=1e-5)
+        np.testing.assert_allclose(softmax(logits, axis=-1), exported.verdicts, atol=1e-5)
 
 
 def test_its_configuration_says_what_the_labels_are_and_nothing_of_tiebreak(exported: Exported) -> None:
@@ -211,7 +212,7 @@ def test_without_a_chat_template_the_card_fills_the_slots(
 
     monkeypatch.setattr(write, "install_chat_template", none)
     said: list[str] = []
-    export_run(exported.run.path, tmp_path / "plain", dtype="float32", skip_drift=True, tell=said.append)
+    export_run(exported.run.path, tmp_path / "plain", dtype="float32", skip_drift=True, log=said.append)
     assert any("it gets no chat template" in line for line in said)
     assert not (tmp_path / "plain" / "chat_template.jinja").exists()
     [space] = run_snippets(tmp_path / "plain", monkeypatch)
@@ -274,14 +275,14 @@ def moved_run(small_run: TrainingResult, tmp_path: Path) -> RunFolder:
 
 def test_drift_is_measured_on_what_there_is(moved_run: RunFolder, tmp_path: Path) -> None:
     said: list[str] = []
-    drift = export_run(moved_run.path, tmp_path / "sums", tell=said.append).drift
+    drift = export_run(moved_run.path, tmp_path / "sums", log=said.append).drift
     assert any("cannot be had any more" in line and "--on VOTES" in line for line in said)
     assert drift is not None
     assert drift.on.startswith("built-in comparisons of sums")
     assert (drift.rows, drift.loss_before, drift.loss_after) == (60, None, None)
 
     write_comparisons(tmp_path / "many.csv", small_votes(450))
-    drift = export_run(moved_run.path, tmp_path / "file", on=tmp_path / "many.csv", tell=said.append).drift
+    drift = export_run(moved_run.path, tmp_path / "file", on=tmp_path / "many.csv", log=said.append).drift
     assert drift is not None
     assert (drift.on, drift.rows) == ("rows of many.csv", 200)
     assert drift.loss_before is not None

@@ -27,12 +27,12 @@ from tiebreak import (
     load_judge,
     train,
 )
-from tiebreak.comparison import A_WINS
 from tiebreak.data import load_comparisons
-from tiebreak.data.write import write_comparisons
-from tiebreak.judging import cross_entropies
-from tiebreak.model import read_card
+from tiebreak.data.writer import write_comparisons
+from tiebreak.metrics import cross_entropies
+from tiebreak.models import read_card
 from tiebreak.training import TrainingResult
+from tiebreak.types import A_WINS
 
 WINNERS = ["winner_model_a", "winner_model_b", "winner_tie"]
 
@@ -227,13 +227,13 @@ def test_votes_without_ties_train_bradley_and_terry_with_margins(
     write_comparisons(held_out, [c for c in small_votes(30, first=90) if c.vote and not c.vote[2]])
     mine = (f"data.train={data}", f"data.validation={held_out}", "training.max_steps=6")
     told: list[str] = []
-    result = train(small_recipe("model.head=pointwise", "model.tie_model=bradley-terry", *mine), tell=told.append)
+    result = train(small_recipe("model.head=pointwise", "model.tie_model=bradley-terry", *mine), log=told.append)
     assert not any("margin" in sentence for sentence in told)
     verdict = load_judge(result.folder.path).compare("question 1 ?", "good answer", "bad answer")
     assert verdict.tie == 0
     assert verdict.model_a + verdict.model_b == pytest.approx(1)
     assert result.metrics["tie_parameter"] == 0
-    train(small_recipe("model.head=pointwise", *mine, output=tmp_path / "davidson"), tell=told.append)
+    train(small_recipe("model.head=pointwise", *mine, output=tmp_path / "davidson"), log=told.append)
     assert any("30 votes with a margin: left aside" in sentence for sentence in told)
 
 

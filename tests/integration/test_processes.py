@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import load_recipe, train
 from tiebreak.cli import launch as launch_module
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 
 
 @pytest.mark.parametrize("head", ["training.both_orders=true", "model.head=pointwise"])
@@ -48,11 +48,11 @@ FAILING = """
 import os, sys
 from tiebreak import cli
 from tiebreak.errors import ModelError
-from tiebreak.model import base
+from tiebreak.models import base
 if os.environ.get("RANK") == "1":
     def broken(*_, **__):
         raise ModelError("the second card's own trouble")
-    import tiebreak.training.build as build
+    import tiebreak.training.model_setup as build
     build.load_base = broken
 cli.main()
 """

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import small_overrides, small_votes, tiebreak
 from tiebreak import load_recipe, train
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.training import TrainingResult
 
 NASTY = "<script>alert(1)</script> </style> good answer"

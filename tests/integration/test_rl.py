@@ -16,8 +16,8 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.trainer.utils import is_async_callable
 
 from tiebreak import Conversation, load_judge, reward_function
-from tiebreak.data.arithmetic import operand_pairs
-from tiebreak.model.nano import NANO_PATH
+from tiebreak.data.synthetic import operand_pairs
+from tiebreak.models.nano import NANO_PATH
 from tiebreak.training import TrainingResult
 
 # Of TRL 1.16 against transformers 5.23.

@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.conftest import tiebreak
 from tiebreak import ComparisonsError, load_judge
-from tiebreak.judge.comparing import ALL_PAIRS
-from tiebreak.judging import fit_rewards
+from tiebreak.judges.tournament_ranking import ALL_PAIRS
+from tiebreak.ranking import fit_rewards
 from tiebreak.training import TrainingResult
 
 ANSWERS = ["bad", "good answer", "bad answer", "plain", "good good"]

@@ -21,8 +21,8 @@ import pytest
 
 from tests.integration.conftest import probabilities, small_votes, tiebreak
 from tiebreak import load_judge
-from tiebreak.comparison import Comparison
 from tiebreak.training import TrainingResult
+from tiebreak.types import Comparison
 
 
 class Server:

@@ -14,10 +14,10 @@ from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import ModelError, RunError, load_judge, load_recipe, train
 from tiebreak.data import load_comparisons
 from tiebreak.errors import DataError
-from tiebreak.judging import preference_metrics
-from tiebreak.model import load_base, load_trained, read_card
-from tiebreak.soup import soup_runs
+from tiebreak.metrics import preference_metrics
+from tiebreak.models import load_base, load_trained, read_card
 from tiebreak.training import TrainingResult
+from tiebreak.workflows.soup import soup_runs
 
 
 @pytest.fixture(scope="module")

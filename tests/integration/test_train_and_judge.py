@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 
 from tests.integration.conftest import small_votes, tiebreak
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
-from tiebreak.comparison import A_WINS, B_WINS
 from tiebreak.data import load_comparisons
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.writer import write_comparisons
 from tiebreak.errors import ModelError
-from tiebreak.judge import Merge
-from tiebreak.judging import preference_metrics
-from tiebreak.model import load_base, load_trained
+from tiebreak.judges import Merge
+from tiebreak.metrics import preference_metrics
+from tiebreak.models import load_base, load_trained
 from tiebreak.training import TrainingResult
+from tiebreak.types import A_WINS, B_WINS
 
 
 def probabilities(judge: Any, comparisons: Any, **options: Any) -> np.ndarray:
@@ -204,7 +204,7 @@ def test_every_precision_trains_saves_and_reloads(precision: str, small_recipe: 
 def test_validation_does_not_break_the_gradients_of_4_bit_weights(tiny_base: Path) -> None:
     """bitsandbytes 0.50 on CPUs with AVX512-BF16 would repack the weights for a kernel without a backward pass."""
     from tests.unit.training.conftest import gradients
-    from tiebreak.model import TokenBudget, add_adapter, lora_config, pack_logits, predict_logits
+    from tiebreak.models import TokenBudget, add_adapter, lora_config, pack_logits, predict_logits
     from tiebreak.text import pack
 
     base = load_base(str(tiny_base), precision="nf4", device=torch.device("cpu"))
@@ -331,7 +331,7 @@ def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
     small_recipe: Any, votes: tuple[Path, Path]
 ) -> None:
     said: list[str] = []
-    train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), tell=said.append)
+    train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), log=said.append)
     assert any("90 of 90 validation rows have prompts that stand in training too" in line for line in said)
     with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
         train(small_recipe("text.max_length=600", output=Path("nowhere")))
@@ -364,7 +364,7 @@ def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Pat
         overrides = [o for o in small_overrides(tmp_path, votes, tmp_path / f"run-{wanted}") if "model.name" not in o]
         train(
             load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
-            tell=said.append,
+            log=said.append,
         )
         assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
 

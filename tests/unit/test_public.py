@@ -34,7 +34,8 @@ def test_errors_are_one_small_tree() -> None:
     [
         "import tiebreak",
         "import tiebreak.cli",
-        "import tiebreak.data, tiebreak.text, tiebreak.judging, tiebreak.recipe",
+        "import tiebreak.data, tiebreak.text, tiebreak.metrics, tiebreak.calibration",
+        "import tiebreak.ranking, tiebreak.baselines, tiebreak.recipe, tiebreak.runs",
         "import tiebreak.client; del sys.modules['httpx2']",
     ],
 )

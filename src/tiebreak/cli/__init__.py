@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tiebreak._version import RELEASE
 from tiebreak.cli import (
     blend,
     calibrate,
@@ -25,9 +26,8 @@ from tiebreak.cli import (
     train,
 )
 from tiebreak.cli.console import problems
-from tiebreak.cli.launch import TOLD, is_child
+from tiebreak.cli.launch import TOLD, is_launched_rank
 from tiebreak.errors import TiebreakError
-from tiebreak.release import RELEASE
 
 app = typer.Typer(
     name="tiebreak",
@@ -67,7 +67,7 @@ def main() -> None:
         app()
     except TiebreakError as error:
         problems.print(f"[bold red]Error:[/] {_literal(str(error))}")
-        sys.exit(TOLD if is_child() else 1)
+        sys.exit(TOLD if is_launched_rank() else 1)
 
 
 def _literal(text: str) -> str:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.progress import TextColumn
 
-from tiebreak.cli.console import print_json, problems, program, progress_bar, quiet_libraries, results, tell
-from tiebreak.cli.judging import ProblemRows, SwapOption, look_at_run, read_aloud
-from tiebreak.wording import counted
+from tiebreak.cli.console import log, print_json, problems, program, progress_bar, quiet_libraries, results
+from tiebreak.cli.judging_options import ProblemRows, SwapOption, check_run_and_data, read_votes_with_progress
+from tiebreak.formatting import pluralize
 
 
 def command(
@@ -36,16 +36,16 @@ def command(
       tiebreak blend runs/pairwise runs/pointwise runs/baseline-trees --on calibration.csv -o runs/blend
     """
     for run in runs:
-        look_at_run(run)
-    file = read_aloud(on, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
+        check_run_and_data(run)
+    file = read_votes_with_progress(on, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.blend import blend_runs
+        from tiebreak.workflows.blend import blend_runs
     progress = progress_bar(TextColumn("Judging"), "texts")
     with progress:
         task = progress.add_task("", total=None)
         made = blend_runs(
-            runs, output, file.comparisons, swap=swap, tell=tell, on_progress=lambda n: progress.advance(task, n)
+            runs, output, file.comparisons, swap=swap, log=log, on_progress=lambda n: progress.advance(task, n)
         )
     if as_json:
         print_json(
@@ -59,6 +59,6 @@ def command(
     best = min(member.loss for member in made.members)
     results.print(
         f"{'':8}{made.metrics['loss']:>10.4f}{best - made.metrics['loss']:>+9.4f}  {output} (their blend, and what it "
-        f"gains on the best of them)\nBy cross-validation on the {counted(made.rows, 'row')} of {on.name}. Next:\n"
+        f"gains on the best of them)\nBy cross-validation on the {pluralize(made.rows, 'row')} of {on.name}. Next:\n"
         f"  {program()} evaluate {output} VOTES"
     )

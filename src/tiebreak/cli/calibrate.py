@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import TextColumn
 
-from tiebreak.cli.console import print_json, problems, progress_bar, quiet_libraries, results, tell
-from tiebreak.cli.judging import BaseModelOption, ProblemRows, RunArgument, look_at_run, read_aloud
+from tiebreak.cli.console import log, print_json, problems, progress_bar, quiet_libraries, results
+from tiebreak.cli.judging_options import (
+    BaseModelOption,
+    ProblemRows,
+    RunArgument,
+    check_run_and_data,
+    read_votes_with_progress,
+)
 from tiebreak.errors import DataError
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 
 if TYPE_CHECKING:
-    from tiebreak.judging import Calibration
+    from tiebreak.calibration import Calibration
 
 
 def command(
@@ -53,21 +59,21 @@ def command(
             if remove
             else f"Give votes to calibrate on: tiebreak calibrate {run} VOTES. To take a calibration out: --remove."
         )
-    look_at_run(run, votes)
+    check_run_and_data(run, votes)
     if votes is None:
         _remove(run, as_json=as_json)
         return
-    file = read_aloud(votes, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
+    file = read_votes_with_progress(votes, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
         if not RunFolder(run).holds_a_baseline:  # which needs none of them
             quiet_libraries()
-        from tiebreak.calibrate import calibrate_run
+        from tiebreak.workflows.calibrate import calibrate_run
 
     progress = progress_bar(TextColumn("Judging"), "texts")
     with progress:
         task = progress.add_task("", total=None)
         calibration = calibrate_run(
-            run, file.comparisons, source=votes.name, base_model=base_model, tell=tell,
+            run, file.comparisons, source=votes.name, base_model=base_model, log=log,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     if as_json:
@@ -77,7 +83,7 @@ def command(
 
 
 def _remove(run: Path, *, as_json: bool) -> None:
-    from tiebreak.calibrate import remove_calibration
+    from tiebreak.workflows.calibrate import remove_calibration
 
     removed = remove_calibration(run)
     if as_json:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tiebreak.cli.console import print_json, results
-from tiebreak.wording import counted
+from tiebreak.formatting import pluralize
 
 if TYPE_CHECKING:
     from tiebreak.data import Summary, VoteFile
@@ -50,13 +50,13 @@ def command(
 
 def _print_summary(summary: Summary) -> None:
     results.print(
-        f"[bold]{escape(summary.path)}[/]: {counted(summary.rows, 'row')} ({summary.format}, {summary.layout})"
+        f"[bold]{escape(summary.path)}[/]: {pluralize(summary.rows, 'row')} ({summary.format}, {summary.layout})"
     )
     if summary.shares is not None:
         a, b, tie = summary.shares.values()
         results.print(f"Votes: A {a:.1%}, B {b:.1%}, tie {tie:.1%}")
     if summary.margins:
-        results.print(f"With a margin: {counted(summary.margins, 'row')}")
+        results.print(f"With a margin: {pluralize(summary.margins, 'row')}")
     if summary.multi_turn_share is not None:
         results.print(f"Of more than one turn: {summary.multi_turn_share:.1%}")
     table = Table("words", "median", "90 %", "99 %", "longest", box=None, header_style="bold")
@@ -71,7 +71,7 @@ def _print_summary(summary: Summary) -> None:
 def _print_oddities(summary: Summary) -> None:
     if summary.duplicate_rows:
         results.print(
-            f"Duplicates: {summary.duplicate_rows:,} rows in {counted(summary.duplicate_groups, 'group')} have the "
+            f"Duplicates: {summary.duplicate_rows:,} rows in {pluralize(summary.duplicate_groups, 'group')} have the "
             "same prompt and answers."
         )
     if summary.contradictions:
@@ -95,10 +95,10 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
     unusable = summary.rows - summary.usable_rows
     if unusable:
         results.print(
-            f"\n{unusable:,} of {counted(summary.rows, 'row')} cannot be used as they are. Mend them, or train with "
+            f"\n{unusable:,} of {pluralize(summary.rows, 'row')} cannot be used as they are. Mend them, or train with "
             "data.problem_rows=skip to leave them out, or =keep to keep empty texts and repeated ids as they are."
         )
     elif file.layout == "unlabelled":
-        results.print(f"\n{counted(summary.rows, 'row')}: all can be judged. There are no votes to learn from.")
+        results.print(f"\n{pluralize(summary.rows, 'row')}: all can be judged. There are no votes to learn from.")
     else:
-        results.print(f"\n{counted(summary.rows, 'row')}: all can be used.")
+        results.print(f"\n{pluralize(summary.rows, 'row')}: all can be used.")

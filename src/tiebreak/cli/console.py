@@ -42,7 +42,7 @@ def program() -> str:
     return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m tiebreak"
 
 
-def tell(sentence: str) -> None:
+def log(sentence: str) -> None:
     """Say one sentence about what goes on."""
     problems.print(sentence, markup=False)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tiebreak.cli.console import program, results, tell
+from tiebreak.cli.console import log, program, results
 from tiebreak.recipe import load_recipe
 
 
@@ -40,7 +40,7 @@ def command(
     # said before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from tiebreak.cli.judge import print_verdict
-    from tiebreak.cli.judging import load_judge_aloud
+    from tiebreak.cli.judging_options import load_judge_with_progress
     from tiebreak.cli.train import run_training
     from tiebreak.data import SEED_EXAMPLES, arithmetic_comparisons, write_comparisons
 
@@ -50,7 +50,7 @@ def command(
     train, validation = data / "train.csv", data / "validation.csv"
     write_comparisons(train, arithmetic_comparisons(TRAIN_ROWS, seed=0, split="train"))
     write_comparisons(validation, arithmetic_comparisons(VALIDATION_ROWS, seed=0, split="validation"))
-    tell(f"Made {TRAIN_ROWS:,} comparisons to learn from and {VALIDATION_ROWS:,} of other sums to validate on: {data}/")
+    log(f"Made {TRAIN_ROWS:,} comparisons to learn from and {VALIDATION_ROWS:,} of other sums to validate on: {data}/")
 
     overrides = [f"data.train={train}", f"data.validation={validation}", f"output={folder}", f"model.head={head}"]
     result = run_training(load_recipe("demo", overrides), resume=False)
@@ -59,7 +59,7 @@ def command(
         f"\nOn sums it has never seen: log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThree examples:"
     )
-    judge = load_judge_aloud(folder)
+    judge = load_judge_with_progress(folder)
     for example in SEED_EXAMPLES:
         results.print(f"\nPrompt: {example.prompt[0]}   a: {example.answer_a[0]}   b: {example.answer_b[0]}")
         scores = judge.score_many(example.conversations) if judge.gives_rewards else []

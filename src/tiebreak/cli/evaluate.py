@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tiebreak.cli.benchmark import take_benchmark
-from tiebreak.cli.console import print_json, problems, tell
-from tiebreak.cli.judging import (
+from tiebreak.cli.benchmark_results import evaluate_benchmark
+from tiebreak.cli.console import log, print_json, problems
+from tiebreak.cli.judging_options import (
     BaseModelOption,
     FileSwapOption,
     MergeOption,
     NoCalibrationOption,
     ProblemRows,
     RunArgument,
-    load_judge_aloud,
-    look_at_run,
-    orders_aloud,
-    read_aloud,
-    verdicts_aloud,
+    check_run_and_data,
+    compare_orders_with_progress,
+    compare_with_progress,
+    load_judge_with_progress,
+    read_votes_with_progress,
 )
-from tiebreak.comparison import A_WINS, Comparison
+from tiebreak.types import A_WINS, Comparison
 
 if TYPE_CHECKING:
-    from tiebreak.judge import Judge, Swap, Verdict
+    from tiebreak.judges import Judge, Swap, Verdict
 
 Probabilities = list[tuple[float, float, float]]
 
@@ -84,22 +84,22 @@ def command(
 
       tiebreak evaluate runs/demo --benchmark pairs-with-gold-labels.parquet
     """
-    look_at_run(run, data)
+    check_run_and_data(run, data)
     if benchmark is not None:
-        _refuse_options(swap, bias, problem_rows)
-        take_benchmark(run, benchmark, data, base_model, merge, calibrate=not no_calibration, as_json=as_json)
+        _check_options(swap, bias, problem_rows)
+        evaluate_benchmark(run, benchmark, data, base_model, merge, calibrate=not no_calibration, as_json=as_json)
         return
     if data is None:
         raise typer.BadParameter("name a file of votes, or --benchmark and one of its names", param_hint="DATA")
-    file = read_aloud(data, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
+    file = read_votes_with_progress(data, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     comparisons = file.comparisons
     if file.layout == "chosen-rejected":
         first = sum(c.vote == A_WINS for c in comparisons)
-        tell(
+        log(
             f"A hash of each row decides which side its chosen answer is judged on: A in {first:,}, B in "
             f"{len(comparisons) - first:,}."
         )
-    judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
+    judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
     probabilities, orders = _judged(judge, comparisons, swap, bias)
     if problems.is_terminal:
         with problems.status("Measuring ..."):
@@ -118,10 +118,10 @@ def command(
     print_breakdown(found["breakdown"])
     print_biases(*found["bias"].values())
     if bias and orders is None:
-        tell("This judge reads one answer at a time: which of them comes first makes no difference.")
+        log("This judge reads one answer at a time: which of them comes first makes no difference.")
 
 
-def _refuse_options(swap: Swap, bias: bool, problem_rows: ProblemRows) -> None:
+def _check_options(swap: Swap, bias: bool, problem_rows: ProblemRows) -> None:
     """What a benchmark's rule leaves no choice in."""
     for option, given in (
         ("--swap", swap != "none"),
@@ -140,8 +140,8 @@ def _judged(
 ) -> tuple[Probabilities, tuple[Probabilities, Probabilities] | None]:
     """Probabilities of each row; and with A first and with B first, if that is asked for and makes a difference."""
     if not bias or judge.gives_rewards:
-        return _probabilities(verdicts_aloud(judge, comparisons, swap=swap)), None
-    both = orders_aloud(judge, comparisons)
+        return _probabilities(compare_with_progress(judge, comparisons, swap=swap)), None
+    both = compare_orders_with_progress(judge, comparisons)
     as_given, swapped = (_probabilities([orders[i] for orders in both]) for i in range(2))
     if swap == "none":
         probabilities = as_given
@@ -149,7 +149,7 @@ def _judged(
         pairs = zip(as_given, swapped, strict=True)
         probabilities = [((p[0] + q[0]) / 2, (p[1] + q[1]) / 2, (p[2] + q[2]) / 2) for p, q in pairs]
     else:
-        probabilities = _probabilities(verdicts_aloud(judge, comparisons, swap=swap))
+        probabilities = _probabilities(compare_with_progress(judge, comparisons, swap=swap))
     return probabilities, (as_given, swapped)
 
 
@@ -163,21 +163,21 @@ def _measured(
     comparisons: Sequence[Comparison],
 ) -> dict[str, Any]:
     """The evaluation, its breakdown, and the biases by their names."""
-    from tiebreak.judging import (
+    from tiebreak.metrics import (
         answer_lengths,
-        breakdown,
         evaluate,
         format_bias,
         format_counts,
         length_bias,
         position_bias,
+        slice_metrics,
     )
 
     votes = [c.vote for c in comparisons]
     prompts = [c.folded_prompt for c in comparisons]
     return {
         "evaluation": evaluate(probabilities, votes, prompts),
-        "breakdown": breakdown(probabilities, comparisons),
+        "breakdown": slice_metrics(probabilities, comparisons),
         "bias": {
             "position": None if orders is None else position_bias(*orders, votes, prompts),
             "length": length_bias(probabilities, votes, *answer_lengths(comparisons), prompts),

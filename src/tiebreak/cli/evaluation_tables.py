@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from tiebreak.cli.console import results
-from tiebreak.comparison import OUTCOMES
-from tiebreak.judging.metrics import SMALLEST
-from tiebreak.wording import counted
+from tiebreak.formatting import pluralize
+from tiebreak.metrics.log_loss import MIN_PROBABILITY
+from tiebreak.types import OUTCOMES
 
 if TYPE_CHECKING:
-    from tiebreak.judging import BreakdownRow, Estimate, Evaluation, LengthBias, PositionBias, Preference
+    from tiebreak.metrics import Estimate, Evaluation, LengthBias, PositionBias, Preference, Slice
 
 VOTED = {"model_a": "A was preferred", "model_b": "B was preferred", "tie": "a tie"}
 JUDGED = ("A", "B", "tie")
@@ -26,7 +26,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     """Log loss and accuracy, the other metrics, and what was taken for what."""
     metrics = evaluation.metrics
     results.print(f"[bold]{'':24}{'log loss':>10}{'accuracy':>10}[/]")
-    for name, ending in ((counted(evaluation.rows, "row"), ""), *((VOTED[o], f"_{o}") for o in OUTCOMES)):
+    for name, ending in ((pluralize(evaluation.rows, "row"), ""), *((VOTED[o], f"_{o}") for o in OUTCOMES)):
         if f"loss{ending}" in metrics:
             loss, accuracy = metrics[f"loss{ending}"], metrics[f"accuracy{ending}"]
             ranges = f"   {interval(loss, 4)}   {interval(accuracy, 3)}"
@@ -36,7 +36,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         results.print("All rows have one prompt, so there are no intervals: they would be of other prompts.")
     else:
         results.print(
-            f"In brackets: {evaluation.level:.0%} intervals, over {counted(evaluation.groups, 'prompt')} drawn anew "
+            f"In brackets: {evaluation.level:.0%} intervals, over {pluralize(evaluation.groups, 'prompt')} drawn anew "
             f"{evaluation.resamples:,} times."
         )
     named = (
@@ -74,14 +74,14 @@ def _print_guess(evaluation: Evaluation) -> None:
         results.print(f"This judge holds ties impossible. A uniform guess between A and B {guess}.")
     else:
         results.print(
-            f"This judge holds ties impossible, and {evaluation.ties:,} of {counted(evaluation.rows, 'row')} are ties "
-            f"in whole or in part. A tie costs it {-log(SMALLEST):.2f} nats, so that the log loss of all rows says how "
-            f"many ties there are, not how good it is. Compare the rows where A or B was preferred, on which a uniform "
+            f"This judge holds ties impossible, and {evaluation.ties:,} of {pluralize(evaluation.rows, 'row')} are "
+            f"ties in whole or in part. A tie costs it {-log(MIN_PROBABILITY):.2f} nats, so that the log loss of all rows "
+            f"says how many ties there are, not how good it is. Compare the rows where A or B was preferred, on which a uniform "
             f"guess between the two {guess}; or take a judge that knows ties (model.tie_model=davidson)."
         )
 
 
-def print_breakdown(parts: Sequence[BreakdownRow]) -> None:
+def print_breakdown(parts: Sequence[Slice]) -> None:
     """How good on which rows; nothing where there is nothing to break down by."""
     rows: list[tuple[str, ...]] = [("", "rows", "log loss", "", "accuracy", "")]
     before = ""

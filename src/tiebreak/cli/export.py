@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
-from tiebreak.cli.judging import BaseModelOption, RunArgument, look_at_run
+from tiebreak.cli.console import log, print_json, problems, quiet_libraries, results
+from tiebreak.cli.judging_options import BaseModelOption, RunArgument, check_run_and_data
 
 
 def command(
@@ -54,10 +54,10 @@ def command(
 
       tiebreak export runs/gemma2-9b-qlora judge-adapter --adapter-only --skip-drift
     """
-    from tiebreak.export import export_run, refuse_unfit_folder
+    from tiebreak.export import check_export_folder, export_run
 
-    look_at_run(run)
-    refuse_unfit_folder(folder)
+    check_run_and_data(run)
+    check_export_folder(folder)
     if on is not None:
         from tiebreak.data import check_votes_path
 
@@ -72,7 +72,7 @@ def command(
             base_model=base_model,
             on=on,
             skip_drift=skip_drift,
-            tell=tell,
+            log=log,
             on_stage=lambda stage: None if status is None else status.update(f"{stage} ..."),
         )
     if as_json:

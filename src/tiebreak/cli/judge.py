@@ -8,19 +8,19 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import print_json, results, tell
-from tiebreak.cli.judging import (
+from tiebreak.cli.console import log, print_json, results
+from tiebreak.cli.judging_options import (
     BaseModelOption,
     NoCalibrationOption,
     RunArgument,
     SwapOption,
-    load_judge_aloud,
-    look_at_run,
-    read_aloud,
+    check_run_and_data,
+    load_judge_with_progress,
+    read_votes_with_progress,
 )
-from tiebreak.comparison import B_WINS, Comparison, Outcome
 from tiebreak.errors import DataError
-from tiebreak.judge import Score, Verdict
+from tiebreak.judges import Score, Verdict
+from tiebreak.types import B_WINS, Comparison, Outcome
 
 SAID: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "tie"}
 
@@ -46,16 +46,16 @@ def command(
 
       tiebreak judge runs/demo --file comparison.json --swap average
     """
-    look_at_run(run)
+    check_run_and_data(run)
     if file is None:
         comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
     else:
         comparison = _from_file(file, given=(prompt, a, b))
-    judge = load_judge_aloud(run, base_model, calibrate=not no_calibration)
+    judge = load_judge_with_progress(run, base_model, calibrate=not no_calibration)
     [verdict] = judge.compare_many([comparison], swap=swap)
     scores = judge.score_many(comparison.conversations) if judge.gives_rewards else []
     if verdict.tokens_lost:
-        tell(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
+        log(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
     if as_json:
         probabilities = {"model_a": verdict.model_a, "model_b": verdict.model_b, "tie": verdict.tie}
         rewards = {f"reward_{side}": score.reward for side, score in zip("ab", scores, strict=False)}
@@ -67,19 +67,19 @@ def command(
 def _asked(name: str, given: str | None) -> str:
     text = str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
     if not text.strip():
-        tell(f"{name} is empty: it is judged as an empty text.")
+        log(f"{name} is empty: it is judged as an empty text.")
     return text
 
 
 def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
     if any(text is not None for text in given):
         raise DataError(f"Give --file {file} or --prompt, --a and --b, not both.")
-    read = read_aloud(file, votes="optional", problem_rows="keep", setting=None)
+    read = read_votes_with_progress(file, votes="optional", problem_rows="keep", setting=None)
     if len(read.comparisons) != 1:
         raise DataError(f"{file} holds {len(read.comparisons):,} comparisons, judge takes one: use tiebreak predict.")
     [comparison] = read.comparisons
     if read.layout == "chosen-rejected":
-        tell("Model a is the chosen answer, model b the rejected one.")
+        log("Model a is the chosen answer, model b the rejected one.")
         return comparison.swap() if comparison.vote == B_WINS else comparison
     return comparison
 

@@ -16,12 +16,12 @@ TOLD: Final = 75
 """How a child ends that has said in one message what is wrong."""
 
 
-def is_child() -> bool:
+def is_launched_rank() -> bool:
     """Whether this process is one of several that train together (ours or torchrun's)."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def is_first_child() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process speaks for the others."""
     return os.environ.get("RANK", "0") == "0"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
-from tiebreak.cli.console import print_json, problems, quiet_libraries, results, tell
+from tiebreak.cli.console import log, print_json, problems, quiet_libraries, results
 from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import load_recipe
@@ -39,11 +39,11 @@ def command(
         check_votes_path(settings.data.train)
     with problems.status("Planning ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.training.plan import GIB, GPUS, plan_run, runs_own_layers
+        from tiebreak.training.estimates import GIB, GPUS, plan_run, runs_own_layers
 
         if gpu not in GPUS:
             raise RecipeError(f"--gpu {gpu}: no such card is known. Name one of {', '.join(GPUS)}.")
-        plan = plan_run(settings, GPUS[gpu], tell)
+        plan = plan_run(settings, GPUS[gpu], log)
     total = plan.training_seconds + plan.validation_seconds
     if as_json:
         print_json(

@@ -7,21 +7,21 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import results, tell
-from tiebreak.cli.judging import (
+from tiebreak.cli.console import log, results
+from tiebreak.cli.judging_options import (
     BaseModelOption,
     FileSwapOption,
     MergeOption,
     NoCalibrationOption,
     RunArgument,
-    load_judge_aloud,
-    look_at_run,
-    read_aloud,
-    verdicts_aloud,
+    check_run_and_data,
+    compare_with_progress,
+    load_judge_with_progress,
+    read_votes_with_progress,
 )
-from tiebreak.comparison import B_WINS, swap_vote
 from tiebreak.errors import DataError
-from tiebreak.wording import counted
+from tiebreak.formatting import pluralize
+from tiebreak.types import B_WINS, swap_vote
 
 
 def command(
@@ -46,23 +46,23 @@ def command(
 
       tiebreak predict runs/demo test.csv -o submission.csv --swap average
     """
-    from tiebreak.judging import check_submission_path, write_submission
+    from tiebreak.runs import check_submission_path, write_submission
 
-    look_at_run(run, data)
+    check_run_and_data(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be judged: it would be overwritten. Give -o another name.")
     if (output.parent / "recipe.yaml").exists():
         raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
-    file = read_aloud(data, votes="optional", problem_rows="keep", setting=None)
+    file = read_votes_with_progress(data, votes="optional", problem_rows="keep", setting=None)
     comparisons = file.comparisons
-    judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
-    verdicts = verdicts_aloud(judge, comparisons, swap=swap)
+    judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
+    verdicts = compare_with_progress(judge, comparisons, swap=swap)
     probabilities = [(v.model_a, v.model_b, v.tie) for v in verdicts]
     if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged
         sides = zip(comparisons, probabilities, strict=True)
         probabilities = [swap_vote(three) if c.vote == B_WINS else three for c, three in sides]
-        tell("Model a is the chosen answer in every row, model b the rejected one.")
+        log("Model a is the chosen answer in every row, model b the rejected one.")
     write_submission(output, comparisons, probabilities, integer_ids=file.integer_ids)
     kind = "" if output.suffix else ", as CSV"
-    results.print(f"{output}: {counted(len(comparisons), 'row')}{kind}.")
+    results.print(f"{output}: {pluralize(len(comparisons), 'row')}{kind}.")

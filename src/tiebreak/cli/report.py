@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import problems, quiet_libraries, results, tell
-from tiebreak.cli.judging import BaseModelOption, RunArgument, look_at_run
+from tiebreak.cli.console import log, problems, quiet_libraries, results
+from tiebreak.cli.judging_options import BaseModelOption, RunArgument, check_run_and_data
 
 
 def command(
@@ -57,7 +57,7 @@ def command(
 
       tiebreak report runs/gemma --beside runs/baseline-length --beside runs/baseline-trees -o gemma.html
     """
-    look_at_run(run)
+    check_run_and_data(run)
     with problems.status("Writing the report ...") if problems.is_terminal else nullcontext() as status:
 
         def judged(done: int, total: int) -> None:
@@ -69,6 +69,6 @@ def command(
 
         path = write_report(
             run, on=on, beside=beside or [], baselines=baselines, bias=bias, base_model=base_model, output=output,
-            tell=tell, on_progress=judged,
+            log=log, on_progress=judged,
         )  # fmt: skip
     results.print(f"Wrote {path}: open it in a browser.", markup=False)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import TextColumn
 
-from tiebreak.cli.console import print_json, progress_bar, results, tell
-from tiebreak.cli.judging import (
+from tiebreak.cli.console import log, print_json, progress_bar, results
+from tiebreak.cli.judging_options import (
     BaseModelOption,
     MergeOption,
     RunArgument,
     SwapOption,
-    load_judge_aloud,
-    look_at_run,
+    check_run_and_data,
+    load_judge_with_progress,
 )
 from tiebreak.errors import DataError
-from tiebreak.run import RunFolder
-from tiebreak.wording import counted
+from tiebreak.formatting import pluralize
+from tiebreak.runs import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.data import Candidates, CandidatesFile
-    from tiebreak.judge import Judge, Swap
+    from tiebreak.judges import Judge, Swap
 
 
 def command(
@@ -61,9 +61,9 @@ def command(
       tiebreak score runs/demo candidates.jsonl -o scores.parquet
     """
     from tiebreak.data import read_candidates
-    from tiebreak.judging import check_submission_path
+    from tiebreak.runs import check_submission_path
 
-    look_at_run(run, data)
+    check_run_and_data(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
         raise DataError(f"{output} is the file to be scored: it would be overwritten. Give -o another name.")
@@ -71,12 +71,12 @@ def command(
         raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
     file = read_candidates(data)
     _look_at_answers(run, data, file)
-    judge = load_judge_aloud(run, base_model, merge)
+    judge = load_judge_with_progress(run, base_model, merge)
     said = _rank(judge, file.rows, output, swap) if file.listed else _score(judge, file.rows, output)
     if as_json:
         print_json({"run": str(run), "data": str(data), "output": str(output), **said})
         return
-    counts = ", ".join(counted(number, noun.removesuffix("s")) for noun, number in said.items() if number)
+    counts = ", ".join(pluralize(number, noun.removesuffix("s")) for noun, number in said.items() if number)
     results.print(f"{output}: {counts}.")
 
 
@@ -84,7 +84,7 @@ def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
     """Refuse, before a model is loaded, what a judge of pairs cannot compare."""
     folder = RunFolder(run)
     if not folder.holds_a_baseline and not folder.holds_a_blend:
-        from tiebreak.model import read_card
+        from tiebreak.models import read_card
 
         if read_card(folder.model).head == "pointwise":
             return
@@ -96,13 +96,13 @@ def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
         raise DataError(f"{data} has one answer a row. {remedy}")
     alone = [row.id for row in file.rows if len(row.answers) < 2]
     if alone:
-        raise DataError(f"{data}: {counted(len(alone), 'row')} with a single answer (id {alone[0]} first). {remedy}")
+        raise DataError(f"{data}: {pluralize(len(alone), 'row')} with a single answer (id {alone[0]} first). {remedy}")
 
 
 def _score(judge: Judge, rows: tuple[Candidates, ...], output: Path) -> dict[str, int]:
     """Score one answer a row; returns what there was of what."""
-    from tiebreak.comparison import Conversation
-    from tiebreak.judging import write_rewards
+    from tiebreak.runs import write_rewards
+    from tiebreak.types import Conversation
 
     progress = progress_bar(TextColumn("Scoring"), "answers")
     with progress:
@@ -111,14 +111,14 @@ def _score(judge: Judge, rows: tuple[Candidates, ...], output: Path) -> dict[str
             [Conversation(row.prompt, row.answers[0]) for row in rows],
             on_progress=lambda n: progress.advance(task, n),
         )
-    _tell_of_cuts(sum(score.tokens_lost > 0 for score in scores), counted(len(scores), "answer"))
+    _tell_of_cuts(sum(score.tokens_lost > 0 for score in scores), pluralize(len(scores), "answer"))
     write_rewards(output, [row.id for row in rows], [s.reward for s in scores], [s.normalised for s in scores])
     return {"answers": len(rows)}
 
 
 def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) -> dict[str, int]:
     """Rank the answers of each row; returns what there was of what."""
-    from tiebreak.judging import write_scores
+    from tiebreak.runs import write_scores
 
     progress = progress_bar(TextColumn("Scoring"), "prompts")
     with progress:
@@ -127,7 +127,7 @@ def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) 
             [(row.prompt, row.answers) for row in rows], swap=swap, on_progress=lambda n: progress.advance(task, n)
         )
     _tell_of_cuts(
-        sum(r.tokens_lost > 0 for r in rankings), counted(len(rows), "prompt"), what="Answers to {} of {}"
+        sum(r.tokens_lost > 0 for r in rankings), pluralize(len(rows), "prompt"), what="Answers to {} of {}"
     )  # fmt: skip
     normalised = [ranking.normalised for ranking in rankings if ranking.normalised is not None]
     write_scores(
@@ -148,4 +148,4 @@ def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) 
 
 def _tell_of_cuts(cut: int, of: str, what: str = "{} of {}") -> None:
     if cut:
-        tell(f"{what.format(f'{cut:,}', of)} were cut to fit.")
+        log(f"{what.format(f'{cut:,}', of)} were cut to fit.")

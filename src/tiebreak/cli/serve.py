@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tiebreak.cli.console import results, tell
-from tiebreak.cli.judging import (
+from tiebreak.cli.console import log, results
+from tiebreak.cli.judging_options import (
     BaseModelOption,
     MergeOption,
     NoCalibrationOption,
     RunArgument,
-    load_judge_aloud,
-    look_at_run,
+    check_run_and_data,
+    load_judge_with_progress,
 )
 from tiebreak.errors import RecipeError, RunError
-from tiebreak.run import RunFolder
-from tiebreak.yamltext import read_yaml
+from tiebreak.recipe.yaml import read_yaml
+from tiebreak.runs import RunFolder
 
 if TYPE_CHECKING:
-    from tiebreak.judge import Judge
+    from tiebreak.judges import Judge
 
 KEY: Final = "TIEBREAK_API_KEY"
 
@@ -78,7 +78,7 @@ def command(
 
       TIEBREAK_API_KEY=secret tiebreak serve runs/gemma2-9b-reward --host 0.0.0.0 --merge fp8
     """
-    look_at_run(run)
+    check_run_and_data(run)
     if "/" in host:
         raise typer.BadParameter(f"{host} is a URL: name a host, as 127.0.0.1, and the port apart", param_hint="--host")
     key = _key(api_key_file)
@@ -92,7 +92,7 @@ def command(
     # said before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     listening = _listen(host, port)
-    judge = load_judge_aloud(run, base_model, merge, calibrate=not no_calibration)
+    judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
     import uvicorn
 
     from tiebreak.serving import Limits, create_app
@@ -116,7 +116,7 @@ def command(
     )
     beyond = " and at every other address of this machine" if host in everywhere else ""
     results.print(f"Serving {run} at {place}{beyond} (API: {place}/openapi.json).", soft_wrap=True)
-    tell("Ctrl-C stops it, when what was accepted is answered." + ("" if key else " It asks for no key."))
+    log("Ctrl-C stops it, when what was accepted is answered." + ("" if key else " It asks for no key."))
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn handles them while it serves, and then raises them again for whoever handled them before.
         signal.signal(number, lambda *_: None)

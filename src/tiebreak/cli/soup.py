@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
-from tiebreak.cli.judging import BaseModelOption, ProblemRows, look_at_run, read_aloud
+from tiebreak.cli.console import log, print_json, problems, program, quiet_libraries, results
+from tiebreak.cli.judging_options import BaseModelOption, ProblemRows, check_run_and_data, read_votes_with_progress
 
 
 def command(
@@ -33,14 +33,16 @@ def command(
       tiebreak soup runs/seed-1 runs/seed-2 runs/seed-3 -o runs/soup
     """
     for run in runs:
-        look_at_run(run)
+        check_run_and_data(run)
     votes = None
     if on is not None:
-        votes = read_aloud(on, votes="required", problem_rows=problem_rows, setting="--problem-rows ").comparisons
+        votes = read_votes_with_progress(
+            on, votes="required", problem_rows=problem_rows, setting="--problem-rows "
+        ).comparisons
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.soup import soup_runs
-    soup = soup_runs(runs, output, votes=votes, base_model=base_model, tell=tell)
+        from tiebreak.workflows.soup import soup_runs
+    soup = soup_runs(runs, output, votes=votes, base_model=base_model, log=log)
     if as_json:
         print_json(
             {"run": str(output), "rank": soup.rank, "rows": soup.rows, "metrics": soup.metrics,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from contextlib import nullcontext
-from math import log
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
-from tiebreak.cli.console import print_json, problems, program, quiet_libraries, results, tell
+from tiebreak.cli.console import log, print_json, problems, program, quiet_libraries, results
 from tiebreak.errors import RecipeError
+from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
-from tiebreak.run import RunFolder
-from tiebreak.wording import counted
+from tiebreak.runs import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -70,25 +70,25 @@ def command(
         raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
     _look_at_what_it_names(settings, resume=resume)
 
-    from tiebreak.cli.launch import gpu_count, is_child, is_first_child, launch
+    from tiebreak.cli.launch import gpu_count, is_launched_rank, is_rank_zero, launch
 
     there = gpu_count() if settings.baseline is None else 0
     if gpus is not None and there and gpus > there:
-        raise RecipeError(f"--gpus {gpus}: this machine has {counted(there, 'GPU')}.")
+        raise RecipeError(f"--gpus {gpus}: this machine has {pluralize(there, 'GPU')}.")
     processes = gpus or max(1, there)
     if settings.baseline is not None and processes > 1:
         raise RecipeError(f"--gpus {gpus}: a classical judge (baseline) is fitted by one process, without a GPU.")
-    if processes > 1 and not is_child():
+    if processes > 1 and not is_launched_rank():
         sys.exit(launch(processes))
     result = run_training(settings, resume=resume)
-    if is_child() and not is_first_child():
+    if is_launched_rank() and not is_rank_zero():
         return
     if as_json:
         print_json({"run": str(result.folder), "metrics": result.metrics})
         return
     outcomes = 2 if settings.model.head == "pointwise" and settings.model.tie_model == "bradley-terry" else 3
     results.print(
-        f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {log(outcomes):.4f}), "
+        f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {math.log(outcomes):.4f}), "
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
         f"  {program()} judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
         f"  {program()} evaluate {result.folder} VOTES\n"
@@ -99,7 +99,7 @@ def command(
 
 def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
     """Refuse what can be refused before torch takes its seconds to load."""
-    from tiebreak.cli.launch import is_first_child
+    from tiebreak.cli.launch import is_rank_zero
     from tiebreak.data import check_votes_path
 
     if resume and settings.output is not None and RunFolder(settings.output).is_finished:
@@ -109,9 +109,9 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
             check_votes_path(path)
     if settings.model.start_from is not None:
         start = RunFolder(settings.model.start_from)
-        start.refuse_if_untrained()
-        start.refuse_baseline(f"model.start_from={start}")
-    if settings.output is not None and not resume and is_first_child():  # the others may find the run already begun
+        start.check_trained()
+        start.check_has_language_model(f"model.start_from={start}")
+    if settings.output is not None and not resume and is_rank_zero():  # the others may find the run already begun
         with RunFolder(settings.output).taken(resume=False):
             pass
 
@@ -122,23 +122,23 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
         from tiebreak.training import train as fit
 
         with problems.status("Fitting ...") if problems.is_terminal else nullcontext():
-            return fit(settings, resume=resume, tell=tell)
+            return fit(settings, resume=resume, log=log)
     with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.training import train
-    from tiebreak.cli.launch import is_child, is_first_child
+    from tiebreak.cli.launch import is_launched_rank, is_rank_zero
     from tiebreak.cli.training_display import TrainingDisplay
 
-    if is_child() and not is_first_child():
-        return train(settings, resume=resume, tell=lambda _: None)
+    if is_launched_rank() and not is_rank_zero():
+        return train(settings, resume=resume, log=lambda _: None)
     display = TrainingDisplay()
     before = signal.getsignal(signal.SIGTERM)
-    if not is_child():  # whose parent says it
+    if not is_launched_rank():  # whose parent says it
         signal.signal(signal.SIGTERM, _end)
     try:
-        return train(settings, resume=resume, callbacks=[display], tell=tell, on_tokenised=display.on_tokenised)
+        return train(settings, resume=resume, callbacks=[display], log=log, on_tokenised=display.on_tokenised)
     except (KeyboardInterrupt, _Ended):
-        tell("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
+        log("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tiebreak.comparison import Comparison, Conversation
 from tiebreak.data.utf8 import repair
+from tiebreak.types import Comparison, Conversation
 
 ROWS: Final = 64
 """Of a request, at most: small enough to be answered in time by a slow server."""

@@ -31,7 +31,7 @@ PASSING_FAULTS: Final = (
 )  # fmt: skip
 
 
-def may_pass(outcome: httpx2.Response | httpx2.RequestError, error: ServerError) -> bool:
+def is_retryable(outcome: httpx2.Response | httpx2.RequestError, error: ServerError) -> bool:
     """Whether another try may go better.
 
     Args:
@@ -43,7 +43,7 @@ def may_pass(outcome: httpx2.Response | httpx2.RequestError, error: ServerError)
     return outcome.status_code in PASSING_STATUS and error.type not in LASTING
 
 
-def wait_before(
+def retry_delay(
     attempt: int, outcome: httpx2.Response | httpx2.RequestError, draw: Callable[[], float] = random.random
 ) -> float:
     """Seconds to wait before another try.
@@ -60,11 +60,11 @@ def wait_before(
     >>> [wait_before(attempt, busy, lambda: 1.0) for attempt in range(4)]
     [3.5, 4.0, 5.0, 7.0]
     """
-    asked = asked_to_wait(outcome.headers) if isinstance(outcome, httpx2.Response) else 0.0
+    asked = retry_after_seconds(outcome.headers) if isinstance(outcome, httpx2.Response) else 0.0
     return asked + min(FIRST_WAIT * 2.0**attempt, LONGEST_WAIT) * (1 + draw()) / 2
 
 
-def asked_to_wait(headers: httpx2.Headers) -> float:
+def retry_after_seconds(headers: httpx2.Headers) -> float:
     """What `Retry-After` asks for, as seconds or as a date; 0 where it asks for nothing."""
     value = headers.get("retry-after", "")
     if value.isdecimal():

@@ -6,18 +6,18 @@ sides A and B by a hash of the row, half of the rows each way, so that the posit
 in a file is found, with the line it is on, and no row is left out in silence.
 """
 
-from tiebreak.data.arithmetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
-from tiebreak.data.layout import Layout, Votes
-from tiebreak.data.load import ProblemRows, from_frame, load_comparisons, load_votes
-from tiebreak.data.problem import Kind, Problem, Severity, UnreadableError, shown
-from tiebreak.data.read import Format, check_votes_path, read_table
-from tiebreak.data.rendered_chat import read_rendered, read_rendered_chat
-from tiebreak.data.split import split_by_prompt
+from tiebreak.data.chat_templates import parse_rendered_chat, read_rendered
+from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
+from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, shown
+from tiebreak.data.layouts import Layout, Votes
+from tiebreak.data.readers import Format, check_votes_path, read_table
+from tiebreak.data.splits import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
+from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.utf8 import repair
-from tiebreak.data.votefile import VoteFile, read_votes
-from tiebreak.data.write import write_comparisons
+from tiebreak.data.vote_file import VoteFile, read_votes
+from tiebreak.data.writer import write_comparisons
 
 __all__ = [
     "SEED_EXAMPLES",
@@ -40,9 +40,9 @@ __all__ = [
     "from_frame",
     "load_comparisons",
     "load_votes",
+    "parse_rendered_chat",
     "read_candidates",
     "read_rendered",
-    "read_rendered_chat",
     "read_table",
     "read_votes",
     "repair",

@@ -8,13 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from tiebreak.data.jsonfile import parse_json
-from tiebreak.data.parse import cell_text, is_blank, parse_turns, row_holds_turns
-from tiebreak.data.problem import Problem, UnreadableError, shown
-from tiebreak.data.read import read_table
+from tiebreak.data.cells import cell_text, is_blank, parse_turns, row_holds_turns
+from tiebreak.data.issues import Problem, UnreadableError, shown
+from tiebreak.data.json_reader import parse_json
+from tiebreak.data.readers import read_table
 from tiebreak.data.utf8 import repair
 from tiebreak.errors import DataError
-from tiebreak.wording import counted
+from tiebreak.formatting import pluralize
 
 RESPONSES: Final = "responses"
 RESPONSE: Final = "response"
@@ -70,9 +70,9 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
         except UnreadableError as error:
             problems.append(f"{table.unit} {row.line}: {error.column} {error.message}")
     if problems:
-        more = [f"  and {counted(len(problems) - _SHOWN, 'row')} more"] if len(problems) > _SHOWN else []
+        more = [f"  and {pluralize(len(problems) - _SHOWN, 'row')} more"] if len(problems) > _SHOWN else []
         lines = [f"  {problem}" for problem in problems[:_SHOWN]]
-        raise DataError("\n".join((f"{path}: {counted(len(problems), 'row')} cannot be scored:", *lines, *more)))
+        raise DataError("\n".join((f"{path}: {pluralize(len(problems), 'row')} cannot be scored:", *lines, *more)))
     if not candidates:
         raise DataError(f"{path} has no rows: there is nothing to score.")
     return CandidatesFile(tuple(candidates), listed)
@@ -147,5 +147,5 @@ def _turns(column: str, cell: object, *, of_turns: bool = False) -> Turns:
 
 def _check_turns(column: str, answer: Turns, prompt: Turns) -> None:
     if len(answer) != len(prompt):
-        message = f"has {counted(len(answer), 'turn')} and the prompt {len(prompt)}: give as many"
+        message = f"has {pluralize(len(answer), 'turn')} and the prompt {len(prompt)}: give as many"
         raise UnreadableError(column, "turn_mismatch", message)

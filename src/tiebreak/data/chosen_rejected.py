@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from hashlib import blake2b
 
-from tiebreak.comparison import A_WINS, Comparison
-from tiebreak.data.layout import MARGIN, PAIR
+from tiebreak.data.cells import PRINTED_BY_PYTHON, cell_text, is_blank, looks_like_python_repr, parse_margin
+from tiebreak.data.layouts import MARGIN, PAIR
 from tiebreak.data.messages import Message, parse_messages, parse_side
-from tiebreak.data.parse import PRINTED_BY_PYTHON, cell_text, is_blank, parse_margin, printed_by_python
-from tiebreak.data.report import RowReport
+from tiebreak.data.row_report import RowReport
 from tiebreak.data.texts import Turns, repaired
+from tiebreak.types import A_WINS, Comparison
 
 Side = tuple[Turns, Turns]
 """What the user said, and what was replied to it."""
 
 
-def chosen_rejected(cells: dict[str, object], row_id: str, report: RowReport) -> Comparison | None:
+def parse_chosen_rejected(cells: dict[str, object], row_id: str, report: RowReport) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report.
 
     The chosen reply is A in one half of the rows and B in the other: a judge trained on votes for A alone would
@@ -45,7 +45,7 @@ def _sides(cells: dict[str, object], report: RowReport) -> tuple[Side, Side] | N
     for column, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")):
         with report:
             cell = cell_text(column, cells.get(column))
-            if printed_by_python(cell):
+            if looks_like_python_repr(cell):
                 report.add(column, "lists_as_text", PRINTED_BY_PYTHON)
             blank = is_blank(cell) and column != "prompt"
             messages[column] = () if blank else parse_messages(column, cell, role=role)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tiebreak.data.jsonfile import parse_json
-from tiebreak.data.parse import is_blank
-from tiebreak.data.problem import UnreadableError, shown
+from tiebreak.data.cells import is_blank
+from tiebreak.data.issues import UnreadableError, shown
+from tiebreak.data.json_reader import parse_json
 
 Message = tuple[str, str]
 """Role and content."""

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from tiebreak.comparison import Comparison, Vote
-from tiebreak.data.layout import ANSWERS, MARGIN, WINNERS, Layout, Votes
-from tiebreak.data.parse import (
+from tiebreak.data.cells import (
     PRINTED_BY_PYTHON,
     WINNER_COLUMNS,
     cell_text,
     is_blank,
+    looks_like_python_repr,
+    looks_like_turns,
     parse_margin,
     parse_turns,
     parse_winner,
     parse_winner_columns,
-    printed_by_python,
     row_holds_turns,
-    written_as_turns,
 )
-from tiebreak.data.problem import UnreadableError
-from tiebreak.data.report import RowReport
+from tiebreak.data.issues import UnreadableError
+from tiebreak.data.layouts import ANSWERS, MARGIN, WINNERS, Layout, Votes
+from tiebreak.data.row_report import RowReport
 from tiebreak.data.texts import Turns, repaired
+from tiebreak.types import Comparison, Vote
 
 
-def side_by_side(
+def parse_side_by_side(
     cells: dict[str, object], layout: Layout, votes: Votes, row_id: str, report: RowReport
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
@@ -45,10 +45,10 @@ def _texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, T
     if report.unreadable():
         return None
     of_turns = row_holds_turns(*texts.values())
-    if not of_turns and all(written_as_turns(texts[column]) for column in ANSWERS[1:]):
+    if not of_turns and all(looks_like_turns(texts[column]) for column in ANSWERS[1:]):
         note = "both answers are lists of texts in JSON, but the prompt is plain text: read as plain text"
         report.add("", "lists_as_text", note)
-    printed = [column for column in ANSWERS if printed_by_python(texts[column])]
+    printed = [column for column in ANSWERS if looks_like_python_repr(texts[column])]
     if "prompt" in printed or len(printed) == 2:  # an answer alone may well be about Python
         report.add(", ".join(printed), "lists_as_text", PRINTED_BY_PYTHON)
     turns: dict[str, Turns] = {}

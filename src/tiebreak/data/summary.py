@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tiebreak.comparison import OUTCOMES, Comparison, Outcome, Vote
-from tiebreak.data.votefile import VoteFile
+from tiebreak.data.vote_file import VoteFile
+from tiebreak.types import OUTCOMES, Comparison, Outcome, Vote
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tiebreak.data.problem import Problem, Unit
+from tiebreak.data.issues import Problem, Unit
 
 
 class Row(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tiebreak.data.parse import is_blank
-from tiebreak.data.report import RowReport
+from tiebreak.data.cells import is_blank
+from tiebreak.data.row_report import RowReport
 from tiebreak.data.utf8 import repair
 
 Turns = tuple[str, ...]

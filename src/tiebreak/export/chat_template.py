@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tiebreak.comparison import Comparison, Conversation
 from tiebreak.text import AnswerTemplate, Encoder, Template
 from tiebreak.text.template import ANSWER_SLOTS, SLOTS
+from tiebreak.types import Comparison, Conversation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

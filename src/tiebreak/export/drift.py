@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
-from tiebreak.comparison import Comparison
 from tiebreak.data import arithmetic_comparisons, load_votes
 from tiebreak.errors import DataError, MemoryBudgetError, ModelError, RecipeError
 from tiebreak.export.chat_template import encoder_of
-from tiebreak.export.report import Drift
-from tiebreak.judge import load_judge
-from tiebreak.judging import cross_entropies, log_softmax, outcome_logits
-from tiebreak.model import LABELS, JudgeCard, default_device, load_tokenizer
-from tiebreak.progress import count_up
+from tiebreak.export.result import Drift
+from tiebreak.judges import load_judge
+from tiebreak.metrics import cross_entropies
+from tiebreak.models import LABELS, JudgeCard, default_device, load_tokenizer
+from tiebreak.progress import cumulative_progress
+from tiebreak.ranking import outcome_logits
 from tiebreak.recipe import load_recipe
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 from tiebreak.text import template_of
-from tiebreak.training.votes import split_votes
+from tiebreak.training.splits import split_votes
+from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +56,7 @@ class Numbers:
 
 
 def comparisons_to_measure_on(
-    folder: RunFolder, on: Path | None, tell: Callable[[str], None]
+    folder: RunFolder, on: Path | None, log: Callable[[str], None]
 ) -> tuple[str, list[Comparison]]:
     """What to measure on, in words, and at most `MOST_ROWS` rows of it, evenly spread.
 
@@ -64,7 +66,7 @@ def comparisons_to_measure_on(
         DataError: the file that is named cannot be read.
     """
     if on is not None:
-        rows = list(load_votes(on, votes="optional", problem_rows="keep", setting=None, on_note=tell).comparisons)
+        rows = list(load_votes(on, votes="optional", problem_rows="keep", setting=None, on_note=log).comparisons)
         return f"{'row' if len(rows) == 1 else 'rows'} of {on.name}", _spread(rows)
     try:
         data = load_recipe(folder.recipe).data
@@ -74,7 +76,7 @@ def comparisons_to_measure_on(
             data = data.model_copy(update={"train": data.validation, "train_rows": None})
         return "of the run's validation rows", _spread(split_votes(data, lambda _: None).validation)
     except (DataError, RecipeError, OSError, AssertionError) as error:
-        tell(
+        log(
             f"The run's validation rows cannot be had any more ({str(error).partition(chr(10))[0]}): the drift is "
             "measured on sums, which say less. Name a file: --on VOTES."
         )
@@ -99,7 +101,7 @@ def judge_numbers(
     """
     judge = load_judge(run, base_model=base_model, calibrate=False)  # as an export's logits are
     texts = judge.texts(len(rows), "none")
-    advance = count_up(texts, on_progress)
+    advance = cumulative_progress(texts, on_progress)
     if card.rewards is None:
         verdicts = judge.compare_many(rows, on_progress=advance)
         numbers = Numbers(np.array([(v.model_a, v.model_b, v.tie) for v in verdicts]), None)
@@ -148,7 +150,7 @@ def exported_numbers(
             "The exported model's numbers are not finite. Export in another type: --dtype bfloat16 or float32."
         )
     if card.rewards is None:
-        return Numbers(np.exp(log_softmax(outputs)), None), _name(dtype)
+        return Numbers(softmax(outputs, axis=-1), None), _name(dtype)
     return _of_rewards(card, outputs[:, 0]), _name(dtype)
 
 
@@ -183,7 +185,7 @@ def _of_rewards(card: JudgeCard, rewards: NDArray[np.float64]) -> Numbers:
     assert card.rewards is not None
     pairs = rewards.reshape(-1, 2)
     logits = outcome_logits(pairs[:, 0], pairs[:, 1], card.rewards.tie_model, card.rewards.tie_parameter)
-    return Numbers(np.exp(log_softmax(logits)), pairs)
+    return Numbers(softmax(logits, axis=-1), pairs)
 
 
 def _texts(card: JudgeCard, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Comparison]) -> list[str]:
@@ -220,7 +222,7 @@ def _outputs(
         model = PeftModel.from_pretrained(model, str(folder))
     model.eval()
     lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]]
-    advance = count_up(len(texts), on_progress)
+    advance = cumulative_progress(len(texts), on_progress)
     outputs = np.empty((len(texts), labels))
     waiting = sorted(range(len(texts)), key=lambda i: lengths[i])
     while waiting:

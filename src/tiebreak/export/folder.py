@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tiebreak.errors import RunError
-from tiebreak.export.report import ExportDtype, ExportReport
-from tiebreak.run import RunFolder, clear_write_errors
+from tiebreak.export.result import ExportDtype, ExportReport
+from tiebreak.runs import RunFolder, translate_write_errors
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def export_run(
     base_model: str | None = None,
     on: str | Path | None = None,
     skip_drift: bool = False,
-    tell: Callable[[str], None] = logger.info,
+    log: Callable[[str], None] = logger.info,
     on_stage: Callable[[str], None] = logger.debug,
 ) -> ExportReport:
     """Write a run's judge as a plain Hugging Face folder, which needs no Tiebreak.
@@ -61,9 +61,9 @@ def export_run(
         MemoryBudgetError: the drift cannot be measured in the memory there is.
     """
     source, target = RunFolder(run), Path(folder)
-    source.refuse_if_untrained()
-    source.refuse_baseline("Only a fine-tuned model is exported")
-    refuse_unfit_folder(target)
+    source.check_trained()
+    source.check_has_language_model("Only a fine-tuned model is exported")
+    check_export_folder(target)
     if adapter_only and dtype != "auto":
         raise RunError(f"dtype={dtype} is of merged weights: an adapter stays in float32, as it was trained.")
     from tiebreak.export.write import write_export  # loads torch: what can be refused without it has been
@@ -78,7 +78,7 @@ def export_run(
             base_model=base_model,
             on=None if on is None else Path(on),
             skip_drift=skip_drift,
-            tell=tell,
+            log=log,
             on_stage=on_stage,
         )
 
@@ -88,10 +88,10 @@ def _all_or_nothing(target: Path) -> Iterator[Path]:
     """A folder to fill, which then is `target`; if anything goes wrong, neither is there."""
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with clear_write_errors(target):
+        with translate_write_errors(target):
             draft.mkdir(parents=True)
         yield draft
-        with clear_write_errors(target):
+        with translate_write_errors(target):
             with suppress(OSError):  # an empty one is in the way on some systems
                 target.rmdir()
             draft.replace(target)
@@ -99,7 +99,7 @@ def _all_or_nothing(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def refuse_unfit_folder(folder: Path) -> None:
+def check_export_folder(folder: Path) -> None:
     """Refuse a folder that an export cannot be.
 
     Raises:

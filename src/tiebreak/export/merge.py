@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tiebreak.errors import ModelError
-from tiebreak.export.report import ExportDtype
-from tiebreak.model import JudgeCard, Precision, head_of, load_config, load_trained, load_trained_base
-from tiebreak.model.precision import HEAD
+from tiebreak.export.result import ExportDtype
+from tiebreak.models import JudgeCard, Precision, judge_head, load_config, load_trained, load_trained_base
+from tiebreak.models.precision import HEAD
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +22,7 @@ _HELD: Final[dict[torch.dtype, Precision]] = {
 }  # fmt: skip
 
 
-def refuse_broken_adapter(folder: Path) -> None:
+def check_adapter(folder: Path) -> None:
     """Refuse a run's `model` folder whose numbers are not finite, before a base model is loaded.
 
     Raises:
@@ -99,7 +99,7 @@ def _merged(trained: nn.Module, dtype: torch.dtype) -> PreTrainedModel:
 
 def _set_plain_head(model: PreTrainedModel) -> None:
     """The head without a tie parameter, which is no weight of any of transformers' classes."""
-    trained = head_of(model)
+    trained = judge_head(model)
     plain = nn.Linear(trained.in_features, trained.out_features, bias=trained.bias is not None)
     plain.load_state_dict({name: value for name, value in trained.state_dict().items() if name in ("weight", "bias")})
     setattr(model, HEAD, plain)

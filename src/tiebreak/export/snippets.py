@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tiebreak.model import LABELS, HeadKind
+from tiebreak.models import LABELS, HeadKind
 
 _PIPELINE: Final = """\
 from transformers import AutoTokenizer, pipeline

@@ -9,16 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.export.card import model_card
 from tiebreak.export.chat_template import encoder_of, install_chat_template
 from tiebreak.export.drift import comparisons_to_measure_on, exported_numbers, judge_numbers, measure_drift
-from tiebreak.export.merge import merged_classifier, refuse_broken_adapter
-from tiebreak.export.report import ExportDtype, ExportReport
-from tiebreak.model import LABELS, NANO, JudgeCard, load_config, load_tokenizer, read_card
-from tiebreak.model.nano import NANO_PATH
-from tiebreak.model.precision import HEAD
-from tiebreak.quiet import quiet_loading
-from tiebreak.run import RunFolder, clear_write_errors, write_json, write_text
+from tiebreak.export.merge import check_adapter, merged_classifier
+from tiebreak.export.model_card import model_card
+from tiebreak.export.result import ExportDtype, ExportReport
+from tiebreak.library_logging import quiet_model_loading
+from tiebreak.models import LABELS, NANO, JudgeCard, load_config, load_tokenizer, read_card
+from tiebreak.models.nano import NANO_PATH
+from tiebreak.models.precision import HEAD
+from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_text
 from tiebreak.text import AnswerTemplate, Template, template_of
 
 if TYPE_CHECKING:
@@ -38,19 +38,19 @@ def write_export(
     base_model: str | None,
     on: Path | None,
     skip_drift: bool,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     on_stage: Callable[[str], None],
 ) -> ExportReport:
     """`export_run`, into the folder `draft`, which is to be called `target`."""
     card = read_card(source.model)
-    refuse_broken_adapter(source.model)
-    on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, tell)
-    with quiet_loading():
+    check_adapter(source.model)
+    on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, log)
+    with quiet_model_loading():
         before = drift = None
         if rows:
             on_stage("Loading the run's own judge")
             before = judge_numbers(source.path, base_model, card, rows, _count(on_stage, "Judging with the run"))
-        has_chat_template = _write_tokenizer(draft, source, card, tell)
+        has_chat_template = _write_tokenizer(draft, source, card, log)
         on_stage("Writing the adapter" if adapter_only else "Merging")
         if adapter_only:
             architecture, written = "adapter", _write_adapter(draft, source, base_model)
@@ -70,7 +70,7 @@ def write_export(
             has_chat_template=has_chat_template,
             drift=drift,
         )
-        with clear_write_errors(target):
+        with translate_write_errors(target):
             shutil.copyfile(source.model / "tiebreak.json", draft / "tiebreak.json")
         write_json(draft / "export.json", {k: v for k, v in asdict(report).items() if k != "folder"})
         write_text(draft / "README.md", model_card(report, card, _family(card, base_model), source))
@@ -81,7 +81,7 @@ def _count(on_stage: Callable[[str], None], what: str) -> Callable[[int, int], N
     return lambda done, total: on_stage(f"{what}: {done:,} of {total:,} texts")
 
 
-def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, tell: Callable[[str], None]) -> bool:
+def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Callable[[str], None]) -> bool:
     """The tokenizer, ready for batches, with the judge's template in it if that works; returns whether it does."""
     tokenizer = load_tokenizer(str(source.model))
     template = template_of(card.template, card.head)
@@ -89,11 +89,11 @@ def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, tell: Call
     _choose_pad_token(tokenizer, template, card.max_length)
     installed = install_chat_template(tokenizer, template, card.max_length)
     if not installed:
-        tell(
+        log(
             "This tokenizer makes other tokens of a text behind a BOS that is spelled out, so it gets no chat "
             "template: the model card says how to render the text."
         )
-    with clear_write_errors(draft):
+    with translate_write_errors(draft):
         tokenizer.save_pretrained(str(draft))
     return installed
 
@@ -115,7 +115,7 @@ def _write_merged(
     config = model.config
     config.get_text_config().pad_token_id = config.pad_token_id = load_tokenizer(str(draft)).pad_token_id
     config.problem_type = "regression" if card.head == "pointwise" else "single_label_classification"
-    with clear_write_errors(draft):
+    with translate_write_errors(draft):
         model.save_pretrained(str(draft), max_shard_size=SHARD)
     return type(model).__name__, str(model.dtype).removeprefix("torch.")
 
@@ -126,7 +126,7 @@ def _write_adapter(draft: Path, source: RunFolder, base_model: str | None) -> st
 
     weights = load_file(source.model / "adapter_model.safetensors")
     kept = {name: weight for name, weight in weights.items() if not name.endswith(f"{HEAD}.tie_parameter")}
-    with clear_write_errors(draft):
+    with translate_write_errors(draft):
         save_file(kept, draft / "adapter_model.safetensors", metadata={"format": "pt"})
     config = json.loads((source.model / "adapter_config.json").read_text(encoding="utf-8"))
     if base_model is not None:

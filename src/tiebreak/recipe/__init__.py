@@ -4,7 +4,7 @@ Unknown keys are refused with the nearest right name.
 """
 
 from tiebreak.recipe.load import dump_recipe, load_recipe, parse_recipe, shipped_recipes
-from tiebreak.recipe.sections import (
+from tiebreak.recipe.schema import (
     BaselineSection,
     DataSection,
     LoraSection,

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from tiebreak.errors import RecipeError
-from tiebreak.recipe.explain import in_words, nearest
-from tiebreak.recipe.sections import Recipe, holds_text
-from tiebreak.yamltext import read_yaml, write_yaml
+from tiebreak.recipe.error_messages import nearest, validation_message
+from tiebreak.recipe.schema import Recipe, holds_text
+from tiebreak.recipe.yaml import read_yaml, write_yaml
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -106,4 +106,4 @@ def _checked(values: Mapping[str, Any], source: str, overrides: Sequence[str] = 
     try:
         return Recipe.model_validate(dict(values))
     except ValidationError as error:
-        raise RecipeError(in_words(error, source, overrides)) from None
+        raise RecipeError(validation_message(error, source, overrides)) from None

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tiebreak.judging import Estimate, ReliabilityCurve
+    from tiebreak.metrics import CalibrationCurve, Estimate
 
 WIDTH: Final = 440
 """Of half a page; a phone's is not much less, so that letters stay legible."""
@@ -78,7 +78,7 @@ def lines(series: Sequence[Series], *, x: str, y: str, title: str, level: float 
     return _svg(WIDTH, HEIGHT, title, parts) + _legend([one.name for one in series])
 
 
-def reliability(curve: ReliabilityCurve, *, title: str) -> Markup:
+def reliability(curve: CalibrationCurve, *, title: str) -> Markup:
     """What came about against what was predicted; a dot's area is its bin's number of rows."""
     frame = _Frame(SQUARE, SQUARE, (0, 1), (0, 1), left=46)
     parts = _axes(frame, "predicted", "came about", ticks=(0, 0.25, 0.5, 0.75, 1))

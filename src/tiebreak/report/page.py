@@ -8,15 +8,15 @@ from importlib.resources import files
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any, Final
 
-from tiebreak.comparison import OUTCOMES, Comparison
-from tiebreak.judging import Estimate, LengthBias
+from tiebreak.formatting import pluralize
+from tiebreak.metrics import Estimate, LengthBias
 from tiebreak.report import charts
-from tiebreak.report.findings import Findings
-from tiebreak.report.judged import Judged
-from tiebreak.report.orders import Orders
-from tiebreak.report.record import Record
-from tiebreak.report.texts import Cut
-from tiebreak.wording import counted
+from tiebreak.report.analysis import Analysis
+from tiebreak.report.position_bias import Orders
+from tiebreak.report.predictions import Judged
+from tiebreak.report.run_metadata import Record
+from tiebreak.report.validation_rows import Cut
+from tiebreak.types import OUTCOMES, Comparison
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -41,7 +41,7 @@ class Content:
     title: str
     judged: Judged
     record: Record
-    findings: Findings
+    findings: Analysis
     comparisons: Sequence[Comparison] | None
     orders: Orders | None
     """The run's verdicts with A first and with B first."""
@@ -112,16 +112,18 @@ def _settings(record: Record) -> list[tuple[str, str]]:
     if recipe.baseline is not None:
         return [("classical judge", recipe.baseline.kind), *rows]
     training, lora = recipe.training, recipe.lora
-    length = counted(training.max_steps, "step") if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
+    length = (
+        pluralize(training.max_steps, "step") if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
+    )
     return [
         ("model", recipe.model.name),
         ("head", recipe.model.head),
         ("precision", recipe.model.precision),
         ("adapter", f"rank {lora.r}, alpha {lora.lora_alpha}"),
         ("learning rate", f"{training.learning_rate:g}, {training.lr_scheduler_type}"),
-        ("batch", counted(training.batch_size, "comparison")),
+        ("batch", pluralize(training.batch_size, "comparison")),
         ("length of training", length),
-        ("longest text", counted(recipe.text.max_length, "token")),
+        ("longest text", pluralize(recipe.text.max_length, "token")),
         *rows,
     ]
 
@@ -154,7 +156,7 @@ def _cost(history: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     if seconds:
         rows.append(("training, validations included", _time(seconds[-1])))
     if validating:
-        rows.append((f"{counted(len(validating), 'validation')}", _time(sum(validating))))
+        rows.append((f"{pluralize(len(validating), 'validation')}", _time(sum(validating))))
     if steps:
         rows.append(("optimiser steps", f"{max(steps):,.0f}"))
     if speeds:
@@ -290,7 +292,7 @@ def _reward_table(content: Content) -> list[tuple[str, float]]:
     return means + [(name, float(value)) for name, value in kept if isinstance(value, (int, float))]
 
 
-def _biases(findings: Findings) -> dict[str, Any]:
+def _biases(findings: Analysis) -> dict[str, Any]:
     """The tables below the pictures, by the pictures' names: rates of judge and people, and plain measures."""
     found: dict[str, Any] = {}
     if (position := findings.position) is not None:

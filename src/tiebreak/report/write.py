@@ -8,19 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tiebreak.comparison import Comparison
+from tiebreak._version import RELEASE
+from tiebreak.baselines import read_baseline_card
 from tiebreak.errors import RunError, TiebreakError
-from tiebreak.judging.baselines import read_baseline_card
 from tiebreak.recipe import DataSection
-from tiebreak.release import RELEASE
-from tiebreak.report.findings import find
-from tiebreak.report.judged import Judged, align, read_judged
-from tiebreak.report.ladder import fit_ladder
-from tiebreak.report.orders import Orders, is_quick, is_symmetric, judge_orders, kept_orders
+from tiebreak.report.analysis import find
+from tiebreak.report.baselines import fit_baselines
 from tiebreak.report.page import Content, render
-from tiebreak.report.record import read_record
-from tiebreak.report.texts import Cut, find_cuts, find_texts
-from tiebreak.run import RunFolder, write_text
+from tiebreak.report.position_bias import Orders, compute_orders, is_quick, is_symmetric, read_kept_orders
+from tiebreak.report.predictions import Judged, align, read_run_predictions
+from tiebreak.report.run_metadata import read_run_metadata
+from tiebreak.report.validation_rows import Cut, find_truncated, find_validation_rows
+from tiebreak.runs import RunFolder, write_text
+from tiebreak.types import Comparison
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def write_report(
     bias: bool | None = None,
     base_model: str | None = None,
     output: Path | None = None,
-    tell: Callable[[str], None] = logger.info,
+    log: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a run's report as one HTML file that needs nothing else, and return where it is.
@@ -48,7 +48,7 @@ def write_report(
         on: a file with the votes the run was validated on, if they are not where the recipe says.
         beside: other runs to compare with, validated on the same rows.
         baselines: fit classical judges to the votes the run learned from, to stand beside it. By default that is
-            done, but for trees where there are more than `MANY_VOTES`.
+            done, but for trees where there are more than `MAX_VOTES_FOR_TREES`.
         bias: judge the rows in both orders, to show how much the order matters. By default that is done where it is
             quick: on a GPU, or by the built-in model.
         base_model: where the base model is now, for `bias`.
@@ -65,20 +65,20 @@ def write_report(
     """
     folder = RunFolder(run)
     title = folder.path.absolute().name
-    judged = replace(read_judged(folder.path), name=title)
+    judged = replace(read_run_predictions(folder.path), name=title)
     target = output or folder.path / "report.html"
     if target.is_dir():
         raise RunError(f"{target} is a folder: name a file in it, as {target / 'report.html'}.")
-    others = [align(read_judged(Path(other)), judged.ids) for other in beside]
-    record = read_record(folder)
-    comparisons, why = find_texts(judged, record.data, on)
+    others = [align(read_run_predictions(Path(other)), judged.ids) for other in beside]
+    record = read_run_metadata(folder)
+    comparisons, why = find_validation_rows(judged, record.data, on)
     notes = list(record.notes)
     cuts: list[Cut] | None = None
     if comparisons is None:
         notes.append(f"Without the texts there are no breakdown, no biases and no truncation. {why}")
     elif (folder.model / "tiebreak.json").is_file():
         try:
-            cuts = find_cuts(folder, comparisons)
+            cuts = find_truncated(folder, comparisons)
         except TiebreakError as error:
             notes.append(f"Where texts were cut is not known: {error}")
     calibrated_since = record.calibration is not None and "uncalibrated_loss" not in record.metrics
@@ -88,15 +88,15 @@ def write_report(
             f"those from then, without the calibration. `tiebreak evaluate {run} VOTES` gives the others."
         )
     for note in notes:
-        tell(note)
+        log(note)
     if baselines is not False:
-        rungs, missing = _ladder(folder, judged, record.data, others, whole=baselines is True, tell=tell)
+        rungs, missing = _ladder(folder, judged, record.data, others, whole=baselines is True, log=log)
         others += rungs
         if missing:
-            tell(missing)
+            log(missing)
             notes.append(missing)
     orders, unknown = _orders(
-        folder, judged, comparisons, bias=bias, base_model=base_model, calibrate=not calibrated_since, tell=tell,
+        folder, judged, comparisons, bias=bias, base_model=base_model, calibrate=not calibrated_since, log=log,
         on_progress=on_progress,
     )  # fmt: skip
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}"
@@ -109,7 +109,7 @@ def write_report(
 
 def _ladder(
     folder: RunFolder, judged: Judged, data: DataSection | None, others: Sequence[Judged], *, whole: bool,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[list[Judged], str]:  # fmt: skip
     """The classical judges that are not beside the run already, the best first; and why some are missing."""
     if data is None or data.train is None:
@@ -119,20 +119,20 @@ def _ladder(
         for one in (judged, *others)
         if RunFolder(one.run).holds_a_baseline
     ]
-    rungs, missing = fit_ladder(folder, judged, data, leave_out=there, whole=whole, tell=tell)
+    rungs, missing = fit_baselines(folder, judged, data, leave_out=there, whole=whole, log=log)
     return rungs[::-1], missing
 
 
 def _orders(
     folder: RunFolder, judged: Judged, comparisons: Sequence[Comparison] | None, *, bias: bool | None,
-    base_model: str | None, calibrate: bool, tell: Callable[[str], None],
+    base_model: str | None, calibrate: bool, log: Callable[[str], None],
     on_progress: Callable[[int, int], None] | None,
 ) -> tuple[Orders | None, str]:  # fmt: skip
     """Verdicts in both orders; or None, and a sentence that says why."""
     try:
         if is_symmetric(folder):
             return None, "This judge says the same whichever answer comes first, by construction."
-        if (kept := kept_orders(folder, judged.ids)) is not None and bias is not False:
+        if (kept := read_kept_orders(folder, judged.ids)) is not None and bias is not False:
             return kept, ""
         if comparisons is None:
             if bias:
@@ -143,13 +143,13 @@ def _orders(
                 "How much the order of the answers matters is found by judging again, in both orders: "
                 f"`tiebreak report {folder} --bias`."
             )
-        tell(f"Judging {len(comparisons):,} comparisons in both orders.")
-        return judge_orders(
+        log(f"Judging {len(comparisons):,} comparisons in both orders.")
+        return compute_orders(
             folder, judged.ids, comparisons, base_model=base_model, calibrate=calibrate, on_progress=on_progress
         ), ""
     except TiebreakError as error:
         if bias:
             raise
         unknown = f"How much the order of the answers matters is not known: {error}"
-        tell(unknown)
+        log(unknown)
         return None, unknown

@@ -3,7 +3,7 @@
 `reward_function` makes what TRL's trainers take; `tiebreak.rewards.openrlhf` is the file to name to OpenRLHF.
 """
 
-from tiebreak.rewards.load import reward_function
-from tiebreak.rewards.reward import AwaitedReward, JudgeReward, Text
+from tiebreak.rewards.loading import reward_function
+from tiebreak.rewards.reward_function import AsyncJudgeReward, JudgeReward, Text
 
-__all__ = ["AwaitedReward", "JudgeReward", "Text", "reward_function"]
+__all__ = ["AsyncJudgeReward", "JudgeReward", "Text", "reward_function"]

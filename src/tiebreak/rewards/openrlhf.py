@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tiebreak.errors import ModelError, RunError
-from tiebreak.rewards.load import shared_reward_function
-from tiebreak.rewards.rendered import rewards_of_rendered
+from tiebreak.rewards.loading import shared_reward_function
+from tiebreak.rewards.rendered_text import rewards_of_rendered_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +62,7 @@ def reward_func(
             f"The judge of {run} compares the answers to a prompt with each other, and OpenRLHF handed on one alone. "
             "Name a run that scores single answers: train it with model.head=pointwise."
         )
-    found = rewards_of_rendered(reward, prompts, queries)
+    found = rewards_of_rendered_text(reward, prompts, queries)
     rewards = torch.tensor([0.0 if one is None else one for one in found])
     unscored = torch.tensor([float(one is None) for one in found])
     return {"rewards": rewards, "scores": rewards.sigmoid(), "extra_logs": {"unscored": unscored}}

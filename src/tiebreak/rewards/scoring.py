@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tiebreak.comparison import Conversation
+from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
-    from tiebreak.judge import Judge
+    from tiebreak.judges import Judge
 
 
 def scored(judge: Judge, conversations: Sequence[Conversation], normalise: bool) -> list[float]:

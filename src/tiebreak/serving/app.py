@@ -12,21 +12,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from tiebreak._version import RELEASE
 from tiebreak.errors import MemoryBudgetError, TiebreakError
-from tiebreak.release import RELEASE
-from tiebreak.serving.api import own_api
-from tiebreak.serving.counters import Counters
-from tiebreak.serving.dialects import dialects, refusal_of
+from tiebreak.serving.compat import compat_routes, refusal_of
 from tiebreak.serving.errors import ServingError
-from tiebreak.serving.guard import OPEN, Guard
+from tiebreak.serving.judge_service import JudgeService, Limits
+from tiebreak.serving.metrics import ServerMetrics
+from tiebreak.serving.middleware import OPEN, RequestGuard
 from tiebreak.serving.page import CONTENT_SECURITY_POLICY, page_files
+from tiebreak.serving.routes import native_routes
 from tiebreak.serving.schema import LimitsResponse, ModelResponse
-from tiebreak.serving.served import Limits, ServedJudge
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from tiebreak.judge import Judge
+    from tiebreak.judges import Judge
 
 
 def create_app(
@@ -49,8 +49,8 @@ def create_app(
         about: `kind`, `base_model`, `metrics` and `recipe` of what is served, for `GET /v1/model`.
     """
     limits = limits or Limits()
-    counters = Counters()
-    served = ServedJudge(judge, name, limits, counters.judged)
+    counters = ServerMetrics()
+    served = JudgeService(judge, name, limits, counters.judged)
     counters.watch(lambda: served.counts)
 
     @asynccontextmanager
@@ -69,13 +69,13 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(own_api(served, _model(served, about or {})))
-    for routes in dialects(served):
+    app.include_router(native_routes(served, _model(served, about or {})))
+    for routes in compat_routes(served):
         app.include_router(routes)
     _add_upkeep(app, served, counters)
     _add_page(app)
     _add_refusals(app)
-    return Guard(
+    return RequestGuard(
         app,
         api_key=api_key,
         body_bytes=limits.body_bytes,
@@ -85,7 +85,7 @@ def create_app(
     )
 
 
-def _model(judge: ServedJudge, about: dict[str, Any]) -> ModelResponse:
+def _model(judge: JudgeService, about: dict[str, Any]) -> ModelResponse:
     limits = LimitsResponse(
         body_bytes=judge.limits.body_bytes,
         texts=judge.limits.texts,
@@ -107,7 +107,7 @@ def _model(judge: ServedJudge, about: dict[str, Any]) -> ModelResponse:
     )
 
 
-def _add_upkeep(app: FastAPI, judge: ServedJudge, counters: Counters) -> None:
+def _add_upkeep(app: FastAPI, judge: JudgeService, counters: ServerMetrics) -> None:
     @app.get("/healthz", tags=["Upkeep"], summary="Whether the process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tiebreak.comparison import Comparison
 from tiebreak.serving.errors import BusyError, DrainingError
+from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
-    from tiebreak.judge import Judge
+    from tiebreak.judges import Judge
 
 Kind = Literal["both orders", "as given", "score", "read"]
 """What is done with rows: comparisons in both orders or one, conversations scored, rendered texts read."""

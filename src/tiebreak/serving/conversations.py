@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tiebreak.comparison import Comparison, Conversation
 from tiebreak.data import UnreadableError, repair
 from tiebreak.data.messages import parse_side
+from tiebreak.formatting import pluralize
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.serving.schema import Message
-from tiebreak.wording import counted
+from tiebreak.types import Comparison, Conversation
 
 Prompt = str | Sequence[str] | Sequence[Message]
 Answer = str | Sequence[str]
@@ -35,14 +35,14 @@ def conversation_of(prompt: Prompt, answer: Answer, name: str = "answer") -> Con
         if not texts:
             messages = tuple((m.role, m.content) for m in prompt if isinstance(m, Message))
             if len(replies) != 1:
-                raise InvalidRequestError(f"{name} has {counted(len(replies), 'turn')}: to messages it is one reply.")
+                raise InvalidRequestError(f"{name} has {pluralize(len(replies), 'turn')}: to messages it is one reply.")
             try:
                 turns, replies = parse_side("prompt", messages, (("assistant", replies[0]),))
             except UnreadableError as error:
                 raise InvalidRequestError(f"prompt: {error.message}") from error
     if len(replies) != len(turns):
         raise InvalidRequestError(
-            f"The prompt has {counted(len(turns), 'turn')} and {name} {len(replies)}: give one reply a turn."
+            f"The prompt has {pluralize(len(turns), 'turn')} and {name} {len(replies)}: give one reply a turn."
         )
     return Conversation(turns, replies).map_texts(lambda text: repair(text)[0])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
-from tiebreak.comparison import Outcome
+from tiebreak.types import Outcome
 
 
 class _Request(BaseModel):

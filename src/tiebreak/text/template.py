@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, Literal
 
-from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import RecipeError
+from tiebreak.types import Comparison, Conversation
 
 SLOTS: Final = ("{prompt}", "{response_a}", "{response_b}")
 ANSWER_SLOTS: Final = ("{prompt}", "{response}")

@@ -3,13 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tiebreak.training.start import TrainingResult, train
+from tiebreak.training.training_run import TrainingResult, train
 
 if TYPE_CHECKING:
-    from tiebreak.training.arguments import training_arguments
     from tiebreak.training.batches import Example, StepSampler, make_examples
-    from tiebreak.training.plan import GPUS, Plan, plan_run
+    from tiebreak.training.estimates import GPUS, Plan, plan_run
     from tiebreak.training.trainer import JudgeTrainer
+    from tiebreak.training.trainer_arguments import training_arguments
 
 __all__ = [
     "GPUS",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tiebreak.comparison import Comparison, Conversation, Vote
 from tiebreak.text import AnswerTemplate, Encoder, Template, shared_tokens
+from tiebreak.types import Comparison, Conversation, Vote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,14 +34,14 @@ class Example:
     """By how much the preferred answer is better, in nats of reward."""
 
     @property
-    def texts_a_vote(self) -> int:
+    def texts_per_vote(self) -> int:
         """How many sequences a vote is about: they go through the model in one pass."""
         return len(self.sequences) // len(self.votes)
 
     @property
     def longest(self) -> int:
         """Tokens that a pass must hold to learn from this."""
-        return max(map(len, self.sequences)) if self.texts_a_vote == 1 else shared_tokens(self.sequences)
+        return max(map(len, self.sequences)) if self.texts_per_vote == 1 else shared_tokens(self.sequences)
 
 
 def make_examples(
@@ -150,7 +150,7 @@ def digest_of(examples: Sequence[Example]) -> str:
 
 def _by_vote(example: Example) -> list[tuple[NDArray[np.int32], ...]]:
     """The sequences each vote is about."""
-    texts = example.texts_a_vote
+    texts = example.texts_per_vote
     return [example.sequences[i : i + texts] for i in range(0, len(example.sequences), texts)]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 from tiebreak.training.batches import StepSampler
 
 

@@ -7,7 +7,7 @@ import platform
 import subprocess
 from typing import Any, Final
 
-from tiebreak.release import installed_version
+from tiebreak._version import installed_version
 
 _PACKAGES: Final = (
     "tiebreak",

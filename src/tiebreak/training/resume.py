@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe, load_recipe
-from tiebreak.run import RunFolder, write_json
+from tiebreak.runs import RunFolder, write_json
 from tiebreak.training.environment import process_index
 
 if TYPE_CHECKING:
     from tiebreak.training.trainer import JudgeTrainer
 
 
-def refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
+def check_same_recipe(recipe: Recipe, folder: RunFolder) -> None:
     """A run is resumed only with the recipe it was begun with: anything else would be neither of the two."""
     begun = load_recipe(folder.recipe).model_dump(mode="json")
     asked = recipe.model_dump(mode="json")
@@ -41,7 +41,7 @@ def refuse_another_recipe(recipe: Recipe, folder: RunFolder) -> None:
         )
 
 
-def refuse_other_data(folder: RunFolder, digest: str) -> None:
+def check_same_data(folder: RunFolder, digest: str) -> None:
     """The order of the rows is drawn anew when a run is resumed: with other rows it would be another order."""
     if not folder.environment.exists():
         return
@@ -53,7 +53,7 @@ def refuse_other_data(folder: RunFolder, digest: str) -> None:
         )
 
 
-def go_on(trainer: JudgeTrainer, checkpoint: Path, tell: Callable[[str], None]) -> None:
+def resume_training(trainer: JudgeTrainer, checkpoint: Path, log: Callable[[str], None]) -> None:
     """Train from a checkpoint on; one at which training had ended only has its best model loaded."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     best = checkpoint.with_name(f"checkpoint-{state['best_global_step']}")
@@ -61,7 +61,7 @@ def go_on(trainer: JudgeTrainer, checkpoint: Path, tell: Callable[[str], None]) 
         # The Trainer noted a path, which is another one now if the run's folder was moved or named from elsewhere.
         write_json(checkpoint / "trainer_state.json", state | {"best_model_checkpoint": str(best)})
     control = state["stateful_callbacks"].get("TrainerControl", {}).get("args", {})
-    tell(f"Going on from step {state['global_step']:,} of {state['max_steps']:,}.")
+    log(f"Going on from step {state['global_step']:,} of {state['max_steps']:,}.")
     if state["global_step"] < state["max_steps"] and not control.get("should_training_stop"):
         trainer.train(resume_from_checkpoint=str(checkpoint))
     else:  # the last step, or early stopping, was reached before

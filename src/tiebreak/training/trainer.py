@@ -17,22 +17,22 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tiebreak.errors import ModelError
-from tiebreak.judging import preference_metrics
-from tiebreak.model import (
+from tiebreak.metrics import preference_metrics
+from tiebreak.models import (
     RewardHead,
     TokenBudget,
-    head_of,
+    judge_head,
     pack_logits,
     predict_logits,
     save_adapter,
-    texts_a_vote,
+    texts_per_vote,
     vote_logits,
 )
-from tiebreak.run import RunFolder, clear_write_errors
+from tiebreak.runs import RunFolder, translate_write_errors
 from tiebreak.text import Pack, pack
 from tiebreak.training.batches import Example, StepSampler
 from tiebreak.training.callbacks import EpochOrder, HistoryWriter
-from tiebreak.training.pace import Pace
+from tiebreak.training.throughput import Throughput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,14 +78,14 @@ class JudgeTrainer(Trainer):
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self._network = model  # `self.model`, by its type
-        self._head = head_of(model)
-        self._texts = texts_a_vote(self._head)
+        self._head = judge_head(model)
+        self._texts = texts_per_vote(self._head)
         self._centering = center_rewards_coefficient
         self._sampler = StepSampler(len(train), batch_size=batch_size, seed=args.seed)
         self._train, self._validation = list(train), list(validation)
         self._compute_dtype = compute_dtype
         self._budget = budget
-        self._pace = Pace()
+        self._pace = Throughput()
         linear = (m for m in model.modules() if isinstance(m, nn.Linear))  # 4-bit weights keep their sizes here
         self._body_weights = sum(m.in_features * m.out_features for m in linear)
         super().__init__(
@@ -146,8 +146,8 @@ class JudgeTrainer(Trainer):
                 judged = outputs - self._on_device(margins[votes, :2, None])
             part = self._on_device(parts[votes])
             # What nobody voted for costs nothing, even where it is impossible and its logarithm -inf.
-            surprise = log_softmax(vote_logits(self._head, judged), dim=-1).masked_fill(part == 0, 0.0)
-            loss = -(part * surprise).sum()
+            log_loss_per_row = log_softmax(vote_logits(self._head, judged), dim=-1).masked_fill(part == 0, 0.0)
+            loss = -(part * log_loss_per_row).sum()
             total += loss.detach()
             if self._texts > 1 and self._centering:
                 loss = loss + self._centering / comparisons * outputs.sum(dim=(1, 2)).square().sum()
@@ -258,7 +258,7 @@ class JudgeTrainer(Trainer):
         return 4 * self._body_weights * sum(len(ids) for example in share for ids in example.sequences)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with clear_write_errors(Path(self.args.output_dir or ".")):
+        with translate_write_errors(Path(self.args.output_dir or ".")):
             super()._save_checkpoint(model, trial)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

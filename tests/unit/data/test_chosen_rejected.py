@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tiebreak.comparison import A_WINS, B_WINS, Comparison
 from tiebreak.data import read_votes
+from tiebreak.types import A_WINS, B_WINS, Comparison
 
 from .votefiles import write_csv, write_jsonl, write_parquet
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tiebreak.comparison import A_WINS, TIE, Comparison
 from tiebreak.data import from_frame, load_comparisons, load_votes
 from tiebreak.errors import DataError
+from tiebreak.types import A_WINS, TIE, Comparison
 
 from .votefiles import LMSYS, lmsys_row, write_csv
 

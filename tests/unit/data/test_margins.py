@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data import Layout, from_frame, read_votes, summarise, write_comparisons
 from tiebreak.errors import DataError
+from tiebreak.types import A_WINS, B_WINS, TIE, Comparison
 
 from .votefiles import LMSYS, lmsys_row, write_csv, write_jsonl, write_parquet
 

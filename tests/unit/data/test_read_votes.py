@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tiebreak.comparison import A_WINS, B_WINS, TIE, Comparison
 from tiebreak.data import read_votes
 from tiebreak.errors import DataError
+from tiebreak.types import A_WINS, B_WINS, TIE, Comparison
 
 from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiebreak.comparison import Comparison
 from tiebreak.data import split_by_prompt
 from tiebreak.errors import DataError
+from tiebreak.types import Comparison
 
 
 def comparisons(prompts: list[str]) -> list[Comparison]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiebreak.comparison import A_WINS, Comparison
 from tiebreak.data import from_frame, read_votes, write_comparisons
+from tiebreak.types import A_WINS, Comparison
 
 from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
 

@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiebreak.comparison import A_WINS, B_WINS, TIE
 from tiebreak.data import Problem, read_votes
+from tiebreak.types import A_WINS, B_WINS, TIE
 
 from .votefiles import LMSYS, write_csv, write_jsonl, write_parquet
 
@@ -60,8 +60,8 @@ SWAPPED |= {b: a for a, b in SWAPPED.items()}
 def test_a_file_with_a_and_b_exchanged_reads_as_the_comparisons_swapped(drawn: list[dict[str, Any]]) -> None:
     with TemporaryDirectory() as folder:
         straight = read_votes(write_csv(Path(folder, "a.csv"), drawn, COLUMNS), votes="required")
-        exchanged = [{SWAPPED.get(column, column): cell for column, cell in row.items()} for row in drawn]
-        swapped = read_votes(write_csv(Path(folder, "b.csv"), exchanged, COLUMNS), votes="required")
+        swap_verdict = [{SWAPPED.get(column, column): cell for column, cell in row.items()} for row in drawn]
+        swapped = read_votes(write_csv(Path(folder, "b.csv"), swap_verdict, COLUMNS), votes="required")
     assert list(swapped.comparisons) == [comparison.swap() for comparison in straight.comparisons]
     mirrored = [(i, SWAPPED.get(column, column), kind) for i, column, kind in faults(straight.problems)]
     assert sorted(faults(swapped.problems)) == sorted(mirrored)

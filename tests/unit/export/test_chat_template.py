@@ -16,7 +16,7 @@ from tests.unit.text.cases import comparisons
 from tiebreak import Comparison, Conversation
 from tiebreak.export.chat_template import chat_template, encoder_of, install_chat_template
 from tiebreak.export.write import _choose_pad_token
-from tiebreak.model import load_tokenizer
+from tiebreak.models import load_tokenizer
 from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template
 
 GEMMA = Path(__file__).parents[4] / "shared" / "tokenizer"

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tiebreak.comparison import Comparison, Vote
 from tiebreak.data import write_comparisons
 from tiebreak.errors import RunError
-from tiebreak.judging import preference_metrics, write_predictions
+from tiebreak.metrics import preference_metrics
 from tiebreak.recipe import BaselineSection, DataSection, load_recipe
-from tiebreak.report import ladder, write_report
-from tiebreak.report.judged import read_judged
-from tiebreak.report.ladder import RUNGS, fit_ladder
+from tiebreak.report import baselines as ladder
+from tiebreak.report import write_report
+from tiebreak.report.baselines import BASELINE_NAMES, fit_baselines
 from tiebreak.report.page import marked
-from tiebreak.run import RunFolder
+from tiebreak.report.predictions import read_run_predictions
+from tiebreak.runs import RunFolder, write_predictions
+from tiebreak.types import Comparison, Vote
 
 NASTY = "<script>alert('x')</script> & more"
 VOTES: list[Vote] = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
@@ -87,7 +88,7 @@ def test_numbers_are_those_of_metrics_and_texts_are_escaped(tmp_path: Path) -> N
 def test_without_texts_it_says_what_is_missing(tmp_path: Path) -> None:
     made(tmp_path / "run", comparisons(VOTES * 5))
     told: list[str] = []
-    page = page_of(write_report(tmp_path / "run", output=tmp_path / "r.html", tell=told.append))
+    page = page_of(write_report(tmp_path / "run", output=tmp_path / "r.html", log=told.append))
     assert "--on VOTES" in page
     assert "no classical judges" in " ".join(told).lower()
 
@@ -128,18 +129,18 @@ def test_rungs_are_kept_until_votes_or_files_change(tmp_path: Path) -> None:
     rows = comparisons(VOTES * 3)
     write_comparisons(tmp_path / "validation.csv", rows)
     made(tmp_path / "run", rows)
-    judged = read_judged(tmp_path / "run")
+    judged = read_run_predictions(tmp_path / "run")
     data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
     told: list[str] = []
 
     def fitted(data: DataSection) -> int:
         """How many are fitted, of two."""
         told.clear()
-        rungs, missing = fit_ladder(
-            RunFolder(tmp_path / "run"), judged, data, leave_out=("tfidf", "trees"), whole=False, tell=told.append
+        rungs, missing = fit_baselines(
+            RunFolder(tmp_path / "run"), judged, data, leave_out=("tfidf", "trees"), whole=False, log=told.append
         )
         assert missing == ""
-        assert [rung.name for rung in rungs] == [RUNGS["prior"], RUNGS["length"]]
+        assert [rung.name for rung in rungs] == [BASELINE_NAMES["prior"], BASELINE_NAMES["length"]]
         assert all(rung.ids == judged.ids for rung in rungs)
         return len(told)
 
@@ -154,18 +155,18 @@ def test_rungs_are_kept_until_votes_or_files_change(tmp_path: Path) -> None:
 
 
 def test_many_votes_grow_trees_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "MANY_VOTES", 20)
+    monkeypatch.setattr(ladder, "MAX_VOTES_FOR_TREES", 20)
     write_comparisons(tmp_path / "train.csv", comparisons(VOTES * 10))
     rows = comparisons(VOTES * 3)
     write_comparisons(tmp_path / "validation.csv", rows)
     made(tmp_path / "run", rows)
     data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
-    run, judged = RunFolder(tmp_path / "run"), read_judged(tmp_path / "run")
-    rungs, missing = fit_ladder(run, judged, data, leave_out=("tfidf",), whole=False, tell=print)
+    run, judged = RunFolder(tmp_path / "run"), read_run_predictions(tmp_path / "run")
+    rungs, missing = fit_baselines(run, judged, data, leave_out=("tfidf",), whole=False, log=print)
     assert len(rungs) == 2
     assert "growing them from 30 votes" in missing
-    rungs, missing = fit_ladder(run, judged, data, leave_out=("tfidf",), whole=True, tell=print)
-    assert [rung.name for rung in rungs][-1] == RUNGS["trees"]
+    rungs, missing = fit_baselines(run, judged, data, leave_out=("tfidf",), whole=True, log=print)
+    assert [rung.name for rung in rungs][-1] == BASELINE_NAMES["trees"]
     assert missing == ""
 
 
@@ -175,15 +176,15 @@ def test_rows_with_other_votes_are_not_stood_beside(tmp_path: Path) -> None:
     write_comparisons(tmp_path / "validation.csv", comparisons([VOTES[2]] * 9))
     made(tmp_path / "run", rows)
     data = DataSection(train=tmp_path / "train.csv", validation=tmp_path / "validation.csv")
-    rungs, missing = fit_ladder(
-        RunFolder(tmp_path / "run"), read_judged(tmp_path / "run"), data, leave_out=(), whole=False, tell=print
+    rungs, missing = fit_baselines(
+        RunFolder(tmp_path / "run"), read_run_predictions(tmp_path / "run"), data, leave_out=(), whole=False, log=print
     )  # fmt: skip
     assert rungs == []
     assert "are not those the run was validated on" in missing
 
 
 def test_the_rungs_have_the_settings_of_the_shipped_recipes() -> None:
-    for kind in RUNGS:
+    for kind in BASELINE_NAMES:
         assert load_recipe(f"baseline-{kind}").baseline == BaselineSection(kind=kind)
 
 

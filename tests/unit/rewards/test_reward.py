@@ -14,7 +14,7 @@ import pytest
 
 from tiebreak import Conversation
 from tiebreak.rewards import JudgeReward
-from tiebreak.rewards.reward import awaited
+from tiebreak.rewards.reward_function import awaited
 
 
 def lengths(conversations: Sequence[Conversation]) -> list[float | None]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from tiebreak.comparison import Comparison, Conversation
-from tiebreak.judge import Reading, Reads, Score, Swap, Verdict
-from tiebreak.judge.comparing import ComparingJudge
+from tiebreak.judges import HeadOutput, InputLimits, Score, Swap, Verdict
+from tiebreak.judges.tournament_ranking import TournamentRankingJudge
+from tiebreak.types import Comparison, Conversation
 
 SOLUTION = {"good": 2.0, "fair": 1.0, "bad": -1.0}
 
 
-class FakeJudge(ComparingJudge):
+class FakeJudge(TournamentRankingJudge):
     """Knows what words are worth, favours the first place a little, and fails on the word `poison`.
 
     `passes` holds the rows of each call; while `gate` is closed, a pass that has begun does not end.
@@ -21,7 +21,7 @@ class FakeJudge(ComparingJudge):
     def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False, on_gpu: bool = False) -> None:
         super().__init__(None)
         template = "Q {prompt} A {response} end" if rewards else "Q {prompt} A {response_a} B {response_b} end"
-        self._reads = Reads(1000, tokens_per_pass, template, "<bos>", on_gpu)
+        self._reads = InputLimits(1000, tokens_per_pass, template, "<bos>", on_gpu)
         self._rewards = rewards
         self.passes: list[list[str]] = []
         self.begun = threading.Semaphore(0)
@@ -34,7 +34,7 @@ class FakeJudge(ComparingJudge):
         return self._rewards
 
     @property
-    def reads(self) -> Reads:
+    def reads(self) -> InputLimits:
         """As it was made."""
         return self._reads
 
@@ -74,12 +74,12 @@ class FakeJudge(ComparingJudge):
             Score(SOLUTION.get(c.answer[-1], 0.0), 0.0, 3 if "long" in c.prompt[0] else 0, 10) for c in conversations
         ]
 
-    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[Reading]:
+    def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
         """A reward of the length; or it as the logit of a tie."""
         self._pass([str(text) for text in texts], [str(text) for text in texts])
         if self._rewards:
-            return [Reading((float(len(text)),), None, len(text), 0) for text in texts]
-        return [Reading((0.0, 1.0, float(len(text))), (0.2, 0.3, 0.5), len(text), 0) for text in texts]
+            return [HeadOutput((float(len(text)),), None, len(text), 0) for text in texts]
+        return [HeadOutput((0.0, 1.0, float(len(text))), (0.2, 0.3, 0.5), len(text), 0) for text in texts]
 
     def _pass(self, rows: list[str], texts: list[str]) -> None:
         self.passes.append(rows)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.unit.serving.judges import FakeJudge
 from tiebreak.serving import Limits, create_app
-from tiebreak.serving.served import ServedJudge
+from tiebreak.serving.judge_service import JudgeService
 
 ASK = {"prompt": "p", "answers": ["good", "bad"]}
 
@@ -332,7 +332,7 @@ def test_a_tournament_stops_when_its_client_goes_away() -> None:
     judge = FakeJudge()
 
     async def scene() -> None:
-        served = ServedJudge(judge, "fake", Limits(seconds=0.1))
+        served = JudgeService(judge, "fake", Limits(seconds=0.1))
         judge.gate.clear()
         with pytest.raises(Exception, match="within"):
             await served.rank(("p",), [(f"{i}",) for i in range(20)])

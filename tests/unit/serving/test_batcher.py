@@ -9,10 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from tests.unit.serving.judges import FakeJudge, comparison
-from tiebreak.comparison import Conversation
-from tiebreak.judge import Verdict
+from tiebreak.judges import Verdict
 from tiebreak.serving.batcher import SLICE, Batcher
 from tiebreak.serving.errors import BusyError, DrainingError
+from tiebreak.types import Conversation
 
 LONG = "x" * 400
 """A prompt of 100 tokens, by the batcher's reckoning."""

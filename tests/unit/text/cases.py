@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tiebreak.comparison import Comparison
+from tiebreak.types import Comparison
 
 
 def said(letter: str, count: int) -> str:

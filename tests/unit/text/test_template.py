@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from tiebreak.comparison import Comparison, Conversation
 from tiebreak.errors import RecipeError
 from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template
+from tiebreak.types import Comparison, Conversation
 
 from .cases import comparisons
 
@@ -53,10 +53,10 @@ def test_braces_that_people_write_are_text() -> None:
 
 @given(comparisons())
 def test_rendering_commutes_with_swapping(comparison: Comparison) -> None:
-    exchanged = Template("<{prompt}|{response_b}|{response_a}>")
+    swap_verdict = Template("<{prompt}|{response_b}|{response_a}>")
     for dropped in range(len(comparison.prompt)):
         swapped = PLAIN.render(comparison.swap(), turns_dropped=dropped)
-        assert swapped == exchanged.render(comparison, turns_dropped=dropped)
+        assert swapped == swap_verdict.render(comparison, turns_dropped=dropped)
 
 
 def test_a_missing_slot_names_its_nearest_misspelling() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.model.conftest import make_pair
-from tiebreak.model import TokenBudget, add_adapter, lora_config
+from tests.unit.models.conftest import make_pair
+from tiebreak.models import TokenBudget, add_adapter, lora_config
 from tiebreak.recipe import TrainingSection
-from tiebreak.run import RunFolder
+from tiebreak.runs import RunFolder
 from tiebreak.training import Example, JudgeTrainer, training_arguments
 
 VOTES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.2, 0.3, 0.5))
@@ -46,7 +46,7 @@ def adapted_model(*, eager: bool = False) -> torch.nn.Module:
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> Any:
     def make(
-        train: list[Example], *, tokens_per_pass: int = 64, model: Any = None, tell: Any = None, **settings: Any
+        train: list[Example], *, tokens_per_pass: int = 64, model: Any = None, log: Any = None, **settings: Any
     ) -> JudgeTrainer:
         section = TrainingSection(**({"report_to": []} | settings))
         folder = RunFolder(tmp_path / "run")
@@ -57,7 +57,7 @@ def make_trainer(tmp_path: Path) -> Any:
             validation=train[:8],
             batch_size=section.batch_size,
             compute_dtype=torch.float32,
-            budget=TokenBudget(tokens_per_pass, tell),
+            budget=TokenBudget(tokens_per_pass, log),
             folder=folder,
             center_rewards_coefficient=section.center_rewards_coefficient,
         )

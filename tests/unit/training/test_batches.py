@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.text.cases import comparisons
-from tiebreak.comparison import Comparison
-from tiebreak.model import load_tokenizer
+from tiebreak.models import load_tokenizer
 from tiebreak.text import SEED_TEMPLATE, Encoder
 from tiebreak.training import StepSampler, make_examples
+from tiebreak.types import Comparison
 
 
 @pytest.fixture(scope="module")

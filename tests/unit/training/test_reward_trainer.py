@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.model.conftest import make_pair, padded_logits
+from tests.unit.models.conftest import make_pair, padded_logits
 from tests.unit.training.conftest import VOTES, gradients
-from tiebreak.judging import TieModel
-from tiebreak.model import add_adapter, head_of, lora_config
-from tiebreak.model.heads import RewardHead, install_reward_head, vote_logits
+from tiebreak.models import add_adapter, judge_head, lora_config
+from tiebreak.models.heads import RewardHead, install_reward_head, vote_logits
+from tiebreak.ranking import TieModel
 from tiebreak.training import Example
 
 TIE = 0.4
@@ -53,7 +53,7 @@ def plain_loss(model: Any, examples: list[Example], *, centering: float = 0.0) -
     rewards = padded_logits(model, [ids for e in examples for ids in e.sequences]).view(-1, 2)
     votes = torch.tensor([e.votes[0] for e in examples])
     shifted = rewards - torch.tensor([[e.margin] for e in examples]) * votes[:, :2]
-    logits = vote_logits(head_of(model), shifted[..., None])
+    logits = vote_logits(judge_head(model), shifted[..., None])
     loss = -(votes * logits.log_softmax(-1).masked_fill(votes == 0, 0)).sum(-1).mean()
     return loss + centering * (rewards.sum(-1) ** 2).mean()
 
@@ -119,7 +119,7 @@ def test_the_tie_parameter_has_a_rate_of_its_own_and_no_decay(make_trainer: Any)
         examples, model=reward_model(), batch_size=4, max_steps=1, learning_rate=1e-3, weight_decay=0.5, warmup_steps=0
     )
     trainer.train()
-    head = head_of(trainer.model)
+    head = judge_head(trainer.model)
     assert isinstance(head, RewardHead)
     assert head.tie_parameter is not None
     # Adam's first step is the rate itself, whatever the gradient.
@@ -137,6 +137,6 @@ def test_outputs_and_probabilities_of_the_validation(make_trainer: Any) -> None:
     eager = reward_model(eager=True).eval()
     with torch.no_grad():
         rewards = padded_logits(eager, [ids for e in examples for ids in e.sequences]).view(5, 2, 1)
-        wanted = vote_logits(head_of(eager), rewards).softmax(-1)
+        wanted = vote_logits(judge_head(eager), rewards).softmax(-1)
     np.testing.assert_allclose(outputs, rewards, atol=1e-5)
     np.testing.assert_allclose(trainer.judge(examples), wanted, atol=1e-5)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from tests.unit.model.conftest import padded_logits
+from tests.unit.models.conftest import padded_logits
 from tests.unit.training.conftest import adapted_model, gradients, make_examples
 from tiebreak.errors import MemoryBudgetError
-from tiebreak.model import TokenBudget
+from tiebreak.models import TokenBudget
 from tiebreak.training import Example
 from tiebreak.training import trainer as trainer_module
 
@@ -107,7 +107,7 @@ def test_out_of_memory_halves_the_budget_and_repeats_the_step(make_trainer: Any,
     examples = make_examples(40)
     said: list[str] = []
     roomy = one_step(make_trainer(examples, tokens_per_pass=10_000), examples)
-    trainer = make_trainer(examples, tokens_per_pass=200, tell=said.append)
+    trainer = make_trainer(examples, tokens_per_pass=200, log=said.append)
     calls = 0
     real = trainer_module.pack_logits
 

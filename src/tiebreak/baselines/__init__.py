@@ -1,0 +1,24 @@
+"""Classical judges of answers, from the class prior to boosted trees: what a language model has to beat. No torch."""
+
+from tiebreak.baselines.base import Baseline, BaselineKind
+from tiebreak.baselines.registry import fit_baseline
+from tiebreak.baselines.serialization import (
+    BaselineCard,
+    StoredBaseline,
+    load_baseline,
+    read_baseline_card,
+    save_baseline,
+    write_baseline_card,
+)
+
+__all__ = [
+    "Baseline",
+    "BaselineCard",
+    "BaselineKind",
+    "StoredBaseline",
+    "fit_baseline",
+    "load_baseline",
+    "read_baseline_card",
+    "save_baseline",
+    "write_baseline_card",
+]

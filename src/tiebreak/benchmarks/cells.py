@@ -1,0 +1,49 @@
+"""Cells of a benchmark's rows -> texts, or what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiebreak.data import UnreadableError, repair, shown
+from tiebreak.types import A_WINS, B_WINS, Comparison
+
+
+def text(cells: dict[str, Any], column: str) -> str:
+    """The text in a cell, taken as it is: what looks like a list is one text too.
+
+    Raises:
+        UnreadableError: it holds something else, or nothing.
+    """
+    cell = cells.get(column)
+    if not isinstance(cell, str):
+        raise UnreadableError(column, "not_text", f"is {shown(cell)}: expected a text")
+    return repair(cell)[0]
+
+
+def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
+    """The texts in a cell that holds a list of them, at least one.
+
+    Raises:
+        UnreadableError: it holds something else.
+    """
+    cell = cells.get(column)
+    if not isinstance(cell, list) or not cell or not all(isinstance(item, str) for item in cell):
+        raise UnreadableError(column, "not_text", f"is {shown(cell)}: expected a list of texts")
+    return tuple(repair(item)[0] for item in cell)
+
+
+def name(cells: dict[str, Any], column: str) -> str:
+    """A short text or a number as text; an empty one where there is none."""
+    cell = cells.get(column)
+    return "" if cell is None else str(cell)
+
+
+def pair(cells: dict[str, Any], prompt: str, first: str, second: str, *, first_wins: bool, subset: str) -> Comparison:
+    """A comparison of the texts in two columns.
+
+    Raises:
+        UnreadableError: a cell holds no text.
+    """
+    asked, a, b = (text(cells, column) for column in (prompt, first, second))
+    vote = A_WINS if first_wins else B_WINS
+    return Comparison((asked,), (a,), (b,), vote, name(cells, "id"), tags=(("source", subset),))

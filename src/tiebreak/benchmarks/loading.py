@@ -1,0 +1,219 @@
+"""The rows of a benchmark, from the hub, a folder or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from tiebreak.benchmarks.definitions import Benchmark, Choice, ChoiceBenchmark, Description, PairRule, RewardRule
+from tiebreak.benchmarks.judgebench import JUDGEBENCH
+from tiebreak.benchmarks.labelled_pairs import RULE, score_pairs
+from tiebreak.benchmarks.llmbar import LLMBAR
+from tiebreak.benchmarks.mt_bench import MT_BENCH
+from tiebreak.benchmarks.rewardbench import REWARDBENCH, SECTIONS
+from tiebreak.benchmarks.rewardbench2 import REWARDBENCH_2
+from tiebreak.data import Problem, UnreadableError, load_votes, read_table
+from tiebreak.errors import DataError
+from tiebreak.formatting import pluralize
+from tiebreak.types import Comparison
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    benchmark.about.name: benchmark for benchmark in (REWARDBENCH, REWARDBENCH_2, LLMBAR, JUDGEBENCH, MT_BENCH)
+}
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True)
+class PairItems:
+    """Comparisons to judge in both orders, and the rule that makes scores of the verdicts."""
+
+    about: Description
+    files: tuple[str, ...]
+    rows: tuple[Comparison, ...]
+    score: PairRule
+    left_out: str = ""
+    """Which rows are not among them, and why; empty where all are."""
+
+
+@dataclass(frozen=True)
+class ChoiceItems:
+    """Prompts with answers to be given rewards, and the rule that makes scores of these."""
+
+    about: Description
+    files: tuple[str, ...]
+    rows: tuple[Choice, ...]
+    score: RewardRule
+    left_out: str = ""
+    """As in `PairItems`."""
+
+
+Items = PairItems | ChoiceItems
+
+
+def load_benchmark(name: str, data: Path | None = None) -> Items:
+    """A benchmark's rows.
+
+    Args:
+        name: one of `BENCHMARKS`, or a file or folder, of which the columns say which benchmark it is; a file of votes
+            or of chosen and rejected answers that is none of them is taken as labelled pairs.
+        data: a file or folder to read a named benchmark from, as it lies on the hub or in its own repository; None
+            downloads it from the hub (once: it is kept in the hub's cache).
+
+    Raises:
+        DataError: there is no such benchmark or file, it cannot be had, its columns are others, or rows of it cannot
+            be used: a score on part of a benchmark could be compared with no other.
+    """
+    benchmark = BENCHMARKS.get(name)
+    if benchmark is not None:
+        folder = _from_hub(benchmark) if data is None else data
+        return _read(benchmark, folder, _files(folder, benchmark))
+    path = Path(name)
+    if data is not None or not path.exists():
+        near = get_close_matches(name, BENCHMARKS, n=1)
+        hint = f" Is it {near[0]}?" if near else ""
+        known = ", ".join(BENCHMARKS)
+        raise DataError(
+            f"There is no benchmark {name!r}, nor a file of that name.{hint} Known are {known}; or name a file."
+            if data is None
+            else f"There is no benchmark {name!r}.{hint} Known are {known}; a file of your own goes there itself: "
+            f"--benchmark {data}."
+        )
+    found = _recognised(path)
+    if found is not None:
+        return _read(found, path, _files(path, found))
+    try:
+        return _own_pairs(path)
+    except DataError as error:
+        raise DataError(f"{error}{_nearly(path)}") from error
+
+
+def _from_hub(benchmark: Benchmark) -> Path:
+    """The folder of the hub's cache that its files were downloaded to."""
+    from huggingface_hub import snapshot_download
+
+    source = benchmark.source
+    patterns = [pattern.removeprefix("**/") for pattern in source.files]
+    try:
+        return Path(
+            snapshot_download(
+                source.repository, repo_type="dataset", revision=source.revision, allow_patterns=patterns
+            )
+        )  # fmt: skip
+    except Exception as error:  # of many kinds: no network, no such revision, a gate, a full disk
+        elsewhere = f" ({source.elsewhere})" if source.elsewhere else ""
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{benchmark.about.title} cannot be had from the hub (dataset {source.repository}): {reason}\n"
+            f"Download it where the hub can be reached{elsewhere}, and name the file or folder: "
+            f"tiebreak evaluate RUN FOLDER --benchmark {benchmark.about.name}"
+        ) from error
+
+
+def _files(path: Path, benchmark: Benchmark) -> list[Path]:
+    """The files to read: the one that is named, or those of a folder that fit the first pattern which any fits."""
+    if not path.is_dir():
+        return [path]
+    patterns = benchmark.source.files
+    for pattern in patterns:
+        files = sorted(file for file in path.glob(pattern) if file.is_file())
+        if files:
+            return files
+    raise DataError(
+        f"{path} holds no file of {benchmark.about.title}: expected {patterns[0]}, as in the dataset "
+        f"{benchmark.source.repository} on the hub; or name the file itself."
+    )
+
+
+def _recognised(path: Path) -> Benchmark | None:
+    """The benchmark whose columns a file has, or a folder's files; None if it is that of none."""
+    for benchmark in BENCHMARKS.values():
+        try:
+            files = _files(path, benchmark)
+        except DataError:
+            continue
+        _, table = read_table(files[0], benchmark.columns)
+        if not set(table.columns).issuperset(benchmark.columns):
+            continue
+        if benchmark is not REWARDBENCH:
+            return benchmark
+        # Other sets of chosen and rejected answers have subsets too.
+        known = {subset for section in SECTIONS.values() for subset in section}
+        first = next((row for row in table.rows if not isinstance(row, Problem)), None)
+        if first is not None and first.cells.get("subset") in known:
+            return benchmark
+    if path.is_dir():
+        raise DataError(f"{path} holds no files of a known benchmark ({', '.join(BENCHMARKS)}): name one file.")
+    return None
+
+
+def _nearly(path: Path) -> str:
+    """Which benchmark's columns a file has but for one or two."""
+    for benchmark in BENCHMARKS.values():
+        columns = set(read_table(path, benchmark.columns)[1].columns)
+        missing = [column for column in benchmark.columns if column not in columns]
+        if 1 <= len(missing) <= 2 < len(benchmark.columns) - len(missing):
+            return f"\nIf it is {benchmark.about.title}, it lacks {' and '.join(missing)}."
+    return ""
+
+
+def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
+    rows: list[Any] = []
+    problems: list[str] = []
+    unread = 0
+    for file in files:
+        _, table = read_table(file, benchmark.columns)
+        missing = [column for column in benchmark.columns if column not in table.columns and column != "id"]
+        if missing:
+            raise DataError(
+                f"{file} is not of {benchmark.about.title}: it lacks {', '.join(missing)}; its columns are "
+                f"{', '.join(table.columns) or 'none'}."
+            )
+        inside = str(file.relative_to(path)) if path.is_dir() else str(file)
+        for row in table.rows:
+            if isinstance(row, Problem):
+                problems.append(f"{inside}: {row}")
+                continue
+            try:
+                item = benchmark.read(inside, row.cells)
+            except UnreadableError as error:
+                problems.append(f"{inside}: {table.unit} {row.line}: {error.column} {error.message}")
+                continue
+            if item is None:
+                unread += 1
+            else:
+                rows.append(item)
+    if problems:
+        more = [f"  and {pluralize(len(problems) - _SHOWN, 'row')} more"] if len(problems) > _SHOWN else []
+        raise DataError(
+            "\n".join(
+                (
+                    f"{benchmark.about.title}: {pluralize(len(problems), 'row')} cannot be used, and a score on the "
+                    "rest could be compared with no other:",
+                    *(f"  {problem}" for problem in problems[:_SHOWN]),
+                    *more,
+                )
+            )
+        )
+    if not rows:
+        raise DataError(f"{path} has no rows that {benchmark.about.title} is scored on.")
+    left_out = f"{pluralize(unread, 'row')} that the rule does not look at" if unread else ""
+    names = tuple(map(str, files))
+    if isinstance(benchmark, ChoiceBenchmark):
+        return ChoiceItems(benchmark.about, names, tuple(rows), benchmark.score, left_out)
+    return PairItems(benchmark.about, names, tuple(rows), benchmark.score, left_out)
+
+
+def _own_pairs(path: Path) -> PairItems:
+    """A file of votes, without its ties."""
+    notes: list[str] = []
+    votes = load_votes(path, votes="required", setting=None, on_note=notes.append).comparisons
+    decided = tuple(c for c in votes if c.vote is not None and c.vote[0] != c.vote[1])
+    if not decided:
+        raise DataError(f"{path} labels every row a tie: there is no answer to find.")
+    if len(decided) < len(votes):
+        notes.append(f"{pluralize(len(votes) - len(decided), 'row')} labelled a tie")
+    about = Description(str(path), f"Labelled pairs in {path.name}", RULE)
+    return PairItems(about, (str(path),), decided, score_pairs, "; ".join(notes))

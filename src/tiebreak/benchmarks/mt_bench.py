@@ -1,0 +1,110 @@
+"""MT-Bench's human judgements: how often a judge says what an expert said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tiebreak.benchmarks.cells import name
+from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, subset_of
+from tiebreak.benchmarks.scoring import Ratio, Score, mean_of, measure
+from tiebreak.data import UnreadableError, repair, shown
+from tiebreak.judges import Verdict
+from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome
+
+
+def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
+    """A vote of an expert; those of the authors and of machines are not looked at."""
+    if not name(cells, "judge").startswith("expert"):
+        return None
+    turn, winner = cells.get("turn"), cells.get("winner")
+    if turn not in (1, 2):
+        raise UnreadableError("turn", "not_text", f"is {shown(turn)}: expected 1 or 2")
+    if not isinstance(winner, str) or not (winner in ("model_a", "model_b") or "tie" in winner):
+        raise UnreadableError("winner", "not_text", f"is {shown(winner)}: expected model_a, model_b or tie")
+    (prompt, a), (other, b) = (_turns(cells, f"conversation_{side}", int(turn)) for side in "ab")
+    if prompt != other:
+        raise UnreadableError("conversation_b", "prompt_mismatch", "asks something else than conversation_a")
+    vote = A_WINS if winner == "model_a" else B_WINS if winner == "model_b" else TIE
+    models = name(cells, "model_a"), name(cells, "model_b")
+    tags = (("model_a", models[0]), ("model_b", models[1]), ("source", f"turn {turn}"))
+    comparison = Comparison(prompt, a, b, vote, tags=tags)
+    # One side for each model, whichever way round it was shown: then votes on the same answers are of one comparison.
+    return comparison if models[0] <= models[1] else comparison.swap()
+
+
+def _turns(cells: dict[str, Any], column: str, turns: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was asked and what was answered, as far as the turn that was voted on."""
+    messages = cells.get(column)
+    said = messages[: 2 * turns] if isinstance(messages, list) else []
+    contents = [m.get("content") for m in said if isinstance(m, dict)]
+    roles = [m.get("role") for m in said if isinstance(m, dict)]
+    if roles != ["user", "assistant"] * turns or not all(isinstance(content, str) for content in contents):
+        message = f"is {shown(messages)}: expected messages of user and assistant in turn, {turns} of each"
+        raise UnreadableError(column, "roles", message)
+    whole = [repair(str(content))[0] for content in contents]
+    return tuple(whole[0::2]), tuple(whole[1::2])
+
+
+def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
+    judged = [_decision(both) for both in orders]
+    voted: list[Outcome] = [OUTCOMES[(c.vote or TIE).index(1.0)] for c in comparisons]
+    agree = [float(said == vote) for said, vote in zip(judged, voted, strict=True)]
+    decided = [said != "tie" and vote != "tie" for said, vote in zip(judged, voted, strict=True)]
+    asked = [(c.prompt, c.answer_a, c.answer_b, c.tags) for c in comparisons]
+    ratios = []
+    for turn in ("turn 1", "turn 2"):
+        here = [subset_of(c) == turn for c in comparisons]
+        settled = [one and other for one, other in zip(here, decided, strict=True)]
+        ratios += [
+            mean_of(f"{turn}, with ties", agree, here),
+            mean_of(f"{turn}, without ties", agree, settled),
+            _people(f"{turn}, with ties: people with each other", asked, voted, here),
+            _people(
+                f"{turn}, without ties: people with each other",
+                asked,
+                voted,
+                [one and vote != "tie" for one, vote in zip(here, voted, strict=True)],
+            ),
+        ]
+    return measure(ratios, [], [c.folded_prompt for c in comparisons])
+
+
+def _decision(both: tuple[Verdict, Verdict]) -> Outcome:
+    """What both orders say; a tie where they differ."""
+    first, second = (verdict.answer for verdict in both)
+    return first if first == second else "tie"
+
+
+def _people(name_: str, asked: Sequence[Any], voted: Sequence[Outcome], included: Sequence[bool]) -> Ratio:
+    """How often two experts who voted on the same answers said the same, over all such pairs."""
+    before: dict[Any, Counter[Outcome]] = {}
+    same, pairs = [], []
+    for key, vote, there in zip(asked, voted, included, strict=True):
+        seen = before.setdefault(key, Counter())
+        same.append(float(seen[vote]) if there else 0.0)
+        pairs.append(float(seen.total()) if there else 0.0)
+        if there:
+            seen[vote] += 1
+    return Ratio(name_, same, pairs)
+
+
+MT_BENCH: Final = PairBenchmark(
+    about=Description(
+        name="mt-bench",
+        title="MT-Bench human judgements (Zheng et al. 2023)",
+        rule=(
+            "How often the judge says what an expert voted, over votes and turn by turn: with ties (a judge whose two "
+            "orders differ says tie), and without (where neither calls it a tie)."
+        ),
+    ),
+    source=Source(
+        "lmsys/mt_bench_human_judgments",
+        ("data/human-*.parquet", "human*.parquet", "human*.json*", "*.parquet", "*.jsonl", "*.json"),
+    ),
+    columns=("question_id", "model_a", "model_b", "winner", "judge", "conversation_a", "conversation_b", "turn"),
+    read=_read,
+    score=_scores,
+)
+"""L. Zheng et al. (2023), "Judging LLM-as-a-judge with MT-Bench and Chatbot Arena", arXiv:2306.05685, section 4."""

@@ -1,0 +1,77 @@
+"""`tiebreak evaluate --benchmark`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from tiebreak.cli.console import log, print_json, problems, results
+from tiebreak.cli.evaluation_tables import interval, print_table
+from tiebreak.cli.judging_options import comparison_progress, load_judge_with_progress
+from tiebreak.formatting import pluralize
+
+if TYPE_CHECKING:
+    from tiebreak.judges import Merge
+
+
+def evaluate_benchmark(
+    run: Path,
+    name: str,
+    data: Path | None,
+    base_model: str | None,
+    merge: Merge | None,
+    *,
+    calibrate: bool,
+    as_json: bool,
+) -> None:
+    """Score a run on a benchmark, and print what came of it.
+
+    Raises:
+        DataError: as in `load_benchmark`.
+        ModelError, MemoryBudgetError, RunError: the run's judge cannot be loaded, or not judge.
+    """
+    from tiebreak.benchmarks import load_benchmark, run_benchmark, work
+
+    if problems.is_terminal:
+        with problems.status(f"Reading {name} ..."):
+            items = load_benchmark(name, data)
+    else:
+        items = load_benchmark(name, data)
+    if items.left_out:
+        log(f"Left out: {items.left_out}.")
+    judge = load_judge_with_progress(run, base_model, merge, calibrate=calibrate)
+    with comparison_progress(work(judge, items)) as advance:
+        result = run_benchmark(judge, items, on_progress=advance)
+    if result.cut:
+        log(f"{pluralize(result.cut, 'row')} did not fit: {result.tokens_lost:,} tokens were not read.")
+    if as_json:
+        print_json(
+            {
+                "run": str(run),
+                "benchmark": items.about.name,
+                "title": items.about.title,
+                "rule": items.about.rule,
+                "files": list(items.files),
+                "rows": len(items.rows),
+                "left_out": items.left_out,
+                **result.to_dict(),
+            }
+        )
+        return
+    results.print(f"[bold]{escape(items.about.title)}[/]: {pluralize(len(items.rows), 'row')}")
+    results.print(escape(items.about.rule))
+    rows = [
+        (
+            score.name,
+            f"{score.estimate.value:.4f}",
+            interval(score.estimate, 3),
+            f"{score.rows:,}" if score.rows else "",
+        )
+        for score in result.scores
+    ]
+    whole = result.scores[0]
+    if whole.missing:
+        log(f"{whole.name} is without {', '.join(whole.missing)}, which the file lacks: compare it with no other.")
+    print_table([("", "score", "95 % interval", "rows"), *rows])

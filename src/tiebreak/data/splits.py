@@ -1,0 +1,111 @@
+"""Comparisons -> training and validation, no prompt on both sides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from tiebreak.errors import DataError
+from tiebreak.types import Comparison
+
+
+def split_by_prompt(
+    comparisons: Iterable[Comparison], *, validation_rows: int | None, validation_share: float | None, seed: int
+) -> tuple[list[Comparison], list[Comparison]]:
+    """Training and validation, each in the order of the input.
+
+    Comparisons whose first prompt turn is the same, but for case and white space, stay together: otherwise the
+    validation would reward a model for having seen the question. The validation gets its share of large groups and of
+    small ones, chosen by a hash of prompt and seed: which rows it gets depends neither on their order nor on the
+    machine. Its size is the nearest to the one asked for that whole groups can make.
+
+    Args:
+        comparisons: at least two, with at least two different first prompts.
+        validation_rows: how many rows to validate on; exactly one of this and the share is given.
+        validation_share: the same as a share of all rows, between 0 and 1.
+        seed: other seeds choose other groups.
+
+    Raises:
+        ValueError: both sizes are given, or none.
+        DataError: the size leaves nothing to train or to validate on, or there is only one row or one first prompt.
+    """
+    rows = list(comparisons)
+    keys = [comparison.folded_prompt for comparison in rows]
+    if len(rows) < 2:
+        raise DataError(
+            "there is only one comparison: none would be left to learn from. Validate on a file of its own "
+            "(data.validation=FILE), or give more votes."
+        )
+    target = _target(len(rows), validation_rows, validation_share)
+    groups: dict[str, int] = defaultdict(int)
+    for key in keys:
+        groups[key] += 1
+    if len(groups) < 2:
+        raise DataError(
+            f"all {len(rows)} comparisons have the same first prompt, and those that share one stay together: none "
+            "would be left to learn from. Validate on a file of its own: data.validation=FILE."
+        )
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for key in sorted(groups, key=lambda key: _keyed_hash(key, seed)):
+        by_size[groups[key]].append(key)
+    chosen = _choose(by_size, target, len(rows))
+    training = [row for row, key in zip(rows, keys, strict=True) if key not in chosen]
+    return training, [row for row, key in zip(rows, keys, strict=True) if key in chosen]
+
+
+def _keyed_hash(key: str, seed: int) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), key=str(seed).encode(), digest_size=16).digest()
+
+
+def _target(rows: int, validation_rows: int | None, validation_share: float | None) -> int:
+    if validation_rows is not None and validation_share is None:
+        if not 1 <= validation_rows < rows:
+            raise DataError(f"validation_rows={validation_rows} of {rows} comparisons: ask for 1 to {rows - 1}.")
+        return validation_rows
+    if validation_share is not None and validation_rows is None:
+        if not 0 < validation_share < 1:
+            raise DataError(f"validation_share={validation_share}: ask for a share between 0 and 1, both exclusive.")
+        return min(max(round(validation_share * rows), 1), rows - 1)
+    raise ValueError("give exactly one of validation_rows and validation_share")
+
+
+def _choose(by_size: dict[int, list[str]], target: int, rows: int) -> set[str]:
+    """The groups to validate on, largest first; what rounding gave or took at one size is made up for at the next."""
+    sizes = sorted(by_size, reverse=True)
+    sums = _reachable_sums([(size, len(by_size[size])) for size in sizes], rows)
+    goal = _nearest(target, (total for total in range(1, rows) if sums[0][total] == "1"))
+    chosen: set[str] = set()
+    due = 0.0
+    for size, rest in zip(sizes, sums[1:], strict=True):
+        groups = by_size[size]
+        due += len(groups) * size * target / rows
+        most = min(len(groups), goal // size)
+        number = _nearest(due / size, (n for n in range(most + 1) if rest[goal - n * size] == "1"))
+        chosen.update(groups[:number])
+        goal -= number * size
+        due -= number * size
+    return chosen
+
+
+def _reachable_sums(sizes: list[tuple[int, int]], rows: int) -> list[str]:
+    """For every tail of (size, number of groups), the empty one last: character s is "1" if s rows can be made of it.
+
+    Subset sums as the bits of one integer, in which adding a group is a shift. The groups of a size are added 1, 2,
+    4, ... at a time.
+    """
+    reachable = 1
+    tails = [reachable]
+    for size, groups in reversed(sizes):
+        step, left = 1, groups
+        while left:
+            step = min(step, left)
+            reachable |= reachable << size * step
+            left -= step
+            step *= 2
+        tails.append(reachable)
+    return [f"{tail:0{rows + 1}b}"[::-1] for tail in reversed(tails)]
+
+
+def _nearest(wanted: float, choices: Iterable[int]) -> int:
+    return min(choices, key=lambda choice: (abs(choice - wanted), choice))

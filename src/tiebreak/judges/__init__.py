@@ -1,0 +1,8 @@
+"""A trained judge, loaded from its run folder: comparisons in, verdicts out; answers in, rewards out."""
+
+from tiebreak.judges.answer_order import Swap
+from tiebreak.judges.judge import Judge
+from tiebreak.judges.loading import Merge, load_judge
+from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
+
+__all__ = ["HeadOutput", "InputLimits", "Judge", "Merge", "Ranking", "Score", "Swap", "Verdict", "load_judge"]

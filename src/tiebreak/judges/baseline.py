@@ -1,0 +1,50 @@
+"""A classical judge: statistics of the texts in the place of a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tiebreak.judges.answer_order import Swap, swapped_share
+from tiebreak.judges.judge import calibrated
+from tiebreak.judges.tournament_ranking import TournamentRankingJudge
+from tiebreak.judges.verdicts import Verdict
+from tiebreak.types import Comparison
+
+if TYPE_CHECKING:
+    from tiebreak.baselines import Baseline
+    from tiebreak.calibration import Calibration
+
+AT_ONCE = 256
+"""Comparisons between two reports of progress."""
+
+
+class BaselineJudge(TournamentRankingJudge):
+    """Says the same in both orders by construction, so that `swap` changes nothing."""
+
+    def __init__(self, baseline: Baseline, calibration: Calibration | None = None) -> None:
+        super().__init__(calibration)
+        self._baseline = baseline
+
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """One each: both orders are one piece of work."""
+        swapped_share(swap)
+        return comparisons
+
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """As in `Judge`."""
+        swapped_share(swap)
+        verdicts = []
+        for first in range(0, len(comparisons), AT_ONCE):
+            some = comparisons[first : first + AT_ONCE]
+            probabilities = calibrated(self._baseline.probabilities(some), self._calibration)
+            verdicts += [Verdict(a, b, tie) for a, b, tie in probabilities.tolist()]
+            if on_progress is not None:
+                on_progress(len(some))
+        return verdicts

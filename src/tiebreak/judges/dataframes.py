@@ -1,0 +1,33 @@
+"""Data frames of comparisons, and of verdicts on them, as `Judge.compare_frame` takes and gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tiebreak.judges.verdicts import Verdict
+from tiebreak.types import Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def comparisons_from_frame(frame: pd.DataFrame) -> Sequence[Comparison]:
+    """Its comparisons, whatever it says of votes.
+
+    Raises:
+        DataError: a column is missing or a row cannot be used; all such rows are named.
+    """
+    from tiebreak.data import from_frame
+    from tiebreak.data.layouts import PAIR, WINNERS
+
+    unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
+    return from_frame(frame[[column for column in frame.columns if column not in unread]])
+
+
+def verdicts_frame(verdicts: Sequence[Verdict], index: pd.Index) -> pd.DataFrame:
+    """Verdicts as columns."""
+    import pandas as pd
+
+    rows = [(v.model_a, v.model_b, v.tie, v.answer) for v in verdicts]
+    return pd.DataFrame(rows, index=index, columns=["winner_model_a", "winner_model_b", "winner_tie", "answer"])

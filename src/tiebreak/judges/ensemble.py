@@ -1,0 +1,143 @@
+"""A judge that is the weighted mean of others, and the card that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tiebreak.calibration import Calibration, blend
+from tiebreak.errors import RunError
+from tiebreak.judges.answer_order import Swap, average_orders, least_certain, swap_verdict, swapped_count
+from tiebreak.judges.judge import Judge, calibrated
+from tiebreak.judges.tournament_ranking import TournamentRankingJudge
+from tiebreak.judges.verdicts import Verdict
+from tiebreak.runs import BLEND_CARD, write_text
+from tiebreak.types import Comparison
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class BlendMember(BaseModel):
+    """A run in a blend."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    """Its folder, as seen from the blend's."""
+    weight: Annotated[float, Field(gt=0, le=1)]
+    calibration: Calibration | None
+    """What its probabilities went through when the weights were found, and go through in the blend ever since, whatever
+    becomes of the run's own calibration: of other numbers the weights would be others."""
+
+
+class BlendCard(BaseModel):
+    """`blend.json`: which runs are asked, how much each counts, and what their mean goes through."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[2] = 2
+    members: Annotated[list[BlendMember], Field(min_length=1)]
+    calibration: Calibration | None = None
+    """The blend's own, found after the weights; its members' are not touched by it."""
+
+
+def write_blend(folder: Path, card: BlendCard) -> None:
+    """Write the card into a run's `model` folder, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    write_text(folder / BLEND_CARD, card.model_dump_json(indent=2) + "\n")
+
+
+def read_blend(folder: Path) -> BlendCard:
+    """The card in a run's `model` folder.
+
+    Raises:
+        RunError: this version cannot read it.
+    """
+    path = folder / BLEND_CARD
+    try:
+        return BlendCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{path} cannot be read by this version of Tiebreak: {error}") from error
+
+
+class EnsembleJudge(TournamentRankingJudge):
+    """Asks every member, and takes the weighted mean of what they say.
+
+    Args:
+        members: judges of any kind; each calibrates its own probabilities.
+        weights: [members], of sum 1.
+        calibration: what the mean goes through, in each order before the mean of both orders is taken.
+    """
+
+    def __init__(
+        self, members: Sequence[Judge], weights: Sequence[float], calibration: Calibration | None = None
+    ) -> None:
+        super().__init__(calibration)
+        self._members = list(members)
+        self._weights = list(weights)
+
+    def texts(self, comparisons: int, swap: Swap) -> int:
+        """Those of all members."""
+        return sum(member.texts(comparisons, swap) for member in self._members)
+
+    def compare_many(
+        self,
+        comparisons: Sequence[Comparison],
+        *,
+        swap: Swap = "none",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Verdict]:
+        """As in `Judge`; the least certain comparisons are those of which the blend is."""
+        swapped = swapped_count(len(comparisons), swap)
+        if swap == "average":
+            return [
+                Verdict((v.model_a + w.model_a) / 2, (v.model_b + w.model_b) / 2, (v.tie + w.tie) / 2, v.tokens_lost)
+                for v, w in self.compare_orders(comparisons, on_progress=on_progress)
+            ]
+        said = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
+        verdicts = self._blend(said)
+        if swapped and not self.is_symmetric:
+            given = _probabilities(verdicts)
+            chosen = least_certain(given, swapped)
+            rows = [comparisons[i].swap() for i in chosen]
+            again = self._blend(
+                [
+                    [swap_verdict(one[i]) for i in chosen]
+                    if member.is_symmetric
+                    else member.compare_many(rows, on_progress=on_progress)
+                    for member, one in zip(self._members, said, strict=True)
+                ]
+            )
+            means = average_orders(given[chosen], _probabilities(again))
+            for i, (a, b, tie) in zip(chosen, means.tolist(), strict=True):
+                verdicts[i] = Verdict(a, b, tie, verdicts[i].tokens_lost)
+        return verdicts
+
+    def compare_orders(
+        self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
+    ) -> list[tuple[Verdict, Verdict]]:
+        """As in `Judge`; each member computes once what the orders of a comparison share."""
+        both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
+        given, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
+        return list(zip(given, other, strict=True))
+
+    def _blend(self, said: Sequence[Sequence[Verdict]]) -> list[Verdict]:
+        """The blend's calibrated verdicts of what each member said in one order."""
+        if not said[0]:
+            return []
+        mean = calibrated(blend([_probabilities(verdicts) for verdicts in said], self._weights), self._calibration)
+        lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*said, strict=True)]
+        return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost, strict=True)]
+
+
+def _probabilities(verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
+    """[n, 3]"""
+    return np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])

@@ -1,0 +1,101 @@
+"""What judges share that compare answers and have no reward for one alone: ranking by tournaments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Final, Never
+
+from tiebreak.errors import ModelError
+from tiebreak.judges.answer_order import Swap, check_rankable_swap
+from tiebreak.judges.judge import Judge
+from tiebreak.judges.verdicts import Ranking, Verdict
+from tiebreak.ranking import tournament
+from tiebreak.types import Comparison, Conversation
+
+ALL_PAIRS: Final = 8
+"""Up to so many answers every pair is compared: 28 of 8."""
+
+RANKED_AT_ONCE: Final = 64
+"""Prompts whose comparisons are judged together."""
+
+
+class TournamentRankingJudge(Judge):
+    """Up to `ALL_PAIRS` answers every pair is compared, above that a Swiss tournament is held.
+
+    Rewards are fitted to the verdicts under Davidson's model of ties (`tiebreak.ranking.tournaments`).
+    """
+
+    @property
+    def gives_rewards(self) -> bool:
+        """No."""
+        return False
+
+    def score_many(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        groups: Sequence[int] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Never:
+        """Not to be had from this judge."""
+        raise ModelError(
+            "This judge compares answers and has no reward for one alone. Rank two or more answers to a prompt "
+            "(Judge.rank, tiebreak score with a list of responses), or train a reward model: model.head=pointwise."
+        )
+
+    def rank_many(
+        self,
+        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        *,
+        swap: Swap = "average",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Ranking]:
+        """As in `Judge`."""
+        check_rankable_swap(swap)
+        rankings = []
+        for first in range(0, len(rows), RANKED_AT_ONCE):
+            some = rows[first : first + RANKED_AT_ONCE]
+            pairs = [
+                (row, pair)
+                for row, (_, answers) in enumerate(some)
+                if len(answers) <= ALL_PAIRS
+                for pair in combinations(range(len(answers)), 2)
+            ]
+            known = dict(zip(pairs, self._judge_pairs([(*some[row], pair) for row, pair in pairs], swap), strict=True))
+            for row in range(len(some)):
+                rankings.append(self._tournament(row, some[row], known, swap))
+                if on_progress is not None:
+                    on_progress(1)
+        return rankings
+
+    def _judge_pairs(
+        self, pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]], tuple[int, int]]], swap: Swap
+    ) -> list[Verdict]:
+        asked = [
+            Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b])) for prompt, answers, (a, b) in pairs
+        ]  # fmt: skip
+        return self.compare_many(asked, swap=swap)
+
+    def _tournament(
+        self,
+        row: int,
+        asked: tuple[Sequence[str], Sequence[Sequence[str]]],
+        known: dict[tuple[int, tuple[int, int]], Verdict],
+        swap: Swap,
+    ) -> Ranking:
+        """The ranking of one prompt's answers, from verdicts that are known, or asked for round by round."""
+        lost = 0
+
+        def compare(pairs: list[tuple[int, int]]) -> list[tuple[float, float, float]]:
+            nonlocal lost
+            unknown = [pair for pair in pairs if (row, pair) not in known]
+            fresh = dict(zip(unknown, self._judge_pairs([(*asked, pair) for pair in unknown], swap), strict=True))
+            verdicts = [fresh[pair] if pair in fresh else known[row, pair] for pair in pairs]
+            lost += sum(verdict.tokens_lost for verdict in verdicts)
+            return [(v.model_a, v.model_b, v.tie) for v in verdicts]
+
+        standings = tournament(len(asked[1]), compare, all_pairs_up_to=ALL_PAIRS)
+        return Ranking(
+            tuple(standings.rewards.tolist()), tuple(standings.ranks.tolist()), standings.comparisons, lost
+        )  # fmt: skip

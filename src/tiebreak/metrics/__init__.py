@@ -1,0 +1,39 @@
+"""How good probabilities are: log loss, calibration, slices and biases, with bootstrap intervals. No torch."""
+
+from tiebreak.metrics.bias import (
+    LengthBias,
+    PositionBias,
+    Preference,
+    answer_lengths,
+    format_bias,
+    format_counts,
+    length_bias,
+    position_bias,
+)
+from tiebreak.metrics.bootstrap import Bootstrap, Estimate, divide
+from tiebreak.metrics.calibration_curve import CalibrationCurve
+from tiebreak.metrics.evaluation import Evaluation, evaluate, macro_auc
+from tiebreak.metrics.log_loss import cross_entropies, preference_metrics
+from tiebreak.metrics.slices import Slice, slice_metrics
+
+__all__ = [
+    "Bootstrap",
+    "CalibrationCurve",
+    "Estimate",
+    "Evaluation",
+    "LengthBias",
+    "PositionBias",
+    "Preference",
+    "Slice",
+    "answer_lengths",
+    "cross_entropies",
+    "divide",
+    "evaluate",
+    "format_bias",
+    "format_counts",
+    "length_bias",
+    "macro_auc",
+    "position_bias",
+    "preference_metrics",
+    "slice_metrics",
+]

@@ -1,0 +1,18 @@
+"""What sways a judge though it should not: which answer comes first, which is longer, which is more formatted."""
+
+from tiebreak.metrics.bias.format import format_bias, format_counts
+from tiebreak.metrics.bias.length import LengthBias, LengthBin, answer_lengths, length_bias
+from tiebreak.metrics.bias.position import PositionBias, position_bias
+from tiebreak.metrics.bias.preference import Preference
+
+__all__ = [
+    "LengthBias",
+    "LengthBin",
+    "PositionBias",
+    "Preference",
+    "answer_lengths",
+    "format_bias",
+    "format_counts",
+    "length_bias",
+    "position_bias",
+]

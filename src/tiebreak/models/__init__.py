@@ -1,0 +1,68 @@
+"""Packs in, logits out: loading, adapting, quantising and running the model, and saving what was trained."""
+
+from tiebreak.models.attention import ATTENTION
+from tiebreak.models.checkpoints import (
+    JudgeCard,
+    RewardScale,
+    load_trained,
+    load_trained_base,
+    merge_adapter,
+    read_card,
+    save_trained,
+    write_card,
+)
+from tiebreak.models.forward import pack_logits, predict_logits
+from tiebreak.models.fused.patch import checkpoint_layers, has_fused_layers, layer_count, use_fused_layers
+from tiebreak.models.heads import (
+    LABELS,
+    HeadKind,
+    RewardHead,
+    classifier_module,
+    judge_head,
+    texts_per_vote,
+    vote_logits,
+)
+from tiebreak.models.loading import NANO, check_supported, load_base, load_config, load_tokenizer, reset_head
+from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
+from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
+from tiebreak.models.token_budget import TokenBudget
+
+__all__ = [
+    "ATTENTION",
+    "LABELS",
+    "NANO",
+    "HeadKind",
+    "JudgeCard",
+    "Precision",
+    "RewardHead",
+    "RewardScale",
+    "TokenBudget",
+    "add_adapter",
+    "check_supported",
+    "checkpoint_layers",
+    "classifier_module",
+    "default_device",
+    "has_fused_layers",
+    "judge_head",
+    "layer_count",
+    "load_base",
+    "load_config",
+    "load_tokenizer",
+    "load_trainable_adapter",
+    "load_trained",
+    "load_trained_base",
+    "lora_config",
+    "merge_adapter",
+    "pack_logits",
+    "predict_logits",
+    "quantization_config",
+    "read_card",
+    "reset_head",
+    "resolve_compute_dtype",
+    "save_adapter",
+    "save_trained",
+    "texts_per_vote",
+    "use_fused_layers",
+    "vote_logits",
+    "write_card",
+]

@@ -1,0 +1,257 @@
+"""Decoder layers computed by hand, forwards and backwards, on the kernels of this package.
+
+A layer's modules stay Hugging Face's own (names, weights, PEFT's adapters, saving); only their `forward` is replaced.
+Beside the residual stream, the backward pass keeps of a layer what is dear to compute (q, k, v and their outcome, gate
+and up, the inputs of the norms) and computes the cheap rest anew; a checkpointed layer keeps its input alone. The last
+layer goes on from its attention with the pooled tokens only: nobody reads the others.
+
+Legend of shapes: T tokens, C hidden size, H query heads, K key/value heads, D head dimension, F intermediate size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tiebreak.models.fused.linear import Group, Inner
+from tiebreak.models.fused.patch import GATINGS, Architecture
+from tiebreak.models.kernels.attention import Scoring, backward, forward
+from tiebreak.models.kernels.fp8 import Activation, rows_to_fp8
+from tiebreak.models.kernels.glu import glu, glu_backward
+from tiebreak.models.kernels.norm import join, norm, norm_backward
+from tiebreak.models.kernels.rope import rope_
+
+if TYPE_CHECKING:
+    from tiebreak.models.attention import PackLayout
+
+
+@dataclass
+class _Kept:
+    """What a layer's backward pass needs of its forward pass."""
+
+    h: Tensor
+    qkv: Tensor
+    out: Tensor
+    lse: Tensor
+    attended: Tensor | None
+    """None where no norm comes after the attention."""
+    middle: Tensor
+    gate_up: Tensor
+    fed: Tensor | None
+    """None where no norm comes after the feed-forward."""
+    inners: list[Inner | None]
+
+
+class _Norm:
+    """One RMSNorm's gain, in float32."""
+
+    def __init__(self, module: Any, offset: float) -> None:
+        self.gain = (module.weight.detach().float() + offset).contiguous()
+        self.epsilon = float(getattr(module, "variance_epsilon", getattr(module, "eps", 1e-6)))
+
+
+class FusedLayer:
+    """One decoder layer; called in place of its module's `forward`.
+
+    Args:
+        layer: the module.
+        config: the model's configuration.
+        architecture: what tells its kind of layer from others.
+        dtype: the compute type.
+        last: whether only pooled tokens are wanted from it.
+    """
+
+    def __init__(self, layer: Any, config: Any, architecture: Architecture, dtype: torch.dtype, *, last: bool) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        offset = architecture.gain_offset
+        self._before = _Norm(layer.input_layernorm, offset)
+        self._after = self._after_mlp = None
+        if architecture.post_norms:
+            self._after = _Norm(layer.post_attention_layernorm, offset)
+            self._after_mlp = _Norm(layer.post_feedforward_layernorm, offset)
+            self._before_mlp = _Norm(layer.pre_feedforward_layernorm, offset)
+        else:
+            self._before_mlp = _Norm(layer.post_attention_layernorm, offset)
+        self._groups = (
+            Group([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
+            Group([attention.o_proj], dtype),
+            Group([mlp.gate_proj, mlp.up_proj], dtype),
+            Group([mlp.down_proj], dtype),
+        )
+        self._module, self._dtype, self._last = layer, dtype, last
+        self._dim = int(attention.head_dim)
+        self._heads, self._kv_heads = int(config.num_attention_heads), int(config.num_key_value_heads)
+        self._gating = GATINGS[getattr(config, architecture.activation_key)]
+        self._scale = float(attention.scaling)
+        self._softcap = float(getattr(attention, "attn_logit_softcapping", None) or 0)
+        in_config = None if architecture.window_key is None else getattr(config, architecture.window_key)
+        self._window = int(getattr(attention, "sliding_window", in_config) or 0)
+        self.checkpointed = False
+
+    def __call__(
+        self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], pack_layout: PackLayout, **_: Any
+    ) -> Tensor:
+        """[1, T, C] -> [1, T, C]; from the last layer [1, sequences, C], the pooled tokens."""
+        h = hidden_states[0].to(self._dtype).contiguous()
+        place = _Place(pack_layout, *(part[0].contiguous() for part in position_embeddings))
+        if torch.is_grad_enabled():
+            out: Tensor = _Layer.apply(h, self, place, *self.parameters)  # type: ignore[no-untyped-call]
+        else:
+            out, _kept = self.forward(h, place)
+        return out[None]
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained in this layer."""
+        return [parameter for group in self._groups for parameter in group.parameters]
+
+    def forward(self, h: Tensor, place: _Place) -> tuple[Tensor, _Kept]:
+        """[T, C] -> [T, C] or the pooled rows of it, and what the backward pass needs."""
+        to_qkv, to_out, to_gate_up, to_down = self._groups
+        training = self._module.training
+        inners: list[Inner | None] = []
+
+        def apply(group: Group, x: Activation) -> Tensor:
+            outcome, inner = group.forward(x, training=training)
+            inners.append(inner)
+            return outcome
+
+        before = self._before
+        normed = norm(h, before.gain, before.epsilon, forms=to_qkv.takes)
+        qkv = apply(to_qkv, normed)
+        self._rotate(qkv, place)
+        out, lse = forward(*self._heads_of(qkv), place.layout.forest, self._scoring(place))
+        rows, residual = out.flatten(1), h
+        if self._last:
+            rows, residual = rows[place.layout.pooled], h[place.layout.pooled]
+        attended = apply(to_out, _activation(rows, to_out))
+        after, before_mlp = self._after, self._before_mlp
+        middle, joined = join(
+            attended, None if after is None else after.gain, residual, before_mlp.gain, before_mlp.epsilon,
+            forms=to_gate_up.takes,
+        )  # fmt: skip
+        gate_up = apply(to_gate_up, joined)
+        fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.takes))
+        normed_again = self._after is not None
+        kept = _Kept(
+            h, qkv, out, lse, attended if normed_again else None, middle, gate_up, fed if normed_again else None, inners
+        )
+        return _joined(middle, fed, self._after_mlp), kept
+
+    def backward(
+        self, grad: Tensor, kept: _Kept, place: _Place, *, wants_h: bool
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """The gradients of h, [T, C], and of `parameters`, from that of the outcome."""
+        to_qkv, to_out, to_gate_up, to_down = self._groups
+        inner_qkv, inner_out, inner_gate_up, inner_down = kept.inners
+
+        # Feed-forward.
+        grad_fed = _through_norm(grad, kept.fed, self._after_mlp, to_down)
+        fed = glu(kept.gate_up, self._gating).plain if inner_down else None
+        grad_fed_in, grads_down = to_down.backward(grad_fed, fed, inner_down, wants_x=True)
+        del grad_fed, fed
+        assert grad_fed_in is not None
+        grad_gate_up = glu_backward(grad_fed_in, kept.gate_up, self._gating, forms=to_gate_up.takes)
+        del grad_fed_in
+        before_mlp, before = self._before_mlp, self._before
+        x = norm(kept.middle, before_mlp.gain, before_mlp.epsilon).plain if inner_gate_up else None
+        grad_x, grads_gate_up = to_gate_up.backward(grad_gate_up, x, inner_gate_up, wants_x=True)
+        del grad_gate_up, x
+        assert grad_x is not None
+        grad_middle = norm_backward(grad_x, kept.middle, before_mlp.gain, before_mlp.epsilon, residual=grad).plain
+
+        # Attention.
+        assert grad_middle is not None
+        grad_attended = _through_norm(grad_middle, kept.attended, self._after, to_out)
+        rows = kept.out.flatten(1)
+        if self._last:
+            rows = rows[place.layout.pooled]
+        grad_rows, grads_out = to_out.backward(grad_attended, rows, inner_out, wants_x=True)
+        del grad_attended
+        assert grad_rows is not None
+        if self._last:
+            pooled = place.layout.pooled
+            grad_rows = grad_rows.new_zeros(len(kept.h), grad_rows.shape[1]).index_copy_(0, pooled, grad_rows)
+            grad_middle = grad_middle.new_zeros(kept.h.shape).index_copy_(0, pooled, grad_middle)
+        grad_qkv = torch.empty_like(kept.qkv)
+        backward(
+            grad_rows.view_as(kept.out), *self._heads_of(kept.qkv), kept.out, kept.lse,
+            place.layout.forest, self._scoring(place), into=self._heads_of(grad_qkv),
+        )  # fmt: skip
+        self._rotate(grad_qkv, place, inverse=True)
+        del grad_rows
+        x = norm(kept.h, before.gain, before.epsilon).plain if inner_qkv else None
+        grad_x, grads_qkv = to_qkv.backward(_activation(grad_qkv, to_qkv), x, inner_qkv, wants_x=wants_h)
+        grad_h = None
+        if grad_x is not None:
+            grad_h = norm_backward(grad_x, kept.h, before.gain, before.epsilon, residual=grad_middle).plain
+        return grad_h, [*grads_qkv, *grads_out, *grads_gate_up, *grads_down]
+
+    def _rotate(self, qkv: Tensor, place: _Place, *, inverse: bool = False) -> None:
+        """Rotary embeddings on q and k, which lie before v."""
+        rope_(qkv, place.cos, place.sin, heads=self._heads + self._kv_heads, dim=self._dim, inverse=inverse)
+
+    def _heads_of(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q [T, H, D], k and v [T, K, D], as views."""
+        heads = qkv.view(len(qkv), -1, self._dim)
+        q, k, v = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], dim=1)
+        return q, k, v
+
+    def _scoring(self, place: _Place) -> Scoring:
+        return Scoring(self._scale, self._softcap, self._window if place.layout.longest > self._window else 0)
+
+
+class _Place(NamedTuple):
+    """Where a pack's tokens stand: its layout, and the rotary embeddings, [T, D] each."""
+
+    layout: PackLayout
+    cos: Tensor
+    sin: Tensor
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, layer: FusedLayer, place: _Place, *parameters: Tensor) -> Tensor:
+        ctx.layer, ctx.place = layer, place
+        if layer.checkpointed:
+            ctx.h, ctx.kept = h, None
+            ctx.random = torch.get_rng_state()
+            return layer.forward(h, place)[0]
+        out, ctx.kept = layer.forward(h, place)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        layer: FusedLayer = ctx.layer
+        kept, ctx.kept = ctx.kept, None
+        if kept is None:
+            with torch.random.fork_rng(devices=[]):  # dropout draws its seeds from the CPU's generator
+                torch.set_rng_state(ctx.random)
+                _, kept = layer.forward(ctx.h, ctx.place)
+        grad_h, grads_parameters = layer.backward(
+            grads[0].contiguous(), kept, ctx.place, wants_h=ctx.needs_input_grad[0]
+        )
+        return (grad_h, None, None, *grads_parameters)
+
+
+def _activation(x: Tensor, group: Group) -> Activation:
+    return Activation(x if group.takes.plain else None, rows_to_fp8(x) if group.takes.fp8 else None)
+
+
+def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
+    """residual + x, or + norm(x) where the architecture norms what comes out of a half."""
+    if by is None:
+        return residual + x
+    out = norm(x, by.gain, by.epsilon, residual=residual).plain
+    assert out is not None
+    return out
+
+
+def _through_norm(grad: Tensor, x: Tensor | None, by: _Norm | None, group: Group) -> Activation:
+    """The gradient of what `_joined` added, as the group that made it wants it."""
+    if by is None or x is None:
+        return _activation(grad, group)
+    return norm_backward(grad, x, by.gain, by.epsilon, forms=group.takes)

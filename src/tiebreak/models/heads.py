@@ -1,0 +1,90 @@
+"""Heads: what is read off the last token of a text, and how it becomes three logits over (A, B, tie).
+
+`pairwise` is a plain linear layer: a text holds prompt, A and B, and gives the three logits themselves. `pointwise` is
+a `RewardHead`: a text holds a prompt and one answer, and gives a reward; a tie model makes three logits of two rewards.
+Legend of shapes: V votes, each about one text (pairwise) or two (pointwise).
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any, Final, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, softplus
+
+from tiebreak.models.precision import HEAD
+from tiebreak.ranking import TieModel
+from tiebreak.types import OUTCOMES
+
+HeadKind = Literal["pairwise", "pointwise"]
+
+LABELS: Final[dict[HeadKind, dict[str, int]]] = {
+    "pairwise": {outcome: index for index, outcome in enumerate(OUTCOMES)},
+    "pointwise": {"reward": 0},
+}
+"""What a head's outputs are called, as `label2id` in a model's configuration."""
+
+
+class RewardHead(nn.Linear):
+    """[..., hidden] -> one reward, [..., 1]; and two rewards -> logits over (A, B, tie).
+
+    Args:
+        in_features: the hidden size.
+        tie_model: how two rewards make a tie more or less likely; see `tiebreak.ranking.outcome_logits`.
+        tie_parameter: its parameter to begin with; it is learned. Bradley and Terry's model has none.
+        bias: rewards are known but for a constant, so only a checkpoint that has one needs it.
+    """
+
+    def __init__(self, in_features: int, tie_model: TieModel, tie_parameter: float, *, bias: bool = False) -> None:
+        super().__init__(in_features, 1, bias=bias)
+        self.tie_model = tie_model
+        self.tie_parameter = None if tie_model == "bradley-terry" else nn.Parameter(torch.tensor(tie_parameter))
+
+    def outcome_logits(self, rewards: Tensor) -> Tensor:
+        """[V, 2], of A and B -> float [V, 3]: `tiebreak.ranking.outcome_logits`, with gradients."""
+        a, b = rewards.unbind(-1)
+        tie = self.tie_parameter
+        if tie is None:
+            return torch.stack([a, b, torch.full_like(a, -torch.inf)], dim=-1)
+        if self.tie_model == "davidson":
+            return torch.stack([a, b, (a + b) / 2 + tie], dim=-1)
+        threshold = softplus(tie)
+        log_a, log_b = logsigmoid(a - b - threshold), logsigmoid(b - a - threshold)
+        factor = tie + torch.logaddexp(torch.full_like(tie, log(2)), tie)
+        return torch.stack([log_a, log_b, factor + (log_a + log_b)], dim=-1)
+
+
+def install_reward_head(model: nn.Module, tie_model: TieModel, tie_parameter: float) -> None:
+    """Put a `RewardHead` with the same weights in the place of a classifier's plain head of one output."""
+    plain = cast(nn.Linear, getattr(model, HEAD))
+    head = RewardHead(plain.in_features, tie_model, tie_parameter, bias=plain.bias is not None).to(plain.weight.device)
+    head.load_state_dict(plain.state_dict(), strict=False)
+    setattr(model, HEAD, head)
+
+
+def classifier_module(model: Any) -> Any:
+    """The transformers classifier itself, below PEFT's wrapping."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def judge_head(model: nn.Module) -> nn.Linear:
+    """The head in use: PEFT keeps the one it trains beside the one it found."""
+    head = getattr(classifier_module(model), HEAD)
+    return cast(nn.Linear, head.modules_to_save[head.active_adapters[0]] if hasattr(head, "modules_to_save") else head)
+
+
+def texts_per_vote(head: nn.Linear) -> int:
+    """How many texts a vote is about."""
+    return 2 if isinstance(head, RewardHead) else 1
+
+
+def vote_logits(head: nn.Linear, outputs: Tensor) -> Tensor:
+    """Logits over (A, B, tie), [V, 3].
+
+    Args:
+        head: a model's, by `judge_head`.
+        outputs: what it gave for the texts of V votes, [V, texts a vote, labels].
+    """
+    return head.outcome_logits(outputs[..., 0]) if isinstance(head, RewardHead) else outputs[:, 0]

@@ -1,0 +1,180 @@
+"""Attention over packs as Triton kernels, forward and backward, for head dimensions up to 256.
+
+The algorithm is that of FlashAttention-2 (Dao 2023), laid over a forest: a query tile lies within one segment and
+walks over that segment and its ancestors; a key tile lies within one segment and is met by the queries of that segment
+and of everything below it. In a pack these stand behind one another (segments are in preorder), so that
+
+    query q attends to key k   if and only if   k <= q < reach of k's segment   (and q's position - k's < window).
+
+Nothing is ever computed for two tokens of which neither can see the other, save at the rims of tiles, and every sum is
+taken in a fixed order: the same pack gives the same bits.
+
+Legend of shapes: H query heads, K key/value heads, T tokens of the pack, D head dimension, S segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+from triton.runtime.errors import OutOfResources
+
+from tiebreak.models.attention import CHUNK
+from tiebreak.models.kernels.attention_device import delta_kernel, forward_kernel, grad_kv_kernel, grad_q_kernel
+
+
+class Tiling(NamedTuple):
+    """Tokens of a kernel's outer tile (which divides CHUNK) and of its inner tile, warps, pipeline stages."""
+
+    outer: int
+    inner: int
+    warps: int
+    stages: int
+
+
+_TILINGS: Final[dict[str, tuple[Tiling, ...]]] = {
+    "forward": (Tiling(128, 32, 8, 3), Tiling(64, 32, 4, 2), Tiling(64, 32, 4, 1), Tiling(32, 16, 4, 1)),
+    "grad_q": (Tiling(128, 64, 8, 1), Tiling(64, 32, 4, 1), Tiling(32, 32, 4, 1), Tiling(16, 16, 4, 1)),
+    "grad_k": (Tiling(128, 32, 8, 1), Tiling(64, 32, 4, 1), Tiling(32, 32, 4, 1), Tiling(16, 16, 4, 1)),
+    "grad_v": (Tiling(128, 64, 8, 1), Tiling(64, 32, 4, 1), Tiling(32, 32, 4, 1), Tiling(16, 16, 4, 1)),
+}
+"""By kernel, the best first; the next is taken where a card has too little shared memory for one.
+
+Measured on an H200 (perf/kernel_times.py). Gradients of keys and values come from two launches: at dimension 256
+their sums fill the registers each, and tiles of 128 keys more than make up for computing the weights twice.
+"""
+
+_fitting: dict[tuple[str, torch.device, torch.dtype, int], int] = {}
+
+
+def _launch(name: str, like: Tensor, start: Callable[[Tiling], Any]) -> None:
+    """Run a kernel with the first tiling that fits the card, which is remembered."""
+    known = (name, like.device, like.dtype, like.shape[-1])
+    tilings = _TILINGS[name]
+    while True:
+        number = _fitting.setdefault(known, 0)
+        try:
+            start(tilings[number])
+            return
+        except OutOfResources:
+            if number + 1 == len(tilings):
+                raise
+            _fitting[known] = number + 1
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A pack's segments, as the kernels read them; all int32."""
+
+    positions: Tensor
+    """[T]"""
+    segments: Tensor
+    """[S, 5]: START, STOP, REACH, DEPTH, PARENT."""
+    query_chunks: Tensor
+    """[C, 2]: first token and segment of every CHUNK tokens of a segment; those with the most keys first."""
+    key_chunks: Tensor
+    """[C, 2]: the same; those with the most queries first."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How scores are made: `scale * q.k`, then `softcap * tanh(score / softcap)` (0 for none), within `window` (0)."""
+
+    scale: float
+    softcap: float
+    window: int
+
+
+def _constants(query: Tensor, key: Tensor, scoring: Scoring) -> dict[str, Any]:
+    return {
+        "GROUP": query.shape[1] // key.shape[1], "D": query.shape[2], "CHUNK": CHUNK,
+        "SOFTCAP": scoring.softcap > 0, "WINDOW": scoring.window > 0,
+    }  # fmt: skip
+
+
+def forward(query: Tensor, key: Tensor, value: Tensor, forest: Forest, scoring: Scoring) -> tuple[Tensor, Tensor]:
+    """query [T, H, D], key and value [T, K, D] -> out [T, H, D], and log2 of each row's sum of weights [H, T].
+
+    D is a power of two from 16 to 256, and contiguous in all three.
+    """
+    tokens, heads, dim = query.shape
+    out = torch.empty((tokens, heads, dim), dtype=query.dtype, device=query.device)
+    lse = torch.empty((heads, tokens), dtype=torch.float32, device=query.device)
+    # Scores within the soft cap need no running maximum: exp(50) is far from float32's and bfloat16's limits.
+    fixed = 0 < scoring.softcap <= 60 and query.dtype != torch.float16
+
+    def start(tiling: Tiling) -> None:
+        forward_kernel[heads, len(forest.query_chunks) * (CHUNK // tiling.outer)](
+            query, key, value, out, lse, forest.segments, forest.query_chunks, tokens,
+            *query.stride()[:2], *key.stride()[:2], *value.stride()[:2], *out.stride()[:2],
+            scoring.scale, scoring.softcap, scoring.window,
+            M=tiling.outer, N=tiling.inner, FIXED=fixed, **_constants(query, key, scoring),
+            num_warps=tiling.warps, num_stages=tiling.stages,
+        )  # fmt: skip
+
+    _launch("forward", query, start)
+    return out, lse
+
+
+def backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, lse: Tensor,
+    forest: Forest, scoring: Scoring, *, into: tuple[Tensor, Tensor, Tensor],
+) -> None:  # fmt: skip
+    """Write the gradients of query, key and value into three tensors of their shapes, from out's and what came of it.
+
+    D is contiguous in all of them; key's and value's gradients have the same strides.
+    """
+    tokens, heads, dim = query.shape
+    grad_q, grad_k, grad_v = into
+    delta = torch.empty_like(lse)
+    rows = 32
+    delta_kernel[heads, triton.cdiv(tokens, rows)](
+        out, grad, delta, tokens, *out.stride()[:2], *grad.stride()[:2], D=dim, M=rows
+    )
+    constants = _constants(query, key, scoring)
+    strides = (*query.stride()[:2], *key.stride()[:2], *value.stride()[:2], *grad.stride()[:2])
+    settings = (scoring.scale, scoring.softcap, scoring.window)
+
+    def start_q(tiling: Tiling) -> None:
+        grad_q_kernel[heads, len(forest.query_chunks) * (CHUNK // tiling.outer)](
+            query, key, value, grad, lse, delta, grad_q, forest.segments, forest.query_chunks, tokens,
+            *strides, *grad_q.stride()[:2], *settings,
+            M=tiling.outer, N=tiling.inner, **constants, num_warps=tiling.warps, num_stages=tiling.stages,
+        )  # fmt: skip
+
+    def start_kv(tiling: Tiling, *, with_k: bool) -> None:
+        grad_kv_kernel[key.shape[1], len(forest.key_chunks) * (CHUNK // tiling.outer)](
+            query, key, value, grad, lse, delta, grad_k, grad_v, forest.positions, forest.segments, forest.key_chunks,
+            tokens, *strides, *grad_k.stride()[:2], *settings,
+            M=tiling.inner, N=tiling.outer, **constants, WITH_K=with_k, WITH_V=not with_k,
+            num_warps=tiling.warps, num_stages=tiling.stages,
+        )  # fmt: skip
+
+    _launch("grad_q", query, start_q)
+    _launch("grad_k", query, partial(start_kv, with_k=True))
+    _launch("grad_v", query, partial(start_kv, with_k=False))
+
+
+class ForestAttention(torch.autograd.Function):
+    """`forward` and `backward` for autograd: query [T, H, D], key and value [T, K, D] -> [T, H, D]."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, forest: Forest, scoring: Scoring) -> Tensor:
+        """See the module's `forward`."""
+        out, lse = forward(query, key, value, forest, scoring)
+        ctx.save_for_backward(query, key, value, out, lse)
+        ctx.forest, ctx.scoring = forest, scoring
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """See the module's `backward`."""
+        query, key, value, out, lse = ctx.saved_tensors
+        into = tuple(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in (query, key, value))
+        backward(grads[0].contiguous(), query, key, value, out, lse, ctx.forest, ctx.scoring, into=into)  # type: ignore
+        return (*into, None, None)

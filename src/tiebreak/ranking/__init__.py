@@ -1,0 +1,16 @@
+"""Paired-comparison models: tie models, fitting rewards to comparisons, tournaments. No torch."""
+
+from tiebreak.ranking.fitting import FittedRewards, fit_rewards
+from tiebreak.ranking.tie_models import TieModel, outcome_logits, tie_parameter_of
+from tiebreak.ranking.tournaments import Standings, competition_ranks, tournament
+
+__all__ = [
+    "FittedRewards",
+    "Standings",
+    "TieModel",
+    "competition_ranks",
+    "fit_rewards",
+    "outcome_logits",
+    "tie_parameter_of",
+    "tournament",
+]

@@ -1,0 +1,104 @@
+"""A judge's probabilities as files: with the votes for a run's record, without for a submission."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tiebreak.errors import DataError
+from tiebreak.runs import write_atomically
+from tiebreak.types import OUTCOMES, Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+SUBMISSION_COLUMNS = tuple(f"winner_{outcome}" for outcome in OUTCOMES)
+"""`winner_model_a, winner_model_b, winner_tie`: the columns of Kaggle's submission, beside `id`."""
+
+
+def submission_frame(
+    comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
+) -> pd.DataFrame:
+    """Kaggle's submission: `id` and one column an outcome, a row a comparison in the given order.
+
+    Args:
+        comparisons: [rows].
+        probabilities: [rows, 3] over `OUTCOMES`.
+        integer_ids: write the ids, all of which are whole numbers, as such and not as texts.
+
+    Returns:
+        A frame whose three probabilities sum to 1 in float64, as closely as float64 can.
+    """
+    import pandas as pd
+
+    exact = np.asarray(probabilities, dtype=np.float64)
+    exact = exact / exact.sum(axis=1, keepdims=True)
+    columns: dict[str, Any] = {"id": [int(c.id) if integer_ids else c.id for c in comparisons]}
+    columns |= {name: exact[:, i] for i, name in enumerate(SUBMISSION_COLUMNS)}
+    return pd.DataFrame(columns)
+
+
+def write_submission(
+    path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
+) -> None:
+    """Write a `submission_frame` as CSV, or as Parquet or JSONL by the file's ending, whole or not at all.
+
+    Raises:
+        DataError: the file's ending is none of these.
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    check_submission_path(path)
+    write_frame(path, submission_frame(comparisons, probabilities, integer_ids=integer_ids))
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet or JSONL by the file's ending, else as CSV, whole or not at all.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    if path.suffix == ".parquet":
+        write_atomically(path, lambda draft: frame.to_parquet(draft, index=False))
+    elif path.suffix == ".jsonl":
+        write_atomically(path, lambda draft: frame.to_json(draft, orient="records", lines=True, double_precision=15))
+    else:
+        write_atomically(path, lambda draft: frame.to_csv(draft, index=False))
+
+
+def check_submission_path(path: Path) -> None:
+    """Say early, before hours of judging, that predictions cannot be written there.
+
+    Raises:
+        DataError: the file's ending is not .csv, .parquet or .jsonl (or none, as /dev/stdout has), or it is a folder.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name a file in it, as {path / 'submission.csv'}.")
+    if path.suffix not in ("", ".csv", ".parquet", ".jsonl"):
+        raise DataError(f"{path}: predictions are written as .csv, .parquet or .jsonl, not as {path.suffix}.")
+
+
+def write_predictions(
+    path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, rewards: ArrayLike | None = None
+) -> None:
+    """Write a run's validation rows as Parquet: id, the vote's and the judge's probabilities, and rewards.
+
+    Args:
+        path: where to.
+        comparisons: [rows], with votes.
+        probabilities: [rows, 3] over `OUTCOMES`.
+        rewards: [rows, 2], of A and of B, in nats; None of a judge that has none.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to.
+    """
+    frame = submission_frame(comparisons, probabilities)
+    votes = np.asarray([c.vote for c in comparisons], dtype=np.float64)
+    for index, outcome in enumerate(OUTCOMES):
+        frame[f"vote_{outcome}"] = votes[:, index]
+    if rewards is not None:
+        frame["reward_a"], frame["reward_b"] = np.asarray(rewards, dtype=np.float64).T
+    write_atomically(path, lambda draft: frame.to_parquet(draft, index=False))

@@ -1,0 +1,1 @@
+"""Operations on finished runs: evaluate, calibrate, blend, soup."""

@@ -1,0 +1,281 @@
+"""Chats as templates render them, read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tiebreak.data import parse_rendered_chat, read_rendered
+from tiebreak.data.messages import Message
+
+# The templates of the models, without what they have for tools and images.
+
+GEMMA_2 = """{{ bos_token }}{% for m in messages %}
+{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + m.content | trim + '<end_of_turn>\\n' }}
+{%- endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"""
+
+GEMMA_3 = """{{ bos_token }}
+{%- set prefix = messages[0].content + '\\n\\n' if messages[0].role == 'system' else '' -%}
+{%- for m in (messages[1:] if prefix else messages) -%}
+{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + (prefix if loop.first else '') }}
+{{- m.content | trim }}{{ '<end_of_turn>\\n' }}
+{%- endfor -%}{%- if add_generation_prompt -%}{{ '<start_of_turn>model\\n' }}{%- endif -%}"""
+
+GEMMA_4 = """{{- bos_token -}}
+{%- if enable_thinking or messages[0].role == 'system' -%}{{ '<|turn>system\\n' }}
+{{- '<|think|>\\n' if enable_thinking else '' }}
+{{- messages[0].content | trim if messages[0].role == 'system' else '' }}{{ '<turn|>\\n' }}{%- endif -%}
+{%- for m in messages if m.role != 'system' -%}
+{{ '<|turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + m.content | trim + '<turn|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|turn>model\\n' }}
+{{- '' if enable_thinking else '<|channel>thought\\n<channel|>' }}{%- endif -%}"""
+
+CHATML = """{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+
+QWEN_2_5 = (
+    """{% if messages[0].role != 'system' %}{{ '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are '
++ 'a helpful assistant.<|im_end|>\\n' }}{% endif %}"""
+    + CHATML
+)
+
+QWEN_3 = CHATML.replace(
+    "{% endif %}", "{{ '<think>\\n' + ('' if enable_thinking else '\\n</think>\\n\\n') }}{% endif %}"
+)
+
+LLAMA_3 = """{% for m in messages %}{{ bos_token if loop.first else '' }}
+{{- '<|start_header_id|>' + m.role + '<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"""
+
+LLAMA_3_1 = (
+    """{{- bos_token }}{{- '<|start_header_id|>system<|end_header_id|>\\n\\nCutting Knowledge Date: December 2023\\n' }}
+{{- 'Today Date: 26 Jul 2024\\n\\n' }}
+{{- messages[0].content | trim if messages[0].role == 'system' else '' }}{{ '<|eot_id|>' }}
+{%- set bos_token = '' %}{%- set messages = messages[1:] if messages[0].role == 'system' else messages %}"""
+    + LLAMA_3
+)
+
+LLAMA_2 = """{% set system = messages[0].content if messages[0].role == 'system' else false %}
+{% for m in messages if m.role != 'system' %}
+{% if loop.first and system != false %}{% set content = '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' + m.content %}
+{% else %}{% set content = m.content %}{% endif %}
+{% if m.role == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
+{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}
+{% endfor %}""".replace("\n{%", "{%")
+
+MISTRAL_V1 = """{{ bos_token }}{% for m in messages %}
+{{- '[INST] ' + m.content + ' [/INST]' if m.role == 'user' else m.content + eos_token }}{% endfor %}"""
+
+MISTRAL_V3 = """{{- bos_token }}{%- for m in messages %}
+{{- '[INST] ' + m.content + '[/INST]' if m.role == 'user' else ' ' + m.content | trim + eos_token }}{%- endfor %}"""
+
+MISTRAL_V7 = """{{- bos_token }}{%- for m in messages %}
+{%- if m.role == 'system' %}{{- '[SYSTEM_PROMPT]' + m.content + '[/SYSTEM_PROMPT]' }}
+{%- else %}{{- '[INST]' + m.content + '[/INST]' if m.role == 'user' else m.content + eos_token }}{%- endif %}
+{%- endfor %}"""
+
+DEEPSEEK_R1 = """{{ bos_token }}{% for m in messages %}
+{%- if m.role == 'user' %}{{ '<｜User｜>' + m.content }}
+{%- elif m.role == 'assistant' %}{{ '<｜Assistant｜>' + m.content + '<｜end▁of▁sentence｜>' }}
+{%- else %}{{ m.content }}{% endif %}
+{%- endfor %}{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"""
+
+DEEPSEEK_V3_1 = DEEPSEEK_R1.replace("<think>\\n", "</think>").replace(
+    "｜>' + m.content + '", "｜></think>' + m.content + '"
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A template, its tokens, whether it has system messages, and whether the spaces around a text get through it."""
+
+    template: str
+    bos: str = ""
+    eos: str = ""
+    system: bool = True
+    exact: bool = False
+    thinking: bool = False
+    opened: str = ""
+
+    def render(self, messages: list[Message], *, add_generation_prompt: bool) -> str:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)  # as transformers has it
+        return environment.from_string(self.template).render(
+            messages=[{"role": role, "content": content} for role, content in messages],
+            add_generation_prompt=add_generation_prompt,
+            bos_token=self.bos,
+            eos_token=self.eos,
+            enable_thinking=self.thinking,
+        )
+
+
+DEEPSEEK = {"bos": "<｜begin▁of▁sentence｜>", "eos": "<｜end▁of▁sentence｜>"}
+FAMILIES = {
+    "Gemma 2": Family(GEMMA_2, "<bos>", "<end_of_turn>", system=False),
+    "Gemma 3": Family(GEMMA_3, "<bos>", "<end_of_turn>", system=False),
+    "Gemma 4": Family(GEMMA_4, "<bos>", "<turn|>"),
+    "Gemma 4, thinking": Family(GEMMA_4, "<bos>", "<turn|>", thinking=True),
+    "ChatML": Family(CHATML, eos="<|im_end|>", exact=True),
+    "Qwen 2.5": Family(QWEN_2_5, eos="<|im_end|>", exact=True),
+    "Qwen 3": Family(QWEN_3, eos="<|im_end|>", exact=True),
+    "Qwen 3, thinking": Family(QWEN_3, eos="<|im_end|>", exact=True, thinking=True, opened="<think>\n"),
+    "Llama 3": Family(LLAMA_3, "<|begin_of_text|>", "<|eot_id|>"),
+    "Llama 3.1": Family(LLAMA_3_1, "<|begin_of_text|>", "<|eot_id|>"),
+    "Llama 2": Family(LLAMA_2, "<s>", "</s>"),
+    "Mistral 7B v0.1": Family(MISTRAL_V1, "<s>", "</s>", system=False),
+    "Mistral 7B v0.3": Family(MISTRAL_V3, "<s>", "</s>", system=False),
+    "Mistral Small 3": Family(MISTRAL_V7, "<s>", "</s>"),
+    "DeepSeek R1": Family(DEEPSEEK_R1, **DEEPSEEK, exact=True, opened="<think>\n"),
+    "DeepSeek V3.1": Family(DEEPSEEK_V3_1, **DEEPSEEK, exact=True),
+}
+by_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+
+HISTORY: list[Message] = [("user", "Hi\n\nyou"), ("assistant", "Hello."), ("user", "1 < 2?")]
+
+
+@by_family
+def test_a_conversation_comes_back_from_its_template(family: Family) -> None:
+    asked: list[Message] = [("system", "Be brief."), *HISTORY] if family.system else HISTORY
+    for messages in (HISTORY[:1], HISTORY, asked):
+        prompt = family.render(messages, add_generation_prompt=True)
+        assert read_rendered(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        # Truncated by max_new_tokens, padded on both sides
+        padded = read_rendered(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
+        assert padded == (tuple(messages), f"{family.opened}Yes, 1 is")
+
+
+@by_family
+def test_the_reply_is_what_the_template_would_write(family: Family) -> None:
+    """The policy's text is the rest of the conversation as its own template has it, spaces and all."""
+    whole = family.render([*HISTORY, ("assistant", "Yes.")], add_generation_prompt=False)
+    prompt, reply, end = whole.rpartition("Yes.")
+    space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
+    assert read_rendered(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
+
+
+@by_family
+def test_a_whole_conversation_comes_back(family: Family) -> None:
+    for messages in (HISTORY[:1], HISTORY):
+        whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
+        for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
+            assert parse_rendered_chat(text) == (tuple(messages), "Yes.")
+        # What a policy wrote after the prompt that its template opened
+        prompt = family.render(messages, add_generation_prompt=True)
+        assert parse_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert parse_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<bos>",
+        "User: q\nAssistant: a",
+        "<bos>Prompt: p \n\nResponse: r",
+        "<bos><start_of_turn>user\nnobody replied<end_of_turn>\n",
+        "<|im_start|>assistant\nnobody asked<|im_end|>\n",
+        "Why <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+    ],
+)
+def test_a_text_that_ends_in_no_reply_is_no_conversation(text: str) -> None:
+    assert parse_rendered_chat(text) is None
+
+
+SPECIAL = (
+    "<bos>", "<s>", "</s>", "<pad>", "<unk>", "[PAD]", "<eos>", "[INST]", "[/INST]", "<</SYS>>", "<<SYS>>",
+    "_of_turn>", "<|", "|>", "SYSTEM_PROMPT]", "｜", "think>",
+)  # fmt: skip
+TEXTS = st.text(st.one_of(st.sampled_from("<>[]|/ \n\tSINTsy"), st.characters(exclude_categories=["Cs"])), max_size=12)
+
+
+@by_family
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(TEXTS, min_size=2, max_size=5), has_system=st.booleans())
+@example(texts=["", "", "", ""], has_system=True)
+@example(texts=["\n x", "[/INST", "<", "<end_of_turn", "[INST"], has_system=False)
+def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool) -> None:
+    assume(not any(special in text for text in texts for special in SPECIAL))
+    if not family.exact:
+        texts = [text.strip() for text in texts]
+    *said, reply = texts
+    system = [("system", said.pop(0))] if family.system and has_system and len(said) > 1 else []
+    turns = said if len(said) % 2 else said[1:] or said
+    messages = [*system, *zip(("user", "assistant") * 2, turns, strict=False)]
+    prompt = family.render(messages, add_generation_prompt=True)
+    read, answer = read_rendered(prompt, f"{reply}{family.eos}")
+    assert read == tuple(message for message in messages if message != ("system", ""))
+    assert answer == f"{family.opened}{reply}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "reply"),
+    [
+        # What a policy goes on with after its turn is no part of the reply
+        (
+            "<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n",
+            "a<end_of_turn>\n<start_of_turn>user\nb",
+            "a",
+        ),
+        ("<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n", "<end_of_turn>\nb", ""),
+        ("<bos><bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n", "a<eos>b<end_of_turn>", "a"),
+        ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>a\n<|endoftext|><|im_end|>", "a\n"),
+        ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "</s> is HTML<|im_end|>", "</s> is HTML"),
+        # What the prompt has of a reply is
+        ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nSure, ", "a<|im_end|>", "Sure, a"),
+        ("[INST] q [/INST] Sure,", " a </s>", "Sure, a"),
+        # One space is the template's, the second the policy's
+        ("<s>[INST] q [/INST]", "  a  </s>", " a "),
+        ("<s> [INST] q [/INST]", "a", "a"),
+    ],
+)
+def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str) -> None:
+    assert read_rendered(prompt, completion) == ((("user", "q"),), reply)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "user"),
+    [
+        ("User: q\nAssistant:", "User: q\nAssistant:"),
+        ("<bos><bos> q", " q"),
+        ("<pad><s>q", "q"),
+        ("Why does <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", None),
+        ("Explain [INST] and [/INST]", None),
+        ("Explain <｜User｜> and <｜Assistant｜>", None),
+        ("<start_of_turn>user\nnobody is asked to reply<end_of_turn>\n", None),
+        ("[/INST] is what?", None),
+        ("", ""),
+    ],
+)
+def test_in_no_known_format_all_is_the_users(prompt: str, user: str | None) -> None:
+    expected = (("user", prompt if user is None else user),)
+    assert read_rendered(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
+    assert read_rendered(prompt, "a<eos><pad><pad>") == (expected, "a")
+    assert read_rendered(prompt, "a\n") == (expected, "a\n")
+
+
+def test_runs_of_tokens_take_no_more_than_their_length() -> None:
+    """The square of this one's would take a quarter of an hour."""
+    run = "</s>" * 100_000
+    assert read_rendered("q", f"a{run}b")[1] == f"a{run}b"
+    assert read_rendered("q", f"a{run} \n")[1] == "a"
+    opened = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+    pads = "<pad>" * 100_000
+    assert parse_rendered_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
+
+
+def test_markers_that_a_user_wrote_out_of_order_are_text() -> None:
+    asked = "What do <start_of_turn>model\n and <end_of_turn> and <|im_end|> mean?"
+    prompt = f"<bos><start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
+    assert read_rendered(prompt, "No idea.") == ((("user", asked),), "No idea.")
+
+
+def test_other_roles_are_tools() -> None:
+    tag = "<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>"
+    prompt = "<|begin_of_text|>" + tag.format("user", "q") + tag.format("ipython", "42") + tag.format("assistant", "")
+    prompt = prompt.removesuffix("<|eot_id|>")
+    assert read_rendered(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")

@@ -1,0 +1,154 @@
+"""The run folder: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tiebreak.errors import RunError
+from tiebreak.runs import RunFolder, translate_write_errors, write_atomically, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_text(path, "old")
+
+    def half(draft: Path) -> None:
+        draft.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RunError, match=r"disk is full.*metrics\.json.*Free some space"):
+        write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_a_really_full_device_is_named() -> None:
+    with pytest.raises(RunError, match=r"The disk is full: /dev/full"):
+        write_text(Path("/dev/full"), "x" * 100_000)
+
+
+def test_libraries_that_hide_the_cause_are_understood(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="disk is full"), translate_write_errors(tmp_path):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    with pytest.raises(ZeroDivisionError), translate_write_errors(tmp_path):
+        _ = 1 / 0
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="could not be written"):
+        RunFolder(tmp_path / "file" / "run").begin("a: 1\n")
+
+
+def test_a_taken_folder_is_refused_and_untouched(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.check_available(resume=False)
+    folder.begin("first: 1\n")
+    with pytest.raises(RunError, match=r"already holds a run.*--resume.*output=runs/NAME"):
+        folder.check_available(resume=False)
+    assert folder.recipe.read_text() == "first: 1\n"
+    folder.check_available(resume=True)
+
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").write_text("")
+    with pytest.raises(RunError, match="is not empty and holds no run"):
+        RunFolder(tmp_path / "photos").check_available(resume=True)
+
+
+HOLDER = """
+import sys, time
+from tiebreak.runs import RunFolder
+folder = RunFolder(sys.argv[1])
+with folder.taken(resume=False):
+    folder.begin("first: 1\\n")
+    print("taken", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_one_processs_until_that_dies(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "taken\n"
+        for resume in (False, True):
+            with pytest.raises(RunError, match=rf"Another process is training in {folder}\. .*output=runs/NAME"):
+                folder.taken(resume=resume).__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+    with pytest.raises(RunError, match="already holds a run"), folder.taken(resume=False):
+        pass
+    with folder.taken(resume=True):
+        assert folder.recipe.read_text() == "first: 1\n"
+
+
+def test_a_folder_in_which_no_run_was_begun_is_left_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "new").taken(resume=False):
+        _ = 1 / 0
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "empty").taken(resume=False):
+        _ = 1 / 0
+    assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".lock").touch()  # by a process that was killed before it began its run
+    with RunFolder(tmp_path / "killed").taken(resume=False):
+        pass
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    with pytest.raises(RunError, match="holds no run"), RunFolder(tmp_path / "photos").taken(resume=True):
+        pass
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["cat.png"]
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="is a file"), RunFolder(tmp_path / "file").taken(resume=False):
+        pass
+
+
+def test_what_is_no_trained_run_is_told_apart(tmp_path: Path) -> None:
+    def refused(path: Path, message: str) -> None:
+        with pytest.raises(RunError, match=message):
+            RunFolder(path).check_trained()
+
+    run = RunFolder(tmp_path / "run")
+    refused(run.path, "There is no run folder")
+    run.checkpoints.mkdir(parents=True)
+    refused(run.path, r"holds no trained model\. Name the folder of a finished run")
+    (run.checkpoints / "checkpoint-5").mkdir()
+    refused(run.path, rf"did not come to an end: tiebreak train {run.recipe} --resume")
+    run.model.mkdir()
+    (run.model / "tiebreak.json").touch()
+    run.check_trained()
+    refused(run.model, rf"is the model folder of a run\. Name the run's: {run}\.")
+    refused(run.model / "tiebreak.json", "is a file")
+    (tmp_path / "gemma").mkdir()
+    (tmp_path / "gemma" / "config.json").touch()
+    refused(tmp_path / "gemma", r"is a model's folder.*tiebreak train RECIPE model\.name=.*gemma")
+
+
+def test_only_checkpoints_written_to_their_end_are_taken_up(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.latest_checkpoint() is None
+    for step, state in ((20, '{"global_step": 20}'), (100, '{"global_step": 100}'), (120, '{"global_st'), (140, None)):
+        checkpoint = folder.checkpoints / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "optimizer.pt").write_text("")
+        if state is not None:
+            (checkpoint / "trainer_state.json").write_text(state)
+    assert folder.latest_checkpoint() == folder.checkpoints / "checkpoint-100"
+    assert sorted(p.name for p in folder.checkpoints.iterdir()) == ["checkpoint-100", "checkpoint-20"]
+
+
+def test_the_history_is_written_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_history() == []
+    lines = [{"step": 1, "loss": 1.5}, {"step": 2, "eval_loss": 1.25}]
+    folder.write_history(lines)
+    assert folder.read_history() == lines
+    assert [json.loads(line) for line in folder.history.read_text().splitlines()] == lines
