@@ -71,13 +71,12 @@ def _print_guess(evaluation: Evaluation) -> None:
     if evaluation.knows_ties:
         results.print(f"A uniform guess {guess}.")
     elif not evaluation.ties:
-        results.print(f"This judge holds ties impossible. A uniform guess between A and B {guess}.")
-    else:
         results.print(
-            f"This judge holds ties impossible, and {evaluation.ties:,} of {pluralize(evaluation.rows, 'row')} are "
-            f"ties in whole or in part. A tie costs it {-log(MIN_PROBABILITY):.2f} nats, so that the log loss of all rows "
-            f"says how many ties there are, not how good it is. Compare the rows where A or B was preferred, on which a uniform "
-            f"guess between the two {guess}; or take a judge that knows ties (model.tie_model=davidson)."
+            f"This judge gives ties a probability of 0, and {evaluation.ties:,} of "
+            f"{pluralize(evaluation.rows, 'row')} are ties in whole or in part. A tie costs it "
+            f"{-log(MIN_PROBABILITY):.2f} nats, so that the log loss of all rows says how many ties there are, not how "
+            f"good it is. Compare the rows where A or B was preferred, on which a uniform guess between the two {guess}; "
+            f"or take a judge that knows ties (model.tie_model=davidson)."
         )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
 
 from tiebreak.judges.answer_order import Swap, average_orders, least_certain, swapped_count
 from tiebreak.judges.inference import HeadInference
@@ -36,6 +35,8 @@ class PairwiseJudge(TournamentRankingJudge):
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
         """As in `Judge`: three logits each."""
+        from scipy.special import softmax
+
         logits, encoded = self._reader.read_rendered(texts)
         probabilities = calibrated(softmax(logits, axis=-1), self._calibration)
         return [
@@ -76,6 +77,8 @@ class PairwiseJudge(TournamentRankingJudge):
         self, orders: Sequence[Comparison], groups: Sequence[int] | None, on_progress: Callable[[int], None] | None
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
         """Probabilities of each order, [orders, 3], calibrated one by one: so the calibration was fitted."""
+        from scipy.special import softmax
+
         logits, encoded = self._reader.read(orders, groups, on_progress)
         return calibrated(softmax(logits, axis=-1), self._calibration), encoded
 

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import softmax
 
 from tiebreak.errors import ComparisonsError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, swapped_share
@@ -76,6 +75,8 @@ class RewardModelJudge(Judge):
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
         """As in `Judge`."""
+        from scipy.special import softmax
+
         swapped_share(swap)  # refuses what is none; both orders say the same
         sides = [side for comparison in comparisons for side in comparison.conversations]
         rewards, encoded = self._rewards(sides, [i // 2 for i in range(len(sides))], on_progress)

@@ -1,9 +1,9 @@
 """Will it fit, and how long will it take: memory and time of a run from shapes, before anything is loaded.
 
 Memory follows from what is kept (`tiebreak.models.fused.layer`): exact counts of weights and activations. Time is
-arithmetic over rates: products, attention, the traffic of everything between them, 4-bit weights turned back, and what the host
-needs for a pass. The shares of a card's peak that are reached were measured on an H200 (perf/speed.py); for other
-cards they are taken to be the same.
+arithmetic over rates: products, attention, the traffic of everything between them, 4-bit weights turned back, and what
+the host needs for a pass. The shares of a card's peak that are reached were measured on an H200 (perf/speed.py); for
+other cards they are taken to be the same.
 """
 
 from __future__ import annotations
