@@ -75,7 +75,7 @@ def _print_guess(evaluation: Evaluation) -> None:
             f"This judge gives ties a probability of 0, and {evaluation.ties:,} of "
             f"{pluralize(evaluation.rows, 'row')} are ties in whole or in part. A tie costs it "
             f"{-log(MIN_PROBABILITY):.2f} nats, so that the log loss of all rows says how many ties there are, not how "
-            f"good it is. Compare the rows where A or B was preferred, on which a uniform guess between the two {guess}; "
+            f"good it is. Compare the rows where A or B was preferred, where a uniform guess between the two {guess}, "
             f"or take a judge that knows ties (model.tie_model=davidson)."
         )
 

@@ -23,7 +23,7 @@ KINDS = ("prior", "length", "tfidf", "trees")
 SMALL: dict[str, Any] = {
     "c": 0.3, "min_df": 2, "max_words": 500, "topics": 3, "stacked": True, "bags": 2, "max_iter": 15,
     "learning_rate": 0.2, "max_leaf_nodes": 6, "min_samples_leaf": 5, "l2_regularization": 1.0, "max_features": 0.5,
-    "seed": 0, "tell": lambda _: None,
+    "seed": 0, "log": lambda _: None,
 }  # fmt: skip
 WORDS = ["apple", "river", "stone", "cloud", "engine", "paper", "window", "garden", "music", "number"]
 
