@@ -113,7 +113,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny_base: Path, votes: tuple[
     folder = RunFolder(tmp_path / "run")
     overrides = small_overrides(tiny_base, votes, folder.path, "training.max_steps=4")
     said: list[str] = []
-    with folder.taken(resume=False):
+    with folder.lock(resume=False):
         for resume in (False, True):
             refused = tiebreak("train", "demo", *overrides, *(["--resume"] if resume else []))
             assert refused.returncode == 1

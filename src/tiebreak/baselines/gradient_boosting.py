@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from tiebreak.answer_order import average_orders
 from tiebreak.baselines.base import Baseline, State, named, under
 from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, describe
-from tiebreak.baselines.outcomes import both_orders, twice
+from tiebreak.baselines.outcomes import twice
 from tiebreak.baselines.prior import PriorBaseline
 from tiebreak.baselines.tfidf import TfidfBaseline
 from tiebreak.baselines.trees import TreeEnsemble, mean_probabilities
@@ -98,7 +99,7 @@ class GradientBoostingBaseline(Baseline):
         as_given, swapped = (
             mean_probabilities(self._bags, rows) for rows in _rows_for_trees(comparisons, self._topics, verdicts)
         )
-        return both_orders(as_given, swapped)
+        return average_orders(as_given, swapped)
 
     def state(self) -> State:
         """The arrays of trees, topics and words."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
+from tiebreak.answer_order import average_orders
 from tiebreak.baselines.base import Baseline, State, named, under
 from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, Features, describe
 from tiebreak.baselines.logistic_regression import Linear
-from tiebreak.baselines.outcomes import both_orders, twice
+from tiebreak.baselines.outcomes import twice
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class LengthBaseline(Baseline):
     def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         rows = self._rows_of(describe(comparisons))
         as_given, swapped = (_one_by_one(self._linear, of / self._deviations) for of in rows)
-        return both_orders(as_given, swapped)
+        return average_orders(as_given, swapped)
 
     def state(self) -> State:
         """The regression's arrays, and what features are divided by."""

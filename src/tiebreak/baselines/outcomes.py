@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tiebreak.answer_order import swap_outcomes
 from tiebreak.types import OUTCOMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SWAP = (1, 0, 2)
-"""Where each of `OUTCOMES` goes when A and B are exchanged."""
-
 
 def twice(votes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Votes as given, then those of the swapped comparisons."""
-    return np.concatenate([votes, votes[:, SWAP]])
+    return np.concatenate([votes, swap_outcomes(votes)])
 
 
 def hard_labels(votes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -38,9 +36,3 @@ def outcome_probabilities(logits: NDArray[np.float64], classes: NDArray[np.int64
     probabilities = np.zeros((len(logits), len(OUTCOMES)))
     probabilities[:, classes] = softmax(logits, axis=-1)
     return probabilities
-
-
-def both_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean [n, 3] over both orders, the second of the answers exchanged: swapping them swaps it, exactly."""
-    mean: NDArray[np.float64] = (as_given + swapped[:, SWAP]) / 2
-    return mean

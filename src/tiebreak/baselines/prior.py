@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tiebreak.answer_order import swap_outcomes
 from tiebreak.baselines.base import Baseline, State
-from tiebreak.baselines.outcomes import SWAP
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class PriorBaseline(Baseline):
     def fit(cls, votes: NDArray[np.float64]) -> Self:
         """Fit to votes [n, 3]."""
         shares = votes.mean(axis=0)
-        return cls((shares + shares[list(SWAP)]) / 2, len(votes))
+        return cls((shares + swap_outcomes(shares)) / 2, len(votes))
 
     def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         return np.tile(self._shares, (len(comparisons), 1))

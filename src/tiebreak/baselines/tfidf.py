@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tiebreak.answer_order import average_orders
 from tiebreak.baselines.base import Baseline, State, named, under
 from tiebreak.baselines.logistic_regression import Linear
-from tiebreak.baselines.outcomes import both_orders, twice
+from tiebreak.baselines.outcomes import twice
 from tiebreak.baselines.vectorizers import Vocabulary, normalised_words, texts_of
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -68,7 +69,7 @@ class TfidfBaseline(Baseline):
         if not comparisons:
             return np.zeros((0, 3))
         as_given, swapped = (self._linear.probabilities(rows) for rows in self._rows_of(self._vocabulary, comparisons))
-        return both_orders(as_given, swapped)
+        return average_orders(as_given, swapped)
 
     def state(self) -> State:
         """The vocabulary's arrays and the regression's."""

@@ -154,7 +154,7 @@ def _judged(
 
 
 def _probabilities(verdicts: Sequence[Verdict]) -> Probabilities:
-    return [(v.model_a, v.model_b, v.tie) for v in verdicts]
+    return [verdict.probabilities for verdict in verdicts]
 
 
 def _measured(

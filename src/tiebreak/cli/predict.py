@@ -58,7 +58,7 @@ def command(
     comparisons = file.comparisons
     judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
     verdicts = compare_with_progress(judge, comparisons, swap=swap)
-    probabilities = [(v.model_a, v.model_b, v.tie) for v in verdicts]
+    probabilities = [verdict.probabilities for verdict in verdicts]
     if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged
         sides = zip(comparisons, probabilities, strict=True)
         probabilities = [swap_vote(three) if c.vote == B_WINS else three for c, three in sides]

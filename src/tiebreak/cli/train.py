@@ -112,7 +112,7 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
         start.check_trained()
         start.check_has_language_model(f"model.start_from={start}")
     if settings.output is not None and not resume and is_rank_zero():  # the others may find the run already begun
-        with RunFolder(settings.output).taken(resume=False):
+        with RunFolder(settings.output).lock(resume=False):
             pass
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 import httpx2
-import numpy as np
 
 from tiebreak._version import RELEASE
 from tiebreak.client.batches import ROWS, body, candidate, pair, split, to_json
@@ -32,7 +31,7 @@ from tiebreak.judges.answer_order import (
     swapped_count,
     swapped_share,
 )
-from tiebreak.judges.verdicts import Ranking, Score, Verdict
+from tiebreak.judges.verdicts import Ranking, Score, Verdict, probability_array
 from tiebreak.types import Comparison, Conversation
 
 T = TypeVar("T")
@@ -113,7 +112,7 @@ class ClientProtocol:
         model = yield from self.known_model()
         if not verdicts or _is_symmetric(model):
             return verdicts
-        probabilities = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])
+        probabilities = probability_array(verdicts)
         chosen = least_certain(probabilities, swapped_count(len(verdicts), swap)).tolist()
         rows = [comparisons[i].swap() for i in chosen]
         again: list[Verdict] = yield from self._compare(rows, "none", swapped_verdict_of, on_progress)

@@ -20,7 +20,7 @@ from tiebreak.data import arithmetic_comparisons, load_votes
 from tiebreak.errors import DataError, MemoryBudgetError, ModelError, RecipeError
 from tiebreak.export.chat_template import encoder_of
 from tiebreak.export.result import Drift
-from tiebreak.judges import load_judge
+from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import cross_entropies
 from tiebreak.models import LABELS, JudgeCard, default_device, load_tokenizer
 from tiebreak.progress import cumulative_progress
@@ -104,7 +104,7 @@ def judge_numbers(
     advance = cumulative_progress(texts, on_progress)
     if card.rewards is None:
         verdicts = judge.compare_many(rows, on_progress=advance)
-        numbers = Numbers(np.array([(v.model_a, v.model_b, v.tie) for v in verdicts]), None)
+        numbers = Numbers(probability_array(verdicts), None)
     else:
         sides = [side for row in rows for side in row.conversations]
         scores = judge.score_many(sides, groups=[i // 2 for i in range(texts)], on_progress=advance)

@@ -12,15 +12,12 @@ FOLDER/
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from tiebreak.errors import RunError
 from tiebreak.export.result import ExportDtype, ExportReport
-from tiebreak.runs import RunFolder, translate_write_errors
+from tiebreak.runs import RunFolder, write_folder_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +65,7 @@ def export_run(
         raise RunError(f"dtype={dtype} is of merged weights: an adapter stays in float32, as it was trained.")
     from tiebreak.export.write import write_export  # loads torch: what can be refused without it has been
 
-    with _all_or_nothing(target) as draft:
+    with write_folder_atomically(target) as draft:
         return write_export(
             source,
             draft,
@@ -81,22 +78,6 @@ def export_run(
             log=log,
             on_stage=on_stage,
         )
-
-
-@contextmanager
-def _all_or_nothing(target: Path) -> Iterator[Path]:
-    """A folder to fill, which then is `target`; if anything goes wrong, neither is there."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with translate_write_errors(target):
-            draft.mkdir(parents=True)
-        yield draft
-        with translate_write_errors(target):
-            with suppress(OSError):  # an empty one is in the way on some systems
-                target.rmdir()
-            draft.replace(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def check_export_folder(folder: Path) -> None:

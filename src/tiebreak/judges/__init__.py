@@ -3,6 +3,17 @@
 from tiebreak.judges.answer_order import Swap
 from tiebreak.judges.judge import Judge
 from tiebreak.judges.loading import Merge, load_judge
-from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
+from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict, probability_array
 
-__all__ = ["HeadOutput", "InputLimits", "Judge", "Merge", "Ranking", "Score", "Swap", "Verdict", "load_judge"]
+__all__ = [
+    "HeadOutput",
+    "InputLimits",
+    "Judge",
+    "Merge",
+    "Ranking",
+    "Score",
+    "Swap",
+    "Verdict",
+    "load_judge",
+    "probability_array",
+]

@@ -88,12 +88,6 @@ def mean_verdict(first: Verdict, second: Verdict) -> Verdict:
     )
 
 
-def average_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities [n, 3] over both orders; the second ones are of the answers exchanged."""
-    mean: NDArray[np.float64] = (as_given + swapped[:, [1, 0, 2]]) / 2
-    return mean
-
-
 def least_certain(probabilities: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Which of the rows [n, 3] are the `count` of the highest entropy, the highest first.
 

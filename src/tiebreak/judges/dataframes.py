@@ -29,5 +29,5 @@ def verdicts_frame(verdicts: Sequence[Verdict], index: pd.Index) -> pd.DataFrame
     """Verdicts as columns."""
     import pandas as pd
 
-    rows = [(v.model_a, v.model_b, v.tie, v.answer) for v in verdicts]
+    rows = [(*v.probabilities, v.answer) for v in verdicts]
     return pd.DataFrame(rows, index=index, columns=["winner_model_a", "winner_model_b", "winner_tie", "answer"])

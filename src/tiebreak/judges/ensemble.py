@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tiebreak.answer_order import average_orders
 from tiebreak.calibration import Calibration, blend
 from tiebreak.errors import RunError
-from tiebreak.judges.answer_order import Swap, average_orders, least_certain, swap_verdict, swapped_count
+from tiebreak.judges.answer_order import Swap, least_certain, swap_verdict, swapped_count
 from tiebreak.judges.judge import Judge, calibrated
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
-from tiebreak.judges.verdicts import Verdict
+from tiebreak.judges.verdicts import Verdict, probability_array
 from tiebreak.runs import BLEND_CARD, write_text
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 
 class BlendMember(BaseModel):
@@ -105,7 +105,7 @@ class EnsembleJudge(TournamentRankingJudge):
         said = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
         verdicts = self._blend(said)
         if swapped and not self.is_symmetric:
-            given = _probabilities(verdicts)
+            given = probability_array(verdicts)
             chosen = least_certain(given, swapped)
             rows = [comparisons[i].swap() for i in chosen]
             again = self._blend(
@@ -116,7 +116,7 @@ class EnsembleJudge(TournamentRankingJudge):
                     for member, one in zip(self._members, said, strict=True)
                 ]
             )
-            means = average_orders(given[chosen], _probabilities(again))
+            means = average_orders(given[chosen], probability_array(again))
             for i, (a, b, tie) in zip(chosen, means.tolist(), strict=True):
                 verdicts[i] = Verdict(a, b, tie, verdicts[i].tokens_lost)
         return verdicts
@@ -133,11 +133,6 @@ class EnsembleJudge(TournamentRankingJudge):
         """The blend's calibrated verdicts of what each member said in one order."""
         if not said[0]:
             return []
-        mean = calibrated(blend([_probabilities(verdicts) for verdicts in said], self._weights), self._calibration)
+        mean = calibrated(blend([probability_array(verdicts) for verdicts in said], self._weights), self._calibration)
         lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*said, strict=True)]
         return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost, strict=True)]
-
-
-def _probabilities(verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
-    """[n, 3]"""
-    return np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiebreak.judges.answer_order import Swap, average_orders, least_certain, swapped_count
+from tiebreak.answer_order import average_orders
+from tiebreak.judges.answer_order import Swap, least_certain, swapped_count
 from tiebreak.judges.inference import HeadInference
 from tiebreak.judges.judge import calibrated
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge

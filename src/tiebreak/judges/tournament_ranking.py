@@ -93,7 +93,7 @@ class TournamentRankingJudge(Judge):
             fresh = dict(zip(unknown, self._judge_pairs([(*asked, pair) for pair in unknown], swap), strict=True))
             verdicts = [fresh[pair] if pair in fresh else known[row, pair] for pair in pairs]
             lost += sum(verdict.tokens_lost for verdict in verdicts)
-            return [(v.model_a, v.model_b, v.tie) for v in verdicts]
+            return [verdict.probabilities for verdict in verdicts]
 
         standings = tournament(len(asked[1]), compare, all_pairs_up_to=ALL_PAIRS)
         return Ranking(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiebreak.types import OUTCOMES, Outcome
+from tiebreak.types import OUTCOMES, Outcome, Vote
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,19 @@ class Verdict:
     """A's and B's, in nats; None from a judge of pairs."""
 
     @property
+    def probabilities(self) -> Vote:
+        """P(A preferred), P(B preferred), P(tie), in the order of `OUTCOMES`."""
+        return self.model_a, self.model_b, self.tie
+
+    @property
     def answer(self) -> Outcome:
         """The likeliest outcome; of two that are exactly alike the first in the order A, B, tie."""
-        return OUTCOMES[int(np.argmax((self.model_a, self.model_b, self.tie)))]
+        return OUTCOMES[int(np.argmax(self.probabilities))]
+
+
+def probability_array(verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
+    """Probabilities [n, 3] over `OUTCOMES`."""
+    return np.array([verdict.probabilities for verdict in verdicts], dtype=np.float64).reshape(-1, len(OUTCOMES))
 
 
 @dataclass(frozen=True, slots=True)

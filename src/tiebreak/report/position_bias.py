@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tiebreak.answer_order import swap_outcomes
 from tiebreak.errors import RunError
 from tiebreak.judges.ensemble import read_blend
 from tiebreak.runs import RunFolder, write_atomically
@@ -84,16 +85,16 @@ def compute_orders(
     """
     import pandas as pd
 
-    from tiebreak.judges import load_judge
+    from tiebreak.judges import load_judge, probability_array
     from tiebreak.progress import cumulative_progress
 
     judge = load_judge(folder.path, base_model=base_model, calibrate=calibrate)
     both = [*comparisons, *(comparison.swap() for comparison in comparisons)]
     count = None if on_progress is None else cumulative_progress(judge.texts(len(both), "none"), on_progress)
     verdicts = judge.compare_many(both, on_progress=count)
-    said = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])
+    said = probability_array(verdicts)
     rows = len(comparisons)
-    orders = Orders(said[:rows], said[rows:][:, [1, 0, 2]])
+    orders = Orders(said[:rows], swap_outcomes(said[rows:]))
     frame = pd.DataFrame({"id": list(ids)})
     frame[_columns("as_given")] = orders.as_given
     frame[_columns("swapped")] = orders.swapped

@@ -1,13 +1,16 @@
 """The run folder: the names of its files, atomic writes, predictions and scores as files."""
 
+from tiebreak.runs.files import (
+    translate_write_errors,
+    write_atomically,
+    write_folder_atomically,
+    write_json,
+    write_text,
+)
 from tiebreak.runs.folder import (
     BASELINE_CARD,
     BLEND_CARD,
     RunFolder,
-    translate_write_errors,
-    write_atomically,
-    write_json,
-    write_text,
 )
 from tiebreak.runs.predictions import (
     SUBMISSION_COLUMNS,
@@ -17,20 +20,35 @@ from tiebreak.runs.predictions import (
     write_submission,
 )
 from tiebreak.runs.scores import write_rewards, write_scores
+from tiebreak.runs.validation_rows import (
+    ValidationRows,
+    prompt_hashes,
+    read_training_prompts,
+    read_validation_rows,
+    write_training_prompts,
+    write_validation_rows,
+)
 
 __all__ = [
     "BASELINE_CARD",
     "BLEND_CARD",
     "SUBMISSION_COLUMNS",
     "RunFolder",
+    "ValidationRows",
     "check_submission_path",
+    "prompt_hashes",
+    "read_training_prompts",
+    "read_validation_rows",
     "submission_frame",
     "translate_write_errors",
     "write_atomically",
+    "write_folder_atomically",
     "write_json",
     "write_predictions",
     "write_rewards",
     "write_scores",
     "write_submission",
     "write_text",
+    "write_training_prompts",
+    "write_validation_rows",
 ]

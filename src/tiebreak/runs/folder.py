@@ -6,6 +6,8 @@ runs/NAME/
   history.jsonl        a line a log or validation
   checkpoints/         resumable, the Trainer's
   model/               adapter and head, tokenizer, tiebreak.json; of a classical judge baseline.json and its arrays
+  validation.parquet   the validation rows: texts, votes, tags, and the hash of the file they came from
+  training_prompts.npy hashes of the prompts that the run learned from
   predictions.parquet  the validation rows' probabilities
   metrics.json         how good they are
   report.html          all of it, to be read; made later, as are the two it rests on:
@@ -16,45 +18,21 @@ runs/NAME/
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from tiebreak.errors import RunError
+from tiebreak.runs.files import translate_write_errors, write_text
 
 BASELINE_CARD: Final = "baseline.json"
 """In a run's `model` folder: its judge is a classical one."""
 
 BLEND_CARD: Final = "blend.json"
 """In a run's `model` folder: its judge is the mean of others."""
-
-
-@contextmanager
-def translate_write_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing `path` into a RunError that says what to do.
-
-    Libraries underneath report a full disk as OSError, as RuntimeError (torch) or as an error of their own
-    (safetensors), so for those that are not an OSError the disk itself is asked.
-    """
-    try:
-        yield
-    except RunError:
-        raise
-    except Exception as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if full or (not isinstance(error, OSError) and _free_bytes(path) < 2**20):
-            raise RunError(
-                f"The disk is full: {path} could not be written ({_free_bytes(path) / 2**20:.0f} MiB are free). "
-                "What was complete before is untouched. Free some space, then go on (train: with --resume)."
-            ) from error
-        if isinstance(error, OSError):
-            raise RunError(f"{path} could not be written: {error.strerror or error}.") from error
-        raise
 
 
 def _locked(file: IO[str]) -> bool:
@@ -72,49 +50,6 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _free_bytes(path: Path) -> int:
-    existing = next(p for p in [path, *path.absolute().parents] if p.exists())
-    return shutil.disk_usage(existing).free
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a new file, then put it in the place of `path` in one step.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written to; `path` is as it was.
-    """
-    if path.exists() and not path.is_file():  # a device or a pipe: there is nothing to replace
-        with translate_write_errors(path):
-            write(path)
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with translate_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with translate_write_errors(path):
-            write(draft)
-            with draft.open("rb+") as file:
-                os.fsync(file.fileno())
-            draft.replace(path)
-    finally:
-        with suppress(OSError):  # a read-only folder refuses even to look
-            draft.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all. Raises RunError as `write_atomically` does."""
-
-    def write(draft: Path) -> None:
-        draft.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all. Raises RunError as `write_atomically` does."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
 class RunFolder:
     """One run's folder. Making the object touches nothing on the disk."""
 
@@ -127,8 +62,12 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.model = self.path / "model"
         self.predictions = self.path / "predictions.parquet"
+        self.validation_rows = self.path / "validation.parquet"
+        self.training_prompts = self.path / "training_prompts.npy"
+        self.orders = self.path / "orders.parquet"
+        self.baselines = self.path / "baselines"
         self.metrics = self.path / "metrics.json"
-        self.lock = self.path / ".lock"
+        self.lock_file = self.path / ".lock"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -165,7 +104,7 @@ class RunFolder:
             raise RunError(f"{what}: {self} is a blend, which has no model of its own. Name one of its members.")
 
     @contextmanager
-    def taken(self, *, resume: bool) -> Iterator[None]:
+    def lock(self, *, resume: bool) -> Iterator[None]:
         """Keep every other process from training in this folder; one that no run was begun in is left as it was.
 
         The lock is the kernel's and ends with the process, however that ends.
@@ -174,11 +113,11 @@ class RunFolder:
             RunError: another process trains here, or what `check_available` raises.
         """
         there = self.path.exists()
-        if there and not self.lock.exists():  # so that nothing is written into a folder that is none of ours
+        if there and not self.lock_file.exists():  # so that nothing is written into a folder that is none of ours
             self.check_available(resume=resume)
         with translate_write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            file = self.lock.open("a")
+            file = self.lock_file.open("a")
         with file:
             if not _locked(file):
                 raise RunError(
@@ -190,10 +129,24 @@ class RunFolder:
                 yield
             finally:
                 if not self.holds_a_run:
-                    self.lock.unlink(missing_ok=True)
+                    self.lock_file.unlink(missing_ok=True)
                     if not there:
                         with suppress(OSError):
                             self.path.rmdir()
+
+    @contextmanager
+    def create(self) -> Iterator[None]:
+        """Lock the folder for a new run that is made in one go; after an error nothing of it is left.
+
+        Raises:
+            RunError: as in `lock`.
+        """
+        with self.lock(resume=False):
+            try:
+                yield
+            except BaseException:
+                self.abandon()
+                raise
 
     def check_available(self, *, resume: bool) -> None:
         """Say early that no run can be begun here, or taken up again.
@@ -208,7 +161,7 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self} is a file. A run needs a folder: output=runs/NAME.")
-        if not self.holds_a_run and self.path.is_dir() and set(self.path.iterdir()) - {self.lock}:
+        if not self.holds_a_run and self.path.is_dir() and set(self.path.iterdir()) - {self.lock_file}:
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
 
     def check_trained(self) -> None:

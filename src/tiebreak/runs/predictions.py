@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiebreak.errors import DataError
-from tiebreak.runs import write_atomically
+from tiebreak.runs.files import write_atomically
 from tiebreak.types import OUTCOMES, Comparison
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 _NEEDS_TORCH = {
-    "arguments": ("training_arguments",),
+    "trainer_arguments": ("training_arguments",),
     "batches": ("Example", "StepSampler", "make_examples"),
-    "plan": ("GPUS", "Plan", "plan_run"),
+    "estimates": ("GPUS", "Plan", "plan_run"),
     "trainer": ("JudgeTrainer",),
 }
 """Loaded when they are asked for: a classical judge is fitted without torch."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
 
+from tiebreak.answer_order import align_orders
 from tiebreak.calibration import Calibration, fit_calibration
 from tiebreak.errors import MemoryBudgetError, RecipeError
 from tiebreak.library_logging import quiet_model_loading
@@ -161,8 +162,7 @@ def _calibrate(
     log: Callable[[str], None],
 ) -> Calibration:  # fmt: skip
     """Fitted on rows whose orders, one of a pointwise head, are these examples; the same on every process."""
-    judged = trainer.judge(examples).reshape(len(rows), -1, 3)
-    judged[:, 1:] = judged[:, 1:, [1, 0, 2]]  # so that A is the same answer in both orders
+    judged = align_orders(trainer.judge(examples).reshape(len(rows), -1, 3))
     fitted = fit_calibration(
         judged, [_vote(row) for row in rows], [row.folded_prompt for row in rows], source=calibration_source(settings)
     )

@@ -73,7 +73,7 @@ def train(
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
     elif resume:
         log(f"{folder} holds no run to go on with: beginning one.")
-    with folder.taken(resume=resume) if process_index() == 0 else nullcontext():
+    with folder.lock(resume=resume) if process_index() == 0 else nullcontext():
         if recipe.baseline is not None:
             from tiebreak.training.fit_baseline import fit
 

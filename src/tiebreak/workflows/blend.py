@@ -13,7 +13,7 @@ import numpy as np
 
 from tiebreak.calibration import Calibration, blend_weights, gains, out_of_fold_blend
 from tiebreak.errors import DataError, RunError
-from tiebreak.judges import Swap, load_judge
+from tiebreak.judges import Swap, load_judge, probability_array
 from tiebreak.judges.ensemble import BlendCard, BlendMember, write_blend
 from tiebreak.metrics import preference_metrics
 from tiebreak.runs import RunFolder, write_json, write_predictions
@@ -100,19 +100,15 @@ def blend_runs(
     for folder in folders:
         warn_about_overlap(folder, votes, log)
     made = RunFolder(output)
-    with made.taken(resume=False):
-        try:
-            judged, calibrations = [], []
-            for folder in folders:
-                log(f"Judging {len(votes):,} comparisons by {folder}.")
-                judge = load_judge(folder.path, device=device, log=log)
-                verdicts = judge.compare_many(votes, swap=swap, on_progress=on_progress)
-                judged.append([(v.model_a, v.model_b, v.tie) for v in verdicts])
-                calibrations.append(judge.calibration)
-            return _keep(made, folders, calibrations, np.array(judged), votes, given)
-        except BaseException:
-            made.abandon()
-            raise
+    with made.create():
+        judged, calibrations = [], []
+        for folder in folders:
+            log(f"Judging {len(votes):,} comparisons by {folder}.")
+            judge = load_judge(folder.path, device=device, log=log)
+            verdicts = judge.compare_many(votes, swap=swap, on_progress=on_progress)
+            judged.append(probability_array(verdicts))
+            calibrations.append(judge.calibration)
+        return _keep(made, folders, calibrations, np.array(judged), votes, given)
 
 
 def _keep(

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from tiebreak.answer_order import align_orders
 from tiebreak.baselines import read_baseline_card, write_baseline_card
 from tiebreak.calibration import Calibration, check_calibration_votes, fit_calibration
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
-from tiebreak.judges import load_judge
+from tiebreak.judges import load_judge, probability_array
 from tiebreak.judges.ensemble import read_blend, write_blend
 from tiebreak.progress import cumulative_progress
 from tiebreak.runs import RunFolder
@@ -68,8 +67,7 @@ def calibrate_run(
     orders = [order for row, _ in rows for order in ((row,) if judge.is_symmetric else row.orders)]
     counting = None if on_progress is None else cumulative_progress(judge.texts(len(orders), "none"), on_progress)
     verdicts = judge.compare_many(orders, on_progress=counting)
-    judged = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts]).reshape(len(rows), -1, 3)
-    judged[:, 1:] = judged[:, 1:, [1, 0, 2]]  # so that A is the same answer in both orders
+    judged = align_orders(probability_array(verdicts).reshape(len(rows), -1, 3))
     calibration = fit_calibration(judged, [vote for _, vote in rows], prompts, source=source)
     _replace(folder, calibration)
     return calibration

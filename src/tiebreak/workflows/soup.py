@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiebreak.errors import DataError, ModelError, RunError
-from tiebreak.judges import load_judge
+from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import read_card, write_card
 from tiebreak.models.averaging import average_adapters
@@ -87,21 +87,17 @@ def soup_runs(
     if len(given) < len(rows) or not rows:
         raise DataError("There are no votes to measure on, or some rows have none: give a file of votes.")
     made = RunFolder(output)
-    with made.taken(resume=False):
-        try:
-            rank = _write(made, folders, cards[0])
-            judged = {}
-            for folder in (*folders, made):
-                log(f"Judging {len(rows):,} comparisons by {folder}.")
-                judged[str(folder)] = _judged(folder, rows, base_model, device)
-            losses = {name: preference_metrics(p, given)["loss"] for name, p in judged.items()}
-            metrics = preference_metrics(judged[str(made)], given)
-            _scale_rewards(made, rows, base_model, device)
-            write_predictions(made.predictions, rows, judged[str(made)])
-            write_json(made.metrics, metrics)
-        except BaseException:
-            made.abandon()
-            raise
+    with made.create():
+        rank = _write(made, folders, cards[0])
+        judged = {}
+        for folder in (*folders, made):
+            log(f"Judging {len(rows):,} comparisons by {folder}.")
+            judged[str(folder)] = _judged(folder, rows, base_model, device)
+        losses = {name: preference_metrics(p, given)["loss"] for name, p in judged.items()}
+        metrics = preference_metrics(judged[str(made)], given)
+        _scale_rewards(made, rows, base_model, device)
+        write_predictions(made.predictions, rows, judged[str(made)])
+        write_json(made.metrics, metrics)
     return Soup(made, rank, len(rows), metrics, {str(folder): losses[str(folder)] for folder in folders})
 
 
@@ -154,7 +150,7 @@ def _judged(
 ) -> NDArray[np.float64]:
     """Probabilities as the model gives them, uncalibrated."""
     judge = load_judge(folder.path, base_model=base_model, device=device, calibrate=False)
-    return np.array([(v.model_a, v.model_b, v.tie) for v in judge.compare_many(rows)])
+    return probability_array(judge.compare_many(rows))
 
 
 def _scale_rewards(made: RunFolder, rows: Sequence[Comparison], base_model: str | None, device: str | None) -> None:

@@ -16,7 +16,7 @@ from tiebreak.recipe import dump_recipe, load_recipe, parse_recipe, recipe_keys,
 from tiebreak.text import SEED_TEMPLATE
 from tiebreak.training import training_arguments
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[3] / "recipes"
 
 
 def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ HOLDER = """
 import sys, time
 from tiebreak.runs import RunFolder
 folder = RunFolder(sys.argv[1])
-with folder.taken(resume=False):
+with folder.lock(resume=False):
     folder.begin("first: 1\\n")
     print("taken", flush=True)
     time.sleep(60)
@@ -80,34 +80,34 @@ def test_a_folder_is_one_processs_until_that_dies(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "taken\n"
         for resume in (False, True):
             with pytest.raises(RunError, match=rf"Another process is training in {folder}\. .*output=runs/NAME"):
-                folder.taken(resume=resume).__enter__()
+                folder.lock(resume=resume).__enter__()
     finally:
         holder.kill()
         holder.wait()
-    with pytest.raises(RunError, match="already holds a run"), folder.taken(resume=False):
+    with pytest.raises(RunError, match="already holds a run"), folder.lock(resume=False):
         pass
-    with folder.taken(resume=True):
+    with folder.lock(resume=True):
         assert folder.recipe.read_text() == "first: 1\n"
 
 
 def test_a_folder_in_which_no_run_was_begun_is_left_as_it_was(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "new").taken(resume=False):
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "new").lock(resume=False):
         _ = 1 / 0
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "empty").taken(resume=False):
+    with pytest.raises(ZeroDivisionError), RunFolder(tmp_path / "empty").lock(resume=False):
         _ = 1 / 0
     assert [p.name for p in tmp_path.rglob("*")] == ["empty"]
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / ".lock").touch()  # by a process that was killed before it began its run
-    with RunFolder(tmp_path / "killed").taken(resume=False):
+    with RunFolder(tmp_path / "killed").lock(resume=False):
         pass
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").touch()
-    with pytest.raises(RunError, match="holds no run"), RunFolder(tmp_path / "photos").taken(resume=True):
+    with pytest.raises(RunError, match="holds no run"), RunFolder(tmp_path / "photos").lock(resume=True):
         pass
     assert [p.name for p in (tmp_path / "photos").iterdir()] == ["cat.png"]
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="is a file"), RunFolder(tmp_path / "file").taken(resume=False):
+    with pytest.raises(RunError, match="is a file"), RunFolder(tmp_path / "file").lock(resume=False):
         pass
 
 

@@ -78,7 +78,7 @@ async def outputs_of(
 
 
 def _verdict(verdict: Verdict) -> Judged:
-    return Judged((verdict.model_a, verdict.model_b, verdict.tie), verdict.tokens_read)
+    return Judged(verdict.probabilities, verdict.tokens_read)
 
 
 def _reading(reading: HeadOutput, *, probabilities: bool) -> Judged:
