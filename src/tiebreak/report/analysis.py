@@ -25,8 +25,8 @@ from tiebreak.metrics import (
     slice_metrics,
 )
 from tiebreak.report.baselines import BASELINE_NAMES
-from tiebreak.report.position_bias import Orders
 from tiebreak.report.predictions import Judged
+from tiebreak.runs import Orders
 from tiebreak.types import OUTCOMES, Comparison
 
 if TYPE_CHECKING:

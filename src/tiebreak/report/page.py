@@ -12,10 +12,10 @@ from tiebreak.formatting import pluralize
 from tiebreak.metrics import Estimate, LengthBias
 from tiebreak.report import charts
 from tiebreak.report.analysis import Analysis
-from tiebreak.report.position_bias import Orders
 from tiebreak.report.predictions import Judged
 from tiebreak.report.run_metadata import Record
 from tiebreak.report.validation_rows import Cut
+from tiebreak.runs import Orders
 from tiebreak.types import OUTCOMES, Comparison
 
 if TYPE_CHECKING:

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from tiebreak.answer_order import swap_outcomes
 from tiebreak.errors import RunError
 from tiebreak.judges.ensemble import read_blend
-from tiebreak.runs import RunFolder, write_atomically
-from tiebreak.types import OUTCOMES, Comparison
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, eq=False)
-class Orders:
-    """Probabilities [rows, 3] over `OUTCOMES`; A is the same answer in both."""
-
-    as_given: NDArray[np.float64]
-    swapped: NDArray[np.float64]
+from tiebreak.runs import Orders, RunFolder, write_orders
+from tiebreak.types import Comparison
 
 
 def is_symmetric(folder: RunFolder) -> bool:
@@ -49,23 +34,6 @@ def is_quick(folder: RunFolder) -> bool:
     return torch.cuda.is_available()
 
 
-def read_kept_orders(folder: RunFolder, ids: Sequence[str]) -> Orders | None:
-    """What `compute_orders` kept, if it is of these rows and newer than the judge."""
-    path = folder.path / "orders.parquet"
-    cards = [*folder.model.glob("*.json"), *folder.model.glob("*.safetensors")]
-    if not path.is_file() or any(card.stat().st_mtime > path.stat().st_mtime for card in cards):
-        return None
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-        if frame["id"].tolist() != list(ids):
-            return None
-        return Orders(*(frame[_columns(order)].to_numpy(dtype=np.float64) for order in ("as_given", "swapped")))
-    except (OSError, ValueError, KeyError):  # damaged: it is made anew
-        return None
-
-
 def compute_orders(
     folder: RunFolder, ids: Sequence[str], comparisons: Sequence[Comparison], *, base_model: str | None,
     calibrate: bool, on_progress: Callable[[int, int], None] | None,
@@ -83,8 +51,6 @@ def compute_orders(
     Raises:
         TiebreakError: the judge cannot be loaded, or the file not be written.
     """
-    import pandas as pd
-
     from tiebreak.judges import load_judge, probability_array
     from tiebreak.progress import cumulative_progress
 
@@ -95,15 +61,8 @@ def compute_orders(
     said = probability_array(verdicts)
     rows = len(comparisons)
     orders = Orders(said[:rows], swap_outcomes(said[rows:]))
-    frame = pd.DataFrame({"id": list(ids)})
-    frame[_columns("as_given")] = orders.as_given
-    frame[_columns("swapped")] = orders.swapped
-    write_atomically(folder.path / "orders.parquet", lambda draft: frame.to_parquet(draft, index=False))
+    write_orders(folder, ids, orders)
     return orders
-
-
-def _columns(order: str) -> list[str]:
-    return [f"{order}_{outcome}" for outcome in OUTCOMES]
 
 
 def _readers_of_pairs(folder: RunFolder) -> list[str | None]:

@@ -15,11 +15,11 @@ from tiebreak.recipe import DataSection
 from tiebreak.report.analysis import find
 from tiebreak.report.baselines import fit_baselines
 from tiebreak.report.page import Content, render
-from tiebreak.report.position_bias import Orders, compute_orders, is_quick, is_symmetric, read_kept_orders
+from tiebreak.report.position_bias import compute_orders, is_quick, is_symmetric
 from tiebreak.report.predictions import Judged, align, read_run_predictions
 from tiebreak.report.run_metadata import read_run_metadata
 from tiebreak.report.validation_rows import Cut, find_truncated, find_validation_rows
-from tiebreak.runs import RunFolder, write_text
+from tiebreak.runs import Orders, RunFolder, read_orders, write_text
 from tiebreak.types import Comparison
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _orders(
     try:
         if is_symmetric(folder):
             return None, "This judge says the same whichever answer comes first, by construction."
-        if (kept := read_kept_orders(folder, judged.ids)) is not None and bias is not False:
+        if (kept := read_orders(folder, judged.ids)) is not None and bias is not False:
             return kept, ""
         if comparisons is None:
             if bias:

@@ -12,6 +12,7 @@ from tiebreak.runs.folder import (
     BLEND_CARD,
     RunFolder,
 )
+from tiebreak.runs.orders import Orders, read_orders, write_orders
 from tiebreak.runs.predictions import (
     SUBMISSION_COLUMNS,
     check_submission_path,
@@ -33,10 +34,12 @@ __all__ = [
     "BASELINE_CARD",
     "BLEND_CARD",
     "SUBMISSION_COLUMNS",
+    "Orders",
     "RunFolder",
     "ValidationRows",
     "check_submission_path",
     "prompt_hashes",
+    "read_orders",
     "read_training_prompts",
     "read_validation_rows",
     "submission_frame",
@@ -44,6 +47,7 @@ __all__ = [
     "write_atomically",
     "write_folder_atomically",
     "write_json",
+    "write_orders",
     "write_predictions",
     "write_rewards",
     "write_scores",
