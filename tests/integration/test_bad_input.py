@@ -252,7 +252,7 @@ finally:
     ("override", "message"),
     [
         ("data.train=no.csv", "no.csv does not exist"),
-        ("data.validation=votes.txt", "says no known format"),
+        ("data.validation=votes.txt", "is not a known format"),
         ("model.start_from=.", "holds no trained model"),
         ("output=taken", "taken already holds a run"),
         ("training.batch_size=0", "The override training.batch_size=0"),
@@ -530,9 +530,9 @@ def test_a_refused_file_names_the_option_of_the_verb(
 ) -> None:
     path = write_rows(tmp_path / "votes.csv", GOOD, BAD_ROWS["multiple winners"][0])
     _, _, said = run_here("evaluate", small_run.folder, path)
-    assert "give --problem-rows skip to leave such rows out" in said
+    assert "give --problem-rows skip to leave these rows out" in said
     _, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
-    assert said.rstrip().endswith("Mend the file.")
+    assert said.rstrip().endswith("Fix the file.")
 
 
 def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(

@@ -100,7 +100,11 @@ def test_every_row_keeps_its_winner(tmp_path: Path) -> None:
     [
         ({"chosen": "a", "rejected": "b"}, ["missing_prompt"] * 2, "chosen: is a reply alone, and there is no prompt"),
         ({"prompt": None, "chosen": None, "rejected": "b"}, ["missing_prompt"], "rejected: is a reply alone"),
-        ({"prompt": "x", **WHOLE}, ["prompt_mismatch"] * 2, "chosen: starts a conversation that the column prompt"),
+        (
+            {"prompt": "x", **WHOLE},
+            ["prompt_mismatch"] * 2,
+            "chosen: starts a conversation that does not contain",
+        ),
         (
             {"chosen": said("user: p", "assistant: a"), "rejected": said("user: q", "assistant: b")},
             ["prompt_mismatch"],
@@ -119,7 +123,7 @@ def test_every_row_keeps_its_winner(tmp_path: Path) -> None:
         (
             {"prompt": "p", "chosen": said("tool: a"), "rejected": "b"},
             ["roles"],
-            "the roles run 'user', 'tool': expected",
+            "the roles are 'user', 'tool': expected",
         ),
         ({"prompt": "p", "chosen": 3, "rejected": "b"}, ["not_text"], "chosen: is 3, neither text nor a list"),
         (

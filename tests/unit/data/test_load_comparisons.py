@@ -39,9 +39,9 @@ def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None
         "  line 4, id 3, prompt: is not a JSON list of turns: Unterminated string starting at at character 2",
         "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
         "  line 5, id 1, id: was used before, on line 2",
-        f"`tiebreak check {path}` shows all of them. Mend the file, or give data.problem_rows=skip to leave such rows "
-        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would stay "
-        "refused).",
+        f"`tiebreak check {path}` lists all of them. Fix the file, or give data.problem_rows=skip to leave these rows "
+        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would still "
+        "be refused).",
     ]
 
 
@@ -53,7 +53,7 @@ def test_refuse_stops_listing_after_20_rows(tmp_path: Path) -> None:
     assert lines[0].endswith("25 of 25 rows cannot be used as they are:")
     assert lines[40] == "  line 21, id 19, response_b: is empty"
     assert lines[41] == "  and 5 rows more"
-    assert "stay refused" not in lines[42]
+    assert "still be refused" not in lines[42]
 
 
 def test_skip_leaves_out_all_but_notes_and_says_so(path: Path) -> None:
@@ -63,7 +63,7 @@ def test_skip_leaves_out_all_but_notes_and_says_so(path: Path) -> None:
     assert kept[0].prompt == ("Hi",)
     assert notes == [
         f"{path}: 3 of 6 rows left out; 1 empty_answer, 1 broken_json, 1 not_a_probability, 1 duplicate_id, "
-        f"1 empty_turn (`tiebreak check {path}` shows them)"
+        f"1 empty_turn (`tiebreak check {path}` lists them)"
     ]
 
 
@@ -84,7 +84,7 @@ def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
     kept = load_comparisons(readable, votes="required", problem_rows="keep", on_note=notes.append)
     assert [(c.id, c.answer_a) for c in kept] == [("1", ("Hello",)), ("2", ("",)), ("1", ("Hello",))]
     assert notes == [
-        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
+        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` lists them)"
     ]
 
 
@@ -94,7 +94,7 @@ def test_the_remedy_is_one_that_can_be_taken(path: Path) -> None:
             load_votes(path, votes="required", setting=setting)
         last = str(caught.value).splitlines()[-1]
         assert "data.problem_rows" not in last
-        assert remedy in last if remedy else last.endswith("Mend the file.")
+        assert remedy in last if remedy else last.endswith("Fix the file.")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_frame_with_problems_is_refused_by_position() -> None:
         "  row 2, id 6, response_a: is empty",
         "  row 3, id 6, id: was used before, on row 2",
         "  row 3, id 6, prompt: is missing",
-        "Mend or drop these rows (counted from 0, as in iloc).",
+        "Fix or drop these rows (counted from 0, as in iloc).",
     ]
 
 

@@ -108,7 +108,7 @@ def test_whole_floats_are_ids_as_csv_has_them_and_nan_is_null(tmp_path: Path) ->
     ]
     file = read_votes(write_parquet(tmp_path / "v.parquet", rows), votes="optional")
     assert [(c.id, c.vote) for c in file.comparisons] == [("3", A_WINS), ("1", None), ("2.5", TIE)]
-    assert [str(p) for p in file.problems] == ["row 2, id 1, id: is empty: the number of the row, 1, stands in"]
+    assert [str(p) for p in file.problems] == ["row 2, id 1, id: is empty: the row number, 1, is used instead"]
 
 
 def test_ids_default_to_the_number_of_the_row_counting_unreadable_ones(tmp_path: Path) -> None:

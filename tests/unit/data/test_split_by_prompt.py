@@ -105,7 +105,7 @@ def test_exactly_one_size_is_given(rows: int | None, share: float | None) -> Non
 @pytest.mark.parametrize(
     ("sizes", "rows", "share", "message"),
     [
-        ([1, 1], 2, None, "validation_rows=2 of 2 comparisons: ask for 1 to 1"),
+        ([1, 1], 2, None, "validation_rows=2 of 2 comparisons: use 1 to 1"),
         ([1, 1], 0, None, "validation_rows=0 of 2"),
         ([1, 1], None, 1.0, "validation_share=1.0"),
         ([1, 1], None, 0.0, "validation_share=0.0"),

@@ -25,8 +25,8 @@ def problems_of(path: Path) -> list[str]:
     [
         ({"response_a": '["Hello'}, "broken_json", "response_a", "is not a JSON list of turns: Unterminated string"),
         ({"response_b": '["a" "b"]'}, "broken_json", "response_b", "Expecting ',' delimiter at character 6"),
-        ({"prompt": '["Hi", 3]'}, "broken_json", "prompt", "has 3 in place of text as turn 2"),
-        ({"response_a": "[null, [1]]"}, "broken_json", "response_a", "has [1] in place of text as turn 2"),
+        ({"prompt": '["Hi", 3]'}, "broken_json", "prompt", "has 3 instead of text as turn 2"),
+        ({"response_a": "[null, [1]]"}, "broken_json", "response_a", "has [1] instead of text as turn 2"),
         ({"response_a": '["a", "b"]'}, "turn_mismatch", "", "prompt has 1, response_a has 2, response_b has 1"),
         ({"prompt": "[]"}, "turn_mismatch", "", "prompt has 0, response_a has 1, response_b has 1"),
         ({"prompt": "[]", "response_a": "[]", "response_b": "[]"}, "no_turns", "", "lists of no turns"),
@@ -106,7 +106,7 @@ def test_null_answers_are_empty_and_a_null_prompt_is_unreadable(tmp_path: Path) 
         "2, id 2, prompt: is missing",
         "3, id 3, prompt: is missing",
         "4, id 4, response_b: is 5, neither text nor a list of turns",
-        "5, id 5, prompt: has {'b': 1} in place of text as turn 2",
+        "5, id 5, prompt: has {'b': 1} instead of text as turn 2",
     ]
     path = write_jsonl(tmp_path / "v.jsonl", rows)
     assert problems_of(path) == [f"line {line}" for line in expected]
@@ -226,7 +226,7 @@ def unusable(tmp_path: Path, name: str, content: bytes | None) -> str:
     ("name", "content", "message"),
     [
         ("v.csv", None, "does not exist"),
-        ("v.tsv", b"x", "ends in '.tsv', which says no known format. Known endings: .csv, .csv.gz"),
+        ("v.tsv", b"x", "ends in '.tsv', which is not a known format. Known endings: .csv, .csv.gz"),
         ("v", b"x", "ends in ''"),
         ("v.csv", b"", "is empty"),
         ("v.jsonl", b"\n\n", "holds no JSON object"),
