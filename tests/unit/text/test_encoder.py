@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tiebreak.errors import RecipeError
-from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, CutReport, Encoded, Encoder, Template
+from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, Encoded, Encoder, Template, TruncationReport
 from tiebreak.types import Comparison, Conversation
 
 from .cases import comparisons, said, texts
@@ -76,7 +76,7 @@ def test_spelled_special_tokens_are_broken_by_a_space(gemma_like: PreTrainedToke
 
 
 def test_a_template_that_spells_the_added_bos_is_refused(gemma_like: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(RecipeError, match="it spells <bos>, which is added"):
+    with pytest.raises(RecipeError, match="it contains <bos>, which is added"):
         Encoder(gemma_like, Template("<bos>{prompt}{response_a}{response_b}"), 200)
 
 
@@ -104,10 +104,10 @@ def test_rows_are_the_same_in_batches_of_any_size(
     rows += [row.swap() for row in rows]  # the texts that these hand out when they are cut are those of the others
     encoder = Encoder(gemma_like, SEED_TEMPLATE, 90)
     alone = [encoder.encode([row])[0] for row in rows]
-    assert 0 < CutReport.of(alone).rows_cut < len(rows)
+    assert 0 < TruncationReport.of(alone).rows_cut < len(rows)
     for size in (2, 26, 512):
-        monkeypatch.setattr("tiebreak.text.encoder.ROWS_AT_ONCE", size)
-        monkeypatch.setattr("tiebreak.text.truncation.ROWS_AT_ONCE", size)
+        monkeypatch.setattr("tiebreak.text.encoder.ROWS_PER_BATCH", size)
+        monkeypatch.setattr("tiebreak.text.truncation.ROWS_PER_BATCH", size)
         done: list[int] = []
         together = encoder.encode(rows, on_progress=done.append)
         assert [row.ids.tolist() for row in together] == [row.ids.tolist() for row in alone]
@@ -133,10 +133,10 @@ def test_report_sums_what_was_cut(words: PreTrainedTokenizerFast) -> None:
     encoded = Encoder(words, SEED_TEMPLATE, 13 + 40).encode([fits, turns, long])
     # `turns` loses a turn of 25 tokens for three marks, `long` 74 tokens.
     assert [row.tokens_lost for row in encoded] == [0, 22, 74]
-    report = CutReport.of(encoded)
-    assert report == CutReport(rows=3, rows_cut=2, tokens_lost=96, tokens_kept=38 + 41 + 53, turns_dropped=1)
+    report = TruncationReport.of(encoded)
+    assert report == TruncationReport(rows=3, rows_cut=2, tokens_lost=96, tokens_kept=38 + 41 + 53, turns_dropped=1)
     assert str(report) == ("2 of 3 comparisons cut (66.7%): 96 tokens lost (42.1%), 132 kept; turns dropped: 1")
-    assert CutReport.of(list[Encoded]()).rows_cut == 0
+    assert TruncationReport.of(list[Encoded]()).rows_cut == 0
 
 
 class TestRealGemma:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiebreak.text import Pack, PackReport, pack, shared_tokens
+from tiebreak.text import Pack, pack, packed_tokens
 
 # Few different tokens, so that prefixes are shared, sequences identical, and some the prefix of others.
 requests = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), max_size=12)
@@ -118,14 +118,14 @@ def test_a_tree_beyond_the_budget_is_split_where_it_still_shares() -> None:
 def test_splitting_a_tree_costs_its_prefix_again_and_no_more(sequences: list[list[int]], most: int) -> None:
     groups = [0] * len(sequences)
     total = sum(item.input_ids.size for item in pack(arrays(sequences), tokens_per_pass=most, groups=groups))
-    assert shared_tokens(arrays(sequences)) <= total <= sum(map(len, sequences))
+    assert packed_tokens(arrays(sequences)) <= total <= sum(map(len, sequences))
 
 
 @given(requests, st.data())
 def test_groups_that_stay_together_do(sequences: list[list[int]], data: st.DataObject) -> None:
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(sequences), max_size=len(sequences)))
     members = {g: [s for s, of in zip(sequences, groups, strict=True) if of == g] for g in groups}
-    largest = max((shared_tokens(arrays(group)) for group in members.values()), default=1)
+    largest = max((packed_tokens(arrays(group)) for group in members.values()), default=1)
     packs = pack(arrays(sequences), tokens_per_pass=largest, groups=groups, together=True)
     where = {groups[i]: number for number, item in enumerate(packs) for i in item.sequences.tolist()}
     for number, item in enumerate(packs):
@@ -172,15 +172,6 @@ def test_passes_beyond_what_the_tokens_need_are_under_two_in_a_hundred(
         passes += len(packs)
         needed += -(-sum(map(len, step)) // tokens_per_pass)
     assert passes <= 1.02 * needed
-
-
-def test_report_counts_tokens_saved_and_room_left() -> None:
-    packs = pack(arrays([[1, 2, 3, 4], [1, 2, 5], [6, 7]]), tokens_per_pass=10, groups=[0, 0, 0])
-    report = PackReport.of(packs, 10)
-    assert report == PackReport(packs=1, sequences=3, tokens=7, tokens_saved=2, tokens_free=3)
-    assert str(report) == (
-        "packs: 1, sequences: 3, tokens: 7; 30.0% of the room left free; 2 tokens saved by shared prefixes (22.2%)"
-    )
 
 
 def test_impossible_requests_name_the_values() -> None:

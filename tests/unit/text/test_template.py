@@ -60,7 +60,7 @@ def test_rendering_commutes_with_swapping(comparison: Comparison) -> None:
 
 
 def test_a_missing_slot_names_its_nearest_misspelling() -> None:
-    with pytest.raises(RecipeError, match=r"\{response_b\} is missing; did you mean it by \{reponse_b\}"):
+    with pytest.raises(RecipeError, match=r"\{response_b\} is missing; rename \{reponse_b\} to \{response_b\}"):
         Template("{prompt} {response_a} {reponse_b}")
     with pytest.raises(RecipeError, match=r"\{prompt\} is missing; write \{prompt\} where"):
         Template("{response_a} {response_b}")

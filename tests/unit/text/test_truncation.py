@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tiebreak.errors import RecipeError
 from tiebreak.text import SEED_TEMPLATE
-from tiebreak.text.truncation import Cut, Truncator, token_ids
+from tiebreak.text.truncation import TruncatedRow, Truncator, token_ids
 from tiebreak.types import Comparison
 
 from .cases import comparisons, said
@@ -22,7 +22,7 @@ AROUND = 13
 """Tokens of the seed's template for `words`, the BOS among them; the mark takes one."""
 
 
-def cut(tokenizer: PreTrainedTokenizerFast, comparison: Comparison, max_length: int) -> Cut:
+def cut(tokenizer: PreTrainedTokenizerFast, comparison: Comparison, max_length: int) -> TruncatedRow:
     truncator = Truncator(tokenizer, SEED_TEMPLATE, max_length=max_length, added_tokens=1)
     [one] = truncator([comparison], token_ids(tokenizer, [SEED_TEMPLATE.render(comparison)]))
     return one
@@ -40,12 +40,12 @@ def kept(text: str) -> tuple[int, int]:
 
 def test_what_fits_stays_and_one_token_less_does_not(words: PreTrainedTokenizerFast) -> None:
     comparison = one_turn(10, 30, 20)
-    assert cut(words, comparison, AROUND + 60).said is comparison
+    assert cut(words, comparison, AROUND + 60).row is comparison
     shorter = cut(words, comparison, AROUND + 59)
-    assert shorter.said.prompt == comparison.prompt
-    assert shorter.said.answer_b == comparison.answer_b
+    assert shorter.row.prompt == comparison.prompt
+    assert shorter.row.answer_b == comparison.answer_b
     # 29 tokens for A: the mark and 28 words, half from its head and half from its tail.
-    assert shorter.said.answer_a == (f"{said('a', 14)}{MARK}{' '.join(f'a{i}' for i in range(16, 30))}",)
+    assert shorter.row.answer_a == (f"{said('a', 14)}{MARK}{' '.join(f'a{i}' for i in range(16, 30))}",)
     assert shorter.ids.size + 1 == AROUND + 59
 
 
@@ -67,7 +67,7 @@ def test_who_gives_how_much(
     room: int,
     expected: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
 ) -> None:
-    result = cut(words, one_turn(*lengths), AROUND + room).said
+    result = cut(words, one_turn(*lengths), AROUND + room).row
     assert tuple(kept(texts[0]) for texts in (result.prompt, result.answer_a, result.answer_b)) == expected
 
 
@@ -83,10 +83,10 @@ def test_oldest_turns_go_first_and_only_as_many_as_needed(words: PreTrainedToken
     ]:
         result = cut(words, comparison, max_length)
         # Two turns left: 50 tokens and three marks; one turn left: 25 and three marks.
-        assert (result.turns_dropped, result.said) == (dropped, comparison)
+        assert (result.turns_dropped, result.row) == (dropped, comparison)
     result = cut(words, comparison, AROUND + 27)
     assert result.turns_dropped == 2
-    assert [kept(texts[-1]) for texts in (result.said.prompt, result.said.answer_a)] == [(5, 0), (4, 4)]
+    assert [kept(texts[-1]) for texts in (result.row.prompt, result.row.answer_a)] == [(5, 0), (4, 4)]
 
 
 def test_history_is_dropped_before_turns_that_differ(words: PreTrainedTokenizerFast) -> None:
@@ -94,14 +94,14 @@ def test_history_is_dropped_before_turns_that_differ(words: PreTrainedTokenizerF
     comparison = Comparison((said("p", 30), "p1", "p2"), (shared, "a1", "a2"), (shared, "b1", "b2"))
     result = cut(words, comparison, AROUND + 24)
     assert result.turns_dropped == 1
-    text = SEED_TEMPLATE.render(result.said, turns_dropped=1)
+    text = SEED_TEMPLATE.render(result.row, turns_dropped=1)
     assert text.startswith("Prompt: [...]\n\nUser: p1\n\nUser: p2 \n\nResponse_a: a1\n\na2\n\nResponse_b: b1")
 
 
 def test_characters_of_several_tokens_are_never_split(gemma_like: PreTrainedTokenizerFast) -> None:
     comparison = Comparison(("which",), ("\U0001f600" * 60,), ("é" * 60,))
     for max_length in range(120, 140):
-        result = cut(gemma_like, comparison, max_length).said
+        result = cut(gemma_like, comparison, max_length).row
         assert re.fullmatch("\U0001f600+ \\[\\.\\.\\.\\] \U0001f600+", result.answer_a[0])
         assert re.fullmatch(r"é+ \[\.\.\.\] é+", result.answer_b[0])
 
@@ -116,11 +116,11 @@ def test_cutting_keeps_the_budget_and_commutes_with_swapping(
     marks = 40 if len(comparison.prompt) > 1 else 0
     max_length = least_max_length(tokenizer) + marks + spare
     result, mirrored = cut(tokenizer, comparison, max_length), cut(tokenizer, comparison.swap(), max_length)
-    assert (mirrored.turns_dropped, mirrored.said) == (result.turns_dropped, result.said.swap())
-    text = SEED_TEMPLATE.render(result.said, turns_dropped=result.turns_dropped)
+    assert (mirrored.turns_dropped, mirrored.row) == (result.turns_dropped, result.row.swap())
+    text = SEED_TEMPLATE.render(result.row, turns_dropped=result.turns_dropped)
     assert result.ids.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
     assert result.ids.size + 1 <= max_length
-    for given_text, left in zip(closing(comparison), closing(result.said), strict=True):
+    for given_text, left in zip(closing(comparison), closing(result.row), strict=True):
         # People write the mark too, so any of those in the text may be ours.
         cuts = [(left[: m.start()], left[m.end() :]) for m in re.finditer(re.escape(MARK), left)]
         assert left == given_text or any(given_text.startswith(h) and given_text.endswith(t) for h, t in cuts)
@@ -138,7 +138,7 @@ def test_too_small_a_max_length_says_what_would_do(words: PreTrainedTokenizerFas
         RecipeError, match=f"max_length is {AROUND + 23} tokens, but the template alone takes {AROUND},"
     ):
         Truncator(words, SEED_TEMPLATE, max_length=AROUND + 23, added_tokens=1)
-    assert kept(cut(words, one_turn(99, 99, 99), AROUND + 24).said.prompt[0]) == (6, 5)
+    assert kept(cut(words, one_turn(99, 99, 99), AROUND + 24).row.prompt[0]) == (6, 5)
 
 
 def test_a_conversation_whose_marks_leave_no_room_is_refused_by_name() -> None:
