@@ -73,7 +73,7 @@ def _find_recipe(path: Path) -> Path:
             raise RecipeError(
                 f"{path} is a folder, not a recipe (a YAML file). To train a model from a folder: model.name={path}."
             )
-        raise RecipeError(f"There is no recipe {path}.{suggestion(path.stem, shipped, 'Tiebreak comes with')}")
+        raise RecipeError(f"Recipe {path} does not exist.{suggestion(path.stem, shipped, 'Tiebreak comes with')}")
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet", ".gz"):
         raise RecipeError(
             f"{path} is a data file, not a recipe. To train on it: tiebreak train RECIPE data.train={path}."

@@ -38,7 +38,7 @@ class Pack:
     starts: npt.NDArray[np.int64]
     """[segments + 1]: segment s holds the tokens starts[s]:starts[s + 1], at least one"""
     parents: npt.NDArray[np.int64]
-    """[segments], -1 for a root; a parent always comes before its children"""
+    """[segments], -1 for a root; a parent comes before the segments that continue it"""
     pooled: npt.NDArray[np.int64]
     """[sequences]: index in the pack of the last token of each sequence, all different"""
     sequences: npt.NDArray[np.int64]
@@ -123,7 +123,7 @@ def packed_tokens(sequences: Sequence[Ids]) -> int:
 
 @dataclass(slots=True)
 class _Tree:
-    """Connected segments, parents before children, and the sequences that end in them."""
+    """Connected segments, each after its parent, and the sequences that end in them."""
 
     tokens: int = 0
     segments: list[Ids] = field(default_factory=list)

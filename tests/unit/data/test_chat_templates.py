@@ -215,7 +215,7 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
 @pytest.mark.parametrize(
     ("prompt", "completion", "reply"),
     [
-        # What a policy goes on with after its turn is no part of the reply
+        # Text after the policy's turn is not part of the reply
         (
             "<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n",
             "a<end_of_turn>\n<start_of_turn>user\nb",
@@ -225,10 +225,10 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
         ("<bos><bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n", "a<eos>b<end_of_turn>", "a"),
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>a\n<|endoftext|><|im_end|>", "a\n"),
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "</s> is HTML<|im_end|>", "</s> is HTML"),
-        # What the prompt has of a reply is
+        # The beginning of a reply in the prompt is part of it
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nSure, ", "a<|im_end|>", "Sure, a"),
         ("[INST] q [/INST] Sure,", " a </s>", "Sure, a"),
-        # One space is the template's, the second the policy's
+        # The first space belongs to the template, the second to the reply
         ("<s>[INST] q [/INST]", "  a  </s>", " a "),
         ("<s> [INST] q [/INST]", "a", "a"),
     ],

@@ -206,9 +206,9 @@ def test_a_broken_recipe_file_is_a_clear_error(tmp_path: Path, text: str, messag
 
 
 def test_a_missing_recipe_names_the_nearest_shipped_one(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no recipe gemma2-9b-qlra.yaml.*Did you mean gemma2-9b-qlora"):
+    with pytest.raises(RecipeError, match=r"Recipe gemma2-9b-qlra.yaml does not exist.*Did you mean gemma2-9b-qlora"):
         load_recipe("gemma2-9b-qlra.yaml")
-    with pytest.raises(RecipeError, match="no recipe"):
+    with pytest.raises(RecipeError, match="does not exist"):
         load_recipe(tmp_path / "seed.yaml")  # a shipped name, but in a folder where it is not
 
 

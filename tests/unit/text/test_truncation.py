@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import doctest
 import re
-import sys
 
 import pytest
 from hypothesis import given, settings
@@ -150,10 +148,6 @@ def test_a_conversation_whose_marks_leave_no_room_is_refused_by_name() -> None:
     comparison = Comparison(("p", "p", "p"), ("same", "a", "a"), ("same", "b", "b"), id="row 7")
     with pytest.raises(RecipeError, match="leaves no room for the closing turn of comparison 'row 7': raise"):
         cut(tokenizer, comparison, least_max_length(tokenizer))
-
-
-def test_documented_examples_hold() -> None:
-    assert doctest.testmod(sys.modules["tiebreak.text.truncation"]) == (0, 5)
 
 
 def closing(comparison: Comparison) -> tuple[str, str, str]:
