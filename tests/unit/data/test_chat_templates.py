@@ -1,4 +1,4 @@
-"""Chats as templates render them, read back."""
+"""Rendered chats are parsed back into their messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tiebreak.data import parse_rendered_chat, parse_rendered_completion
 from tiebreak.data.messages import Message
 
-# The templates of the models, without what they have for tools and images.
+# The templates of the models, without their parts for tools and images.
 
 GEMMA_2 = """{{ bos_token }}{% for m in messages %}
 {{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + m.content | trim + '<end_of_turn>\\n' }}
@@ -93,7 +93,7 @@ DEEPSEEK_V3_1 = DEEPSEEK_R1.replace("<think>\\n", "</think>").replace(
 
 @dataclass(frozen=True)
 class Family:
-    """A template, its tokens, whether it has system messages, and whether the spaces around a text get through it."""
+    """A template, its tokens, whether it supports system messages, and whether it keeps spaces around texts."""
 
     template: str
     bos: str = ""
@@ -150,8 +150,8 @@ def test_a_conversation_comes_back_from_its_template(family: Family) -> None:
 
 
 @by_family
-def test_the_reply_is_what_the_template_would_write(family: Family) -> None:
-    """The policy's text is the rest of the conversation as its own template has it, spaces and all."""
+def test_the_reply_continues_the_prompt_as_the_template_does(family: Family) -> None:
+    """The completion is the rest of the rendered conversation, including its spaces."""
     whole = family.render([*HISTORY, ("assistant", "Yes.")], add_generation_prompt=False)
     prompt, reply, end = whole.rpartition("Yes.")
     space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
@@ -164,7 +164,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
         whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
         for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
             assert parse_rendered_chat(text) == (tuple(messages), "Yes.")
-        # What a policy wrote after the prompt that its template opened
+        # A completion of a prompt that ends with the opening of a reply
         prompt = family.render(messages, add_generation_prompt=True)
         assert parse_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
         assert parse_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
@@ -182,7 +182,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
         "Why <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
     ],
 )
-def test_a_text_that_ends_in_no_reply_is_no_conversation(text: str) -> None:
+def test_a_text_without_a_final_reply_is_not_a_conversation(text: str) -> None:
     assert parse_rendered_chat(text) is None
 
 
@@ -251,15 +251,15 @@ def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str)
         ("", ""),
     ],
 )
-def test_in_no_known_format_all_is_the_users(prompt: str, user: str | None) -> None:
+def test_in_an_unknown_format_all_text_is_the_users(prompt: str, user: str | None) -> None:
     expected = (("user", prompt if user is None else user),)
     assert parse_rendered_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
     assert parse_rendered_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
     assert parse_rendered_completion(prompt, "a\n") == (expected, "a\n")
 
 
-def test_runs_of_tokens_take_no_more_than_their_length() -> None:
-    """The square of this one's would take a quarter of an hour."""
+def test_runs_of_tokens_take_linear_time() -> None:
+    """Quadratic time would be a quarter of an hour."""
     run = "</s>" * 100_000
     assert parse_rendered_completion("q", f"a{run}b")[1] == f"a{run}b"
     assert parse_rendered_completion("q", f"a{run} \n")[1] == "a"

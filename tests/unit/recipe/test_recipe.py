@@ -59,7 +59,7 @@ def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:
     assert (recipe.data.train_rows, recipe.data.validation_rows) == (500, 50)
 
 
-def test_the_seed_template_to_the_character() -> None:
+def test_the_seed_template_is_exact() -> None:
     assert load_recipe(RECIPES / "seed.yaml").text.template is None
     assert SEED_TEMPLATE.text == (
         "Prompt: {prompt} \n\nResponse_a: {response_a}\n\nResponse_b: {response_b}\n\n--------\n\nWhich one is better ?"
@@ -77,7 +77,7 @@ def test_every_shipped_recipe_loads_and_survives_a_round_trip(name: str, tmp_pat
     training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)
 
 
-def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
+def test_overrides_are_parsed_as_yaml_at_every_depth() -> None:
     recipe = load_recipe(
         "demo",
         ["lora.r=32", "training.learning_rate=1e-4", "lora.target_modules=[q_proj, v_proj]", "output=runs/x",
@@ -139,7 +139,7 @@ def test_a_text_may_be_quoted_or_null() -> None:
     assert (recipe.data.train, recipe.model.revision) == (None, None)
 
 
-def test_a_logger_may_be_named_alone() -> None:
+def test_a_single_logger_needs_no_list() -> None:
     assert load_recipe("demo", ["training.report_to=wandb"]).training.report_to == ["wandb"]
     assert load_recipe("demo", ["training.report_to=[wandb, mlflow]"]).training.report_to == ["wandb", "mlflow"]
 
@@ -159,7 +159,7 @@ def test_errors_name_the_override_or_file_that_contains_them(tmp_path: Path) -> 
         load_recipe(mine, ["lora.r=4", "text.max_length=600"])
 
 
-def test_a_key_given_twice_is_refused_by_its_lines(tmp_path: Path) -> None:
+def test_a_repeated_key_is_refused_with_its_lines(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("lora:\n  r: 4\ntraining:\n  seed: 1\nlora:\n  r: 5\n")
     with pytest.raises(RecipeError, match=rf"{mine}: the key lora on line 5 is already on line 1\. Keep one"):

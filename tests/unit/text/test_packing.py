@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tiebreak.text import Pack, pack, packed_tokens
 
-# Few different tokens, so that prefixes are shared, sequences identical, and some the prefix of others.
+# Few different tokens, so that prefixes are shared, some sequences are identical, and some are prefixes of others.
 requests = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), max_size=12)
 
 
@@ -26,7 +26,7 @@ def path(item: Pack, pooled: int) -> list[int]:
 
 
 @given(requests, st.integers(9, 30), st.data())
-def test_packs_give_back_every_sequence_as_if_it_stood_alone(
+def test_packs_contain_every_sequence_with_its_own_mask_and_positions(
     sequences: list[list[int]], tokens_per_pass: int, data: st.DataObject
 ) -> None:
     groups = data.draw(st.none() | st.lists(st.integers(0, 1), min_size=len(sequences), max_size=len(sequences)))
@@ -79,7 +79,7 @@ def test_three_sequences_of_which_two_share() -> None:
     assert {array.dtype for array in (item.input_ids, item.positions, item.starts, item.pooled)} == {np.dtype(np.int64)}
 
 
-def test_grandchildren_attend_to_their_grandparents() -> None:
+def test_segments_attend_to_all_ancestors() -> None:
     [item] = pack(arrays([[1, 2, 3], [1, 2, 4], [1, 5]]), tokens_per_pass=10, groups=[0, 0, 0])
     assert item.input_ids.tolist() == [1, 2, 3, 4, 5]
     assert item.parents.tolist() == [-1, 0, 1, 1, 0]
@@ -98,7 +98,7 @@ def test_identical_sequences_keep_a_last_token_each() -> None:
     assert item.pooled.tolist() == [2, 3]
 
 
-def test_a_tree_beyond_the_budget_is_taken_apart() -> None:
+def test_a_tree_beyond_the_budget_is_split() -> None:
     packs = pack(arrays([[1, 2, 3], [1, 2, 4]]), tokens_per_pass=3, groups=[0, 0])
     assert [item.input_ids.tolist() for item in packs] == [[1, 2, 3], [1, 2, 4]]
 
@@ -119,7 +119,7 @@ def test_splitting_a_tree_costs_its_prefix_again_and_no_more(sequences: list[lis
 
 
 @given(requests, st.data())
-def test_groups_that_stay_together_do(sequences: list[list[int]], data: st.DataObject) -> None:
+def test_groups_stay_together(sequences: list[list[int]], data: st.DataObject) -> None:
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(sequences), max_size=len(sequences)))
     members = {g: [s for s, of in zip(sequences, groups, strict=True) if of == g] for g in groups}
     largest = max((packed_tokens(arrays(group)) for group in members.values()), default=1)
@@ -157,7 +157,7 @@ def test_no_two_packs_would_fit_into_one(sequences: list[list[int]], tokens_per_
     [(8, 2, 2048, 8192), (8, 1, 1024, 2048), (5, 1, 2048, 8192), (64, 1, 2048, 8192), (4000, 1, 2048, 8192)],
     ids=["gemma2-9b-qlora", "gemma2-9b-t4x2", "seed", "large steps", "scoring"],
 )
-def test_passes_beyond_what_the_tokens_need_are_under_two_in_a_hundred(
+def test_packing_needs_at_most_two_percent_more_passes_than_the_minimum(
     comparisons: int, orders: int, max_length: int, tokens_per_pass: int
 ) -> None:
     # Lengths as in a sample of the LMSYS votes: median 562, a tenth of them beyond 1,242.

@@ -17,7 +17,7 @@ from .cases import comparisons, said
 
 MARK = " [...] "
 AROUND = 13
-"""Tokens of the seed's template for `words`, the BOS among them; the mark takes one."""
+"""Tokens of the seed's template for `words`, including the BOS; the mark takes one."""
 
 
 def cut(tokenizer: PreTrainedTokenizerFast, comparison: Comparison, max_length: int) -> TruncatedRow:
@@ -31,7 +31,7 @@ def one_turn(prompt: int, a: int, b: int) -> Comparison:
 
 
 def kept(text: str) -> tuple[int, int]:
-    """Words before and after the mark; all of them before it where nothing was cut."""
+    """Words before and after the mark; all of them before it if nothing was cut."""
     head, _, tail = text.partition(MARK)
     return len(head.split()), len(tail.split())
 
@@ -50,16 +50,16 @@ def test_what_fits_stays_and_one_token_less_does_not(words: PreTrainedTokenizerF
 @pytest.mark.parametrize(
     ("lengths", "room", "expected"),
     [
-        ((10, 90, 20), 70, ((10, 0), (20, 19), (20, 0))),  # the longer answer gives alone: 40 = 20 + mark + 19
-        ((10, 90, 60), 70, ((10, 0), (15, 14), (15, 14))),  # both give, down to a common cap of 30
+        ((10, 90, 20), 70, ((10, 0), (20, 19), (20, 0))),  # only the longer answer is cut: 40 = 20 + mark + 19
+        ((10, 90, 60), 70, ((10, 0), (15, 14), (15, 14))),  # both are cut to a common cap of 30
         ((10, 90, 60), 71, ((10, 0), (15, 14), (15, 14))),  # the odd token prefers no side
-        ((35, 90, 60), 70, ((35, 0), (8, 8), (8, 8))),  # a prompt of just half the room stays whole
-        ((99, 90, 60), 70, ((17, 17), (8, 8), (8, 8))),  # one beyond half gives down to half: 17 + mark + 17
-        ((99, 5, 4), 70, ((30, 30), (5, 0), (4, 0))),  # but has what short answers leave over: 61 = 30 + mark + 30
+        ((35, 90, 60), 70, ((35, 0), (8, 8), (8, 8))),  # a prompt of exactly half the room is not cut
+        ((99, 90, 60), 70, ((17, 17), (8, 8), (8, 8))),  # a longer one is cut to half: 17 + mark + 17
+        ((99, 5, 4), 70, ((30, 30), (5, 0), (4, 0))),  # but gets what short answers leave over: 61 = 30 + mark + 30
         ((40, 5, 25), 70, ((40, 0), (5, 0), (25, 0))),
     ],
 )
-def test_who_gives_how_much(
+def test_which_texts_are_cut_and_by_how_much(
     words: PreTrainedTokenizerFast,
     lengths: tuple[int, int, int],
     room: int,
@@ -119,7 +119,7 @@ def test_cutting_keeps_the_budget_and_commutes_with_swapping(
     assert result.ids.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
     assert result.ids.size + 1 <= max_length
     for given_text, left in zip(closing(comparison), closing(result.row), strict=True):
-        # People write the mark too, so any of those in the text may be ours.
+        # The texts contain marks too, so any mark may be the one of the cut.
         cuts = [(left[: m.start()], left[m.end() :]) for m in re.finditer(re.escape(MARK), left)]
         assert left == given_text or any(given_text.startswith(h) and given_text.endswith(t) for h, t in cuts)
 
@@ -130,7 +130,7 @@ def least_max_length(tokenizer: PreTrainedTokenizerFast) -> int:
     return int(re.findall(r"set max_length to (\d+)", str(refusal.value))[0])
 
 
-def test_too_small_a_max_length_says_what_would_do(words: PreTrainedTokenizerFast) -> None:
+def test_a_too_small_max_length_is_refused_with_the_minimum(words: PreTrainedTokenizerFast) -> None:
     assert least_max_length(words) == AROUND + 3 * 8
     with pytest.raises(
         RecipeError, match=f"max_length is {AROUND + 23} tokens, but the template alone takes {AROUND},"
@@ -139,8 +139,8 @@ def test_too_small_a_max_length_says_what_would_do(words: PreTrainedTokenizerFas
     assert kept(cut(words, one_turn(99, 99, 99), AROUND + 24).row.prompt[0]) == (6, 5)
 
 
-def test_a_conversation_whose_marks_leave_no_room_is_refused_by_name() -> None:
-    # One token a character: "[...]" and "User:" alone take the 27 tokens that single turns need at least.
+def test_a_conversation_whose_marks_leave_no_room_is_refused() -> None:
+    # One token per character: "[...]" and "User:" alone take the 27 tokens that single turns need at least.
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     letters = Tokenizer(models.BPE({letter: index for index, letter in enumerate(sorted(alphabet))}, []))
     letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
