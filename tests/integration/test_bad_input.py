@@ -186,7 +186,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.save_steps=4.5", "whole number of steps"),
         ("training.seed=-1", "greater than or equal to 0"),
         ("lora.target_modules=[]", "at least one layer"),
-        ("lora.layers_to_transform=[0]", "named layers only, not with all-linear: name them"),
+        ("lora.layers_to_transform=[0]", "requires a list of target_modules, not all-linear"),
         ("lora={layers_to_transform: [1, 2], target_modules: [q_proj]}", "names 2: the model's layers are 0 to 1"),
         ("lora={layers_to_transform: [-1], target_modules: [q_proj]}", "greater than or equal to 0"),
         ("training.trainer_arguments.adam_beta1=2", "Invalid beta parameter at index 0: 2"),
@@ -255,7 +255,7 @@ finally:
         ("data.validation=votes.txt", "is not a known format"),
         ("model.start_from=.", "holds no trained model"),
         ("output=taken", "taken already holds a run"),
-        ("training.batch_size=0", "The override training.batch_size=0"),
+        ("training.batch_size=0", "error in the override training.batch_size=0"),
     ],
 )
 def test_what_can_be_seen_at_once_is_told_before_torch_is_loaded(override: str, message: str, tmp_path: Path) -> None:
