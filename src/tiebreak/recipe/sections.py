@@ -141,7 +141,7 @@ class TrainingSection(Section):
     """Optimisation, with the names of transformers' TrainingArguments."""
 
     batch_size: Positive = 8
-    """Comparisons per optimiser step, over all GPUs."""
+    """Comparisons per optimiser step, over all GPUs. Changes the result, unlike `tokens_per_pass`."""
     tokens_per_pass: Annotated[int, Field(ge=32)] | Literal["auto"] = "auto"
     """Tokens that go through the model at once. Changes memory and speed, but not the result (except for random
     dropout). `auto` measures what fits into the GPU. Halved automatically if memory runs out."""

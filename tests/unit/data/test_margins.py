@@ -144,3 +144,9 @@ def test_an_invalid_margin_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="comparison 7 has a margin, but its vote prefers neither answer"):
         write_comparisons(tmp_path / "v.csv", [Comparison(("p",), ("a",), ("b",), TIE, "7", 1.0)])
     assert not (tmp_path / "v.csv").exists()
+
+
+def test_a_comparison_without_a_vote_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="comparison '7' has no vote"):
+        write_comparisons(tmp_path / "v.csv", [Comparison(("p",), ("a",), ("b",), id="7")])
+    assert not (tmp_path / "v.csv").exists()
