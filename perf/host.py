@@ -40,7 +40,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tiebreak import load_recipe
 from tiebreak.data import load_comparisons
-from tiebreak.data.layouts import ANSWERS, KNOWN, WINNERS
+from tiebreak.data.layouts import KNOWN_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
 from tiebreak.data.readers import read_table
 from tiebreak.text import SEED_TEMPLATE, Encoder, pack
 from tiebreak.training import StepSampler, make_examples
@@ -72,13 +72,13 @@ def make_file(path: Path, sources: Sequence[Path], rows: int) -> None:
 
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
-        out.writerow(("id", "model_a", "model_b", *ANSWERS, *WINNERS))
+        out.writerow(("id", "model_a", "model_b", *TEXT_COLUMNS, *WINNER_COLUMNS))
         for number in range(rows):
             row = rng.choice(pools[number % len(pools)])
-            turns = {column: [altered(turn) for turn in json.loads(row[column])] for column in ANSWERS}
+            turns = {column: [altered(turn) for turn in json.loads(row[column])] for column in TEXT_COLUMNS}
             turns["prompt"][0] = f"{turns['prompt'][0] or ''} ({number})"
-            cells = [json.dumps(turns[column]) for column in ANSWERS]
-            out.writerow((number, row["model_a"], row["model_b"], *cells, *(row[winner] for winner in WINNERS)))
+            cells = [json.dumps(turns[column]) for column in TEXT_COLUMNS]
+            out.writerow((number, row["model_a"], row["model_b"], *cells, *(row[winner] for winner in WINNER_COLUMNS)))
 
 
 def ids_digest(ids: Sequence[int]) -> bytes:
@@ -100,7 +100,7 @@ def by_tiebreak(votes: Path, tokenizer_folder: Path) -> dict[str, Any]:
     encoder = Encoder(tokenizer, SEED_TEMPLATE, MAX_LENGTH)
     loaded = peak_gib()
     began = time.perf_counter()
-    for _ in read_table(votes, KNOWN)[1].rows:
+    for _ in read_table(votes, KNOWN_COLUMNS)[1].rows:
         pass
     read = time.perf_counter()
     comparisons = load_comparisons(votes, votes="required", problem_rows="keep", on_note=print)
@@ -134,7 +134,7 @@ def by_datasets(votes: Path, tokenizer_folder: Path, cache: Path, processes: int
     shutil.rmtree(cache, ignore_errors=True)
 
     def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-        cells = zip(*(batch[column] for column in ANSWERS), strict=True)
+        cells = zip(*(batch[column] for column in TEXT_COLUMNS), strict=True)
         turns = ([tuple(turn or "" for turn in json.loads(cell)) for cell in row] for row in cells)
         texts = [SEED_TEMPLATE.render(Comparison(*row)) for row in turns]
         return dict(tokenizer(texts, truncation=True, max_length=MAX_LENGTH))

@@ -1,11 +1,11 @@
-"""Which version of Tiebreak this is."""
+"""The version of Tiebreak."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 
 def installed_version(package: str) -> str | None:
-    """The version of an installed package; None where it is not installed."""
+    """The version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -13,4 +13,4 @@ def installed_version(package: str) -> str | None:
 
 
 RELEASE: Final = installed_version("tiebreak") or "from source"
-"""Its own; sources on the path that nobody installed have none."""
+"""The installed version, or `from source` if the sources are used without an installation."""

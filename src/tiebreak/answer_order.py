@@ -1,4 +1,8 @@
-"""Both orders of a comparison, as arrays: what a judge says of (B, A), told as probabilities of (A, B, tie)."""
+"""Both orders of the answers of a comparison, as arrays.
+
+A judge that reads (B, A) gives probabilities of (B, A, tie). These functions exchange the first two, so that results of
+both orders can be compared and averaged.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SWAPPED_OUTCOMES: Final = (1, 0, 2)
-"""Where each of `OUTCOMES` goes when A and B are exchanged."""
+"""The index of each of `OUTCOMES` after A and B are exchanged."""
 
 
 def swap_outcomes(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -23,23 +27,23 @@ def swap_outcomes(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def average_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean [n, 3] of what a judge says of (A, B) and of (B, A).
+    """The mean over both orders of the answers [n, 3].
 
     Args:
-        as_given: [n, 3] over `OUTCOMES`, of the comparisons.
-        swapped: [n, 3] over `OUTCOMES`, of the comparisons with their answers exchanged.
+        as_given: probabilities [n, 3] over `OUTCOMES` for the comparisons as given.
+        swapped: probabilities [n, 3] over `OUTCOMES` for the comparisons with their answers exchanged.
     """
     mean: NDArray[np.float64] = (as_given + swap_outcomes(swapped)) / 2
     return mean
 
 
-def align_orders(judged: NDArray[np.float64]) -> NDArray[np.float64]:
+def align_orders(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities [n, orders, 3] in which A is the same answer in every order.
 
     Args:
-        judged: [n, orders, 3] over `OUTCOMES`: first of the comparisons as given, then, where there is a second order,
-            of the comparisons with their answers exchanged.
+        probabilities: [n, orders, 3] over `OUTCOMES`: for the comparisons as given and, if there is a second order,
+            for the comparisons with their answers exchanged.
     """
-    aligned = judged.copy()
+    aligned = probabilities.copy()
     aligned[:, 1:] = swap_outcomes(aligned[:, 1:])
     return aligned

@@ -1,12 +1,12 @@
-"""Numbers in sentences."""
+"""Numbers in messages."""
 
 from __future__ import annotations
 
 
 def pluralize(number: int, noun: str) -> str:
-    """A number and its noun.
+    """A number with its noun, in the plural unless the number is 1.
 
-    >>> counted(1, "row"), counted(1234, "row")
+    >>> pluralize(1, "row"), pluralize(1234, "row")
     ('1 row', '1,234 rows')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Progress told in steps -> progress told as how much of the whole is done."""
+"""Convert progress in steps to cumulative progress."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 
 def cumulative_progress(total: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    """What to call with how much was done since the last call; it calls `on_progress` with the sum and the total.
+    """A callback that takes the work done since its last call, and calls `on_progress` with the sum and the total.
 
-    >>> done = count_up(3, print)
-    >>> done(2)
+    >>> advance = cumulative_progress(3, print)
+    >>> advance(2)
     2 3
-    >>> done(1)
+    >>> advance(1)
     3 3
     """
     done = 0
 
-    def count(more: int) -> None:
+    def advance(steps: int) -> None:
         nonlocal done
-        done += more
+        done += steps
         on_progress(done, total)
 
-    return count
+    return advance

@@ -186,7 +186,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.save_steps=4.5", "whole number of steps"),
         ("training.seed=-1", "greater than or equal to 0"),
         ("lora.target_modules=[]", "at least one layer"),
-        ("lora.layers_to_transform=[0]", "named layers only, not with all-linear: name them"),
+        ("lora.layers_to_transform=[0]", "requires a list of target_modules, not all-linear"),
         ("lora={layers_to_transform: [1, 2], target_modules: [q_proj]}", "names 2: the model's layers are 0 to 1"),
         ("lora={layers_to_transform: [-1], target_modules: [q_proj]}", "greater than or equal to 0"),
         ("training.trainer_arguments.adam_beta1=2", "Invalid beta parameter at index 0: 2"),
@@ -252,10 +252,10 @@ finally:
     ("override", "message"),
     [
         ("data.train=no.csv", "no.csv does not exist"),
-        ("data.validation=votes.txt", "says no known format"),
+        ("data.validation=votes.txt", "is not a known format"),
         ("model.start_from=.", "holds no trained model"),
         ("output=taken", "taken already holds a run"),
-        ("training.batch_size=0", "The override training.batch_size=0"),
+        ("training.batch_size=0", "error in the override training.batch_size=0"),
     ],
 )
 def test_what_can_be_seen_at_once_is_told_before_torch_is_loaded(override: str, message: str, tmp_path: Path) -> None:
@@ -530,9 +530,9 @@ def test_a_refused_file_names_the_option_of_the_verb(
 ) -> None:
     path = write_rows(tmp_path / "votes.csv", GOOD, BAD_ROWS["multiple winners"][0])
     _, _, said = run_here("evaluate", small_run.folder, path)
-    assert "give --problem-rows skip to leave such rows out" in said
+    assert "give --problem-rows skip to leave these rows out" in said
     _, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
-    assert said.rstrip().endswith("Mend the file.")
+    assert said.rstrip().endswith("Fix the file.")
 
 
 def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(

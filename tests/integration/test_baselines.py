@@ -208,8 +208,8 @@ def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(tmp_path: Pa
         ("baseline.max_iter=0", r"baseline\.max_iter: .*greater than 0"),
         ("baseline.max_features=2", r"baseline\.max_features: .*less than or equal to 1"),
         ("baseline.n_estimators=5", r"baseline\.n_estimators: there is no such key"),
-        ("lora.r=8", r"baseline \(a classical judge\) and lora .*do not go together"),
-        ("model.name=google/gemma-2-9b", r"baseline \(a classical judge\) and model .*do not go together"),
+        ("lora.r=8", r"baseline and lora .*cannot be combined"),
+        ("model.name=google/gemma-2-9b", r"baseline and model .*cannot be combined"),
     ],
 )
 def test_what_is_wrong_with_a_baseline_is_said(override: str, message: str) -> None:

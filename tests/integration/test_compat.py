@@ -227,7 +227,7 @@ def test_vllm_classify_of_messages(rewards: Served, pairs: Served) -> None:
     assert [exp(one) / sum(map(exp, raw)) for one in raw] == close(found["probs"])
     assert "scores one answer at a time" in rewards.refusal("/classify", body)
     assert "response_a and response_b" in pairs.refusal("/classify", {"messages": history[:3]})
-    assert "messages: the roles run" in rewards.refusal("/classify", {"messages": history})
+    assert "messages: the roles are" in rewards.refusal("/classify", {"messages": history})
 
 
 def test_several_turns_in_the_judges_own_template(rewards: Served) -> None:

@@ -113,7 +113,7 @@ def test_many_answers_to_a_prompt_are_ranked_by_their_rewards(judge: Judge) -> N
     assert judge.rank("question 1 ?", ["good"]).ranks == (1,)
     with pytest.raises(ComparisonsError, match="no answers"):
         judge.rank("question 1 ?", [])
-    with pytest.raises(ValueError, match="as many answers as it has prompts"):
+    with pytest.raises(ValueError, match="as many answers as prompts"):
         judge.rank("question 1 ?", ["good", ["good", "good"]])
 
 

@@ -56,7 +56,7 @@ def test_swapping_twice_changes_nothing() -> None:
 
 @pytest.mark.parametrize("sides", [((), (), ()), (("p", "q"), ("a",), ("b",)), (("p",), ("a",), ("b", "c"))])
 def test_a_comparison_needs_a_reply_to_every_turn(sides: tuple[tuple[str, ...], ...]) -> None:
-    with pytest.raises(ValueError, match="as many answers on each side as it has prompts"):
+    with pytest.raises(ValueError, match="as many answers on each side as prompts"):
         tiebreak.Comparison(*sides)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiebreak.data import UnreadableError, repair, shown
+from tiebreak.data import UnreadableError, replace_lone_surrogates, short_repr
 from tiebreak.types import A_WINS, B_WINS, Comparison
 
 
@@ -16,8 +16,8 @@ def text(cells: dict[str, Any], column: str) -> str:
     """
     cell = cells.get(column)
     if not isinstance(cell, str):
-        raise UnreadableError(column, "not_text", f"is {shown(cell)}: expected a text")
-    return repair(cell)[0]
+        raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected a text")
+    return replace_lone_surrogates(cell)[0]
 
 
 def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
@@ -28,8 +28,8 @@ def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
     """
     cell = cells.get(column)
     if not isinstance(cell, list) or not cell or not all(isinstance(item, str) for item in cell):
-        raise UnreadableError(column, "not_text", f"is {shown(cell)}: expected a list of texts")
-    return tuple(repair(item)[0] for item in cell)
+        raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected a list of texts")
+    return tuple(replace_lone_surrogates(item)[0] for item in cell)
 
 
 def name(cells: dict[str, Any], column: str) -> str:

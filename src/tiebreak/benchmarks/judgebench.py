@@ -8,7 +8,7 @@ from typing import Any, Final
 from tiebreak.benchmarks.cells import name, pair
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, preference, subset_of
 from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
-from tiebreak.data import UnreadableError, shown
+from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import Comparison
 
 CATEGORIES: Final = {
@@ -23,7 +23,7 @@ CATEGORIES: Final = {
 def _read(file: str, cells: dict[str, Any]) -> Comparison:
     label = cells.get("label")
     if label not in ("A>B", "B>A"):
-        raise UnreadableError("label", "not_text", f"is {shown(label)}: expected A>B or B>A")
+        raise UnreadableError("label", "not_text", f"is {short_repr(label)}: expected A>B or B>A")
     source = name(cells, "source")
     subset = next((category for start, category in CATEGORIES.items() if source.startswith(start)), source)
     return pair(cells, "question", "response_A", "response_B", first_wins=label == "A>B", subset=subset)

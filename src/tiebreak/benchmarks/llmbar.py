@@ -10,7 +10,7 @@ from typing import Any, Final
 from tiebreak.benchmarks.cells import pair
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, preference, subset_of
 from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
-from tiebreak.data import UnreadableError, shown
+from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import Comparison
 
 _SETS: Final = ("Natural", "Neighbor", "GPTInst", "GPTOut", "Manual")
@@ -19,7 +19,7 @@ _SETS: Final = ("Natural", "Neighbor", "GPTInst", "GPTOut", "Manual")
 def _read(file: str, cells: dict[str, Any]) -> Comparison:
     label = cells.get("label")
     if isinstance(label, bool) or str(label) not in ("1", "2"):
-        raise UnreadableError("label", "not_text", f"is {shown(label)}: expected 1 or 2")
+        raise UnreadableError("label", "not_text", f"is {short_repr(label)}: expected 1 or 2")
     return pair(cells, "input", "output_1", "output_2", first_wins=str(label) == "1", subset=_set(file))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tiebreak.benchmarks.cells import name
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, subset_of
 from tiebreak.benchmarks.scoring import Ratio, Score, mean_of, measure
-from tiebreak.data import UnreadableError, repair, shown
+from tiebreak.data import UnreadableError, replace_lone_surrogates, short_repr
 from tiebreak.judges import Verdict
 from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome
 
@@ -20,9 +20,9 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
         return None
     turn, winner = cells.get("turn"), cells.get("winner")
     if turn not in (1, 2):
-        raise UnreadableError("turn", "not_text", f"is {shown(turn)}: expected 1 or 2")
+        raise UnreadableError("turn", "not_text", f"is {short_repr(turn)}: expected 1 or 2")
     if not isinstance(winner, str) or not (winner in ("model_a", "model_b") or "tie" in winner):
-        raise UnreadableError("winner", "not_text", f"is {shown(winner)}: expected model_a, model_b or tie")
+        raise UnreadableError("winner", "not_text", f"is {short_repr(winner)}: expected model_a, model_b or tie")
     (prompt, a), (other, b) = (_turns(cells, f"conversation_{side}", int(turn)) for side in "ab")
     if prompt != other:
         raise UnreadableError("conversation_b", "prompt_mismatch", "asks something else than conversation_a")
@@ -41,9 +41,9 @@ def _turns(cells: dict[str, Any], column: str, turns: int) -> tuple[tuple[str, .
     contents = [m.get("content") for m in said if isinstance(m, dict)]
     roles = [m.get("role") for m in said if isinstance(m, dict)]
     if roles != ["user", "assistant"] * turns or not all(isinstance(content, str) for content in contents):
-        message = f"is {shown(messages)}: expected messages of user and assistant in turn, {turns} of each"
+        message = f"is {short_repr(messages)}: expected messages of user and assistant in turn, {turns} of each"
         raise UnreadableError(column, "roles", message)
-    whole = [repair(str(content))[0] for content in contents]
+    whole = [replace_lone_surrogates(str(content))[0] for content in contents]
     return tuple(whole[0::2]), tuple(whole[1::2])
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tiebreak.data.utf8 import repair
+from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.types import Comparison, Conversation
 
 ROWS: Final = 64
@@ -15,7 +15,7 @@ ROWS: Final = 64
 
 def to_json(value: Any) -> str:
     """JSON that UTF-8 can hold, whatever the texts hold."""
-    return repair(json.dumps(value, ensure_ascii=False, separators=(",", ":")))[0]
+    return replace_lone_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":")))[0]
 
 
 def pair(comparison: Comparison) -> str:

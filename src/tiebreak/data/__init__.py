@@ -1,21 +1,21 @@
-"""Files of votes -> comparisons.
+"""Read files of votes into comparisons.
 
-A file is CSV, JSON lines, a JSON list or Parquet; its columns say which `Layout` it has. The cells of prompt and
-answers are plain text or lists of turns (`parse` says how they are told apart). `chosen` and `rejected` are put on
-sides A and B by a hash of the row, half of the rows each way, so that the position gives nothing away. Every problem
-in a file is found, with the line it is on, and no row is left out in silence.
+A file is CSV, JSON lines, a JSON list or Parquet. Its columns decide its `Layout`. Cells of prompts and answers are
+plain text or lists of turns (see `tiebreak.data.cells`). `chosen` and `rejected` are assigned to sides A and B by a
+hash of the row, half of the rows each way, so that the position carries no information. All problems in a file are
+reported with their line, and every row that is left out is counted.
 """
 
-from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
-from tiebreak.data.chat_templates import parse_rendered_chat, read_rendered
+from tiebreak.data.chat_templates import parse_rendered_chat, parse_rendered_completion
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
-from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, shown
-from tiebreak.data.layouts import Layout, Votes
+from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
+from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
+from tiebreak.data.messages import Message, parse_messages, parse_side
 from tiebreak.data.readers import Format, check_votes_path, read_table
 from tiebreak.data.splits import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
-from tiebreak.data.utf8 import repair
+from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.data.vote_file import VoteFile, read_votes
 from tiebreak.data.writer import write_comparisons
 
@@ -27,6 +27,7 @@ __all__ = [
     "Kind",
     "Layout",
     "Lengths",
+    "Message",
     "Problem",
     "ProblemRows",
     "Severity",
@@ -40,13 +41,15 @@ __all__ = [
     "from_frame",
     "load_comparisons",
     "load_votes",
+    "parse_messages",
     "parse_rendered_chat",
+    "parse_rendered_completion",
+    "parse_side",
     "read_candidates",
-    "read_rendered",
     "read_table",
     "read_votes",
-    "repair",
-    "shown",
+    "replace_lone_surrogates",
+    "short_repr",
     "split_by_prompt",
     "summarise",
     "write_comparisons",

@@ -1,49 +1,38 @@
-"""Cells -> turns, votes and margins.
+"""Read cells of text into turns.
 
-**How turns are told from plain text.** A text cell is *written as turns* when it begins like a JSON list of texts:
-`["`, `[null` or `[]`, spaces aside. The prompt decides for its row, because prompts rarely are JSON while answers
-to "reply with a JSON list" are:
+**How turns are distinguished from plain text.** A text cell is *written as turns* if it begins like a JSON list of
+texts: `["`, `[null` or `[]`, ignoring spaces. The prompt decides for its row, because prompts rarely are JSON while
+answers to "reply with a JSON list" are:
 
-- The prompt is written as turns: so are those answers that are written as turns; any other answer is plain text, one
-  turn. A cell written as turns that is no JSON list of texts and nulls is broken, and reported. (If only the prompt
-  is written as turns, and broken, it is a plain text that happens to begin with a bracket.)
-- The prompt is plain text: the whole row is.
-- The prompt is empty: the row is turns if every answer that is not empty is written as turns.
+- If the prompt is written as turns, answers that are written as turns are turns; any other answer is plain text, one
+  turn. A cell written as turns that is not a JSON list of texts and nulls is broken, and reported. (If only the
+  prompt is written as turns, and is broken, it is plain text that happens to begin with a bracket.)
+- If the prompt is plain text, the whole row is.
+- If the prompt is empty, the row holds turns if every answer that is not empty is written as turns.
 
-Lists that are no text (JSON lines, Parquet) are turns always. A null turn is empty text.
+Real lists (JSON lines, Parquet) are always turns. A null turn is empty text.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
 from typing import Final
 
-from tiebreak.data.issues import Kind, UnreadableError, shown
+from tiebreak.data.issues import Kind, RowReport, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
-from tiebreak.data.layouts import MARGIN, WINNERS
-from tiebreak.data.utf8 import decode, undecodable
-from tiebreak.types import A_WINS, B_WINS, TIE, Vote
+from tiebreak.data.unicode import decode, describe_decode_error, replace_lone_surrogates
 
-WINNER_COLUMNS: Final = "winner_*"
-"""What problems with the three columns of votes together are filed under."""
+Turns = tuple[str, ...]
 
+PYTHON_LIST_NOTE: Final = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
 _WRITTEN_AS_TURNS: Final = re.compile(r'\s*\[\s*(?:"|null\b|\])')
-_SUM_TOLERANCE: Final = 1e-3
-_ONE_HOT: Final[dict[tuple[float, ...], Vote]] = {vote: vote for vote in (A_WINS, B_WINS, TIE)}
-_WINNERS_BY_NAME: Final[dict[str, Vote]] = {
-    "model_a": A_WINS,
-    "model_b": B_WINS,
-    "tie": TIE,
-    "tie (bothbad)": TIE,
-    "tie_bothbad": TIE,
-    "both_bad": TIE,
-}
+_HUGE: Final = 1_000_000
+"""Characters from which a text is reported, with a note."""
 
 
-def cell_text(column: str, cell: object) -> object:
-    """The cell as text where it is bytes, and as None where it is NaN, which is how data frames write null.
+def decode_cell(column: str, cell: object) -> object:
+    """The cell, as text if it is bytes, and as None if it is NaN, which data frames use for null.
 
     Raises:
         UnreadableError: the bytes are not UTF-8.
@@ -55,44 +44,41 @@ def cell_text(column: str, cell: object) -> object:
             return None
         return decode(cell) if isinstance(cell, bytes) else cell
     except UnicodeDecodeError as error:
-        message = f"holds bytes that are not UTF-8: {undecodable(error)}"
+        message = f"holds bytes that are not UTF-8: {describe_decode_error(error)}"
         raise UnreadableError(column, "undecodable", message) from None
 
 
 def is_blank(cell: object) -> bool:
-    """Whether a cell holds nothing: null, or no visible character."""
+    """Whether a cell is null or has no visible character."""
     return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
 
 
 def looks_like_turns(cell: object) -> bool:
-    """Whether a cell is a list, or a text that begins like a JSON list of texts."""
+    """Whether a cell is a list, or text that begins like a JSON list of texts."""
     return isinstance(cell, list) or (isinstance(cell, str) and _WRITTEN_AS_TURNS.match(cell) is not None)
 
 
-PRINTED_BY_PYTHON: Final = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
-
-
 def looks_like_python_repr(cell: object) -> bool:
-    """Whether a cell is a text like `['a', 'b']` or `[{'role': ...}]`, which is no JSON."""
+    """Whether a cell is text such as `['a', 'b']` or `[{'role': ...}]`, which is not JSON."""
     text = cell.strip() if isinstance(cell, str) else ""
     return text.startswith(("['", "[{'")) and text.endswith("]")
 
 
-def row_holds_turns(prompt: object, answer_a: object, answer_b: object) -> bool:
-    """Whether texts written as turns are turns in this row (see the top of this module)."""
-    answers = [looks_like_turns(answer) for answer in (answer_a, answer_b) if not is_blank(answer)]
+def row_holds_turns(prompt: object, *answers: object) -> bool:
+    """Whether texts of this row that are written as turns are turns (see the top of this module)."""
+    written_as_turns = [looks_like_turns(answer) for answer in answers if not is_blank(answer)]
     if is_blank(prompt):
-        return bool(answers) and all(answers)
+        return bool(written_as_turns) and all(written_as_turns)
     if not looks_like_turns(prompt):
         return False
-    return any(answers) or isinstance(prompt, list) or _is_turns(prompt)
+    return any(written_as_turns) or isinstance(prompt, list) or _is_turns(prompt)
 
 
-def parse_turns(column: str, cell: object, row_of_turns: bool) -> tuple[str, ...]:
+def parse_turns(column: str, cell: object, row_of_turns: bool) -> Turns:
     """The turns in a cell that is not null.
 
     Raises:
-        UnreadableError: it is written as turns but broken, or is no text.
+        UnreadableError: the cell is written as turns but broken, or is not text.
     """
     turns = cell
     if isinstance(cell, str):
@@ -103,79 +89,12 @@ def parse_turns(column: str, cell: object, row_of_turns: bool) -> tuple[str, ...
         except ValueError as error:
             raise UnreadableError(column, "broken_json", f"is not a JSON list of turns: {error}") from None
     if not isinstance(turns, list):
-        raise UnreadableError(column, "not_text", f"is {shown(turns)}, neither text nor a list of turns")
+        raise UnreadableError(column, "not_text", f"is {short_repr(turns)}, neither text nor a list of turns")
     for number, turn in enumerate(turns, start=1):
         if not isinstance(turn, str | None):
             kind: Kind = "broken_json" if isinstance(cell, str) else "not_text"
-            raise UnreadableError(column, kind, f"has {shown(turn)} in place of text as turn {number}")
+            raise UnreadableError(column, kind, f"has {short_repr(turn)} instead of text as turn {number}")
     return tuple(turn or "" for turn in turns)
-
-
-def parse_winner_columns(model_a: object, model_b: object, tie: object) -> Vote | None:
-    """The vote in the three `winner_*` columns; None if all three are empty.
-
-    One 1 and two 0 are a person's vote. Anything else has to be probabilities that sum to 1 within 0.001; they are
-    divided by their sum.
-
-    Raises:
-        UnreadableError: they are neither.
-    """
-    cells = (model_a, model_b, tie)
-    if all(map(is_blank, cells)):
-        return None
-    votes = tuple(map(_share, cells))
-    if votes in _ONE_HOT:
-        return _ONE_HOT[votes]
-    wrong = [
-        f"{name} is {shown(cell)}" for name, cell, vote in zip(WINNERS, cells, votes, strict=True) if not 0 <= vote <= 1
-    ]
-    if wrong:
-        raise UnreadableError(WINNER_COLUMNS, "not_a_probability", f"{', '.join(wrong)}: expected 0, 1 or between")
-    if set(votes) == {0.0}:
-        raise UnreadableError(WINNER_COLUMNS, "no_winner", "no winner: all three are 0")
-    if set(votes) <= {0.0, 1.0}:
-        named = [name for name, vote in zip(WINNERS, votes, strict=True) if vote]
-        raise UnreadableError(WINNER_COLUMNS, "several_winners", f"several winners: {' and '.join(named)} are 1")
-    total = math.fsum(votes)
-    if abs(total - 1) > _SUM_TOLERANCE:
-        raise UnreadableError(WINNER_COLUMNS, "bad_sum", f"the probabilities sum to {total:.6g}, not 1")
-    return (votes[0] / total, votes[1] / total, votes[2] / total)
-
-
-def parse_winner(cell: object) -> Vote | None:
-    """The vote in a column `winner`; None if it is empty.
-
-    Raises:
-        UnreadableError: it names no known winner.
-    """
-    if is_blank(cell):
-        return None
-    vote = _WINNERS_BY_NAME.get(cell.strip().casefold()) if isinstance(cell, str) else None
-    if vote is None:
-        raise UnreadableError("winner", "unknown_winner", f"is {shown(cell)}: expected model_a, model_b or tie")
-    return vote
-
-
-def parse_margin(cell: object, vote: Vote | None) -> float:
-    """By how much the preferred answer is better; 0 if the cell is empty, or if there is no vote to be graded.
-
-    Raises:
-        UnreadableError: it is no finite number of at least 0, or the vote prefers neither answer and it is not 0.
-    """
-    cell = cell_text(MARGIN, cell)
-    if is_blank(cell):
-        return 0.0
-    margin = math.nan if isinstance(cell, bool) else _number(cell)
-    if not 0 <= margin < math.inf:
-        expected = "expected a finite number of at least 0, or an empty cell"
-        raise UnreadableError(MARGIN, "not_a_margin", f"is {shown(cell)}: {expected}")
-    if vote is None:
-        return 0.0
-    a, b, _ = vote
-    if margin and a == b:
-        message = f"is {shown(cell)}, but the vote is a tie, in which no answer is better: give 0, or an empty cell"
-        raise UnreadableError(MARGIN, "margin_of_tie", message)
-    return margin
 
 
 def _is_turns(cell: object) -> bool:
@@ -186,17 +105,32 @@ def _is_turns(cell: object) -> bool:
     return True
 
 
-def _share(cell: object) -> float:
-    """The probability in a cell, true being 1 and false 0; NaN if there is none."""
-    named = {"true": 1.0, "false": 0.0}.get(cell.strip().casefold()) if isinstance(cell, str) else None
-    return _number(cell) if named is None else named
+def clean_texts(columns: tuple[str, str, str], texts: tuple[Turns, Turns, Turns], report: RowReport) -> list[Turns]:
+    """Prompt and both answers without lone surrogates and NUL. Reports repaired, empty and huge texts.
+
+    An answer counts as empty if all its turns are, not counting the turns with which both answers begin.
+    """
+    cleaned = [_clean(column, turns, report) for column, turns in zip(columns, texts, strict=True)]
+    history = _shared_turns(cleaned[1], cleaned[2])
+    for column, turns, skipped in zip(columns, cleaned, (0, history, history), strict=True):
+        if all(map(is_blank, turns[skipped:])):
+            report.add(column, "empty_prompt" if column == columns[0] else "empty_answer", "is empty")
+        elif any(map(is_blank, turns)):
+            blank = ", ".join(str(number) for number, turn in enumerate(turns, start=1) if is_blank(turn))
+            report.add(column, "empty_turn", f"has no text in turn {blank} of {len(turns)}")
+    return cleaned
 
 
-def _number(cell: object) -> float:
-    """The number in a cell; NaN if there is none."""
-    if not isinstance(cell, str | int | float | Decimal):
-        return math.nan
-    try:
-        return float(cell)
-    except (ValueError, OverflowError):
-        return math.nan
+def _clean(column: str, turns: Turns, report: RowReport) -> Turns:
+    replaced = [replace_lone_surrogates(turn) for turn in turns]
+    if count := sum(replacements for _, replacements in replaced):
+        report.add(column, "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
+    if (length := sum(map(len, turns))) > _HUGE:
+        report.add(column, "huge_cell", f"is {length:,} characters long")
+    return tuple(text for text, _ in replaced)
+
+
+def _shared_turns(answer_a: Turns, answer_b: Turns) -> int:
+    """The number of turns with which both answers begin; 0 if they are equal to the end."""
+    pairs = enumerate(zip(answer_a, answer_b, strict=True))
+    return next((turn for turn, (reply_a, reply_b) in pairs if reply_a != reply_b), 0)

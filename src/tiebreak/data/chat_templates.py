@@ -1,7 +1,7 @@
-"""Texts as a policy's chat template rendered them -> messages.
+"""Parse text that a chat template rendered back into messages.
 
-A reward function that is handed rendered strings alone (OpenRLHF's `queries` and `prompts`) would otherwise score the
-template's markers along with what was said. The format of a prompt is the one whose marker it begins with.
+A reward function that receives only rendered strings (OpenRLHF's `queries` and `prompts`) would otherwise score the
+markers of the template together with the conversation. The format of a prompt is the one whose marker it begins with.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ _NEVER: Final = re.compile("(?!)")
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How a family of models writes a conversation."""
+    """The chat format of a family of models."""
 
     separator: re.Pattern[str]
-    """What stands in front of a message, with the end of the message before; its group is named after the role."""
+    """Matches the end of the previous message and the start of the next; the matching group is named after its role."""
     end: re.Pattern[str]
-    """Where a reply ends."""
+    """Matches the end of a reply."""
     lead: str = ""
-    """What the template writes in front of a reply, and so does a policy that learnt from it."""
+    """Text that the template, and a policy trained with it, writes before a reply."""
     preamble: re.Pattern[str] = _NEVER
-    """What the template writes into the system message by itself."""
+    """Text that the template adds to the system message."""
 
 
 def _tagged(tag: str, closing: str, *, model: str = "assistant", added: str = "") -> re.Pattern[str]:
-    """The separator of formats that write the role into a tag.
+    """The separator of a format that writes the role into a tag.
 
     Args:
-        tag: an expression with `ROLE` where the role is.
+        tag: an expression for the tag, with `ROLE` for the role.
         closing: an expression for the end of a message.
-        model: what the assistant is called.
-        added: what may follow the assistant's tag that is no part of the reply.
+        model: the name of the assistant's role.
+        added: an expression for text that may follow the assistant's tag and is not part of the reply.
     """
     before, after = tag.split("ROLE")
     roles = r"(?P<user>user)|(?P<system>system|developer)|(?P<tool>\w+)"
@@ -87,8 +87,8 @@ _FORMATS: Final = (
         end=re.compile(_any_of("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>")),
         preamble=re.compile(r"\ACutting Knowledge Date: .*\nToday Date: .*\n\n"),
     ),
-    # Llama 2, and Mistral, whose versions differ in their spaces. Mistral's system message is part of a user's but
-    # for the newest.
+    # Llama 2, and Mistral, whose versions differ in their spaces. Except in the newest versions,
+    # Mistral's system message is part of the first user's.
     _Format(
         re.compile(
             rf"(?P<system>{_START} ?(?:\[INST\] <<SYS>>\n|\[SYSTEM_PROMPT\]))"
@@ -99,7 +99,7 @@ _FORMATS: Final = (
         end=re.compile(" ?</s>"),
         lead=" ",
     ),
-    # DeepSeek V3 and R1, the distilled ones too. The system message follows the BOS token without a marker.
+    # DeepSeek V3 and R1, including the distilled models. The system message follows the BOS token without a marker.
     _Format(
         re.compile(
             rf"(?P<system>{_START}(?<=<｜begin▁of▁sentence｜>))"
@@ -110,78 +110,83 @@ _FORMATS: Final = (
     ),
 )
 _PLAIN: Final = _Format(_NEVER, end=_NEVER)
-_LEADING: Final = re.compile(_START)
-_NO_THOUGHTS: Final = re.compile(r"\A(?:<think>\n\n</think>\n\n|<\|channel>thought\n<channel\|>)")
-"""What templates write in front of a reply that is to have no thoughts."""
+_LEADING_BOS: Final = re.compile(_START)
+_EMPTY_THOUGHTS: Final = re.compile(r"\A(?:<think>\n\n</think>\n\n|<\|channel>thought\n<channel\|>)")
+"""The empty block that templates write before a reply without thoughts."""
 
 
-def read_rendered(prompt: str, completion: str) -> tuple[tuple[Message, ...], str]:
+def parse_rendered_completion(prompt: str, completion: str) -> tuple[tuple[Message, ...], str]:
     """The messages in a rendered prompt, and the plain text of the reply to them.
 
-    Knows the formats of Gemma, ChatML (Qwen), Llama 2 and 3, Mistral and DeepSeek. In any other the whole prompt is
-    one message of the user, without BOS tokens in front. Left out are the system messages that templates add by
-    themselves (Qwen's "You are a helpful assistant.", Llama's dates), and the empty block of thoughts with which they
-    begin a reply that is to have none.
+    Supports the formats of Gemma, ChatML (Qwen), Llama 2 and 3, Mistral and DeepSeek. In any other format the whole
+    prompt is one user message, without leading BOS tokens. Text that templates add is removed: default system messages
+    (Qwen's "You are a helpful assistant.", Llama's dates), and the empty block of thoughts before a reply without
+    thoughts.
 
-    A user who wrote a format's markers, whole and in their order, cannot be told from the template: rendered, the two
-    are the same text.
+    A user message that contains the markers of a format, complete and in order, cannot be distinguished from the
+    template: both render to the same text.
 
     Args:
-        prompt: a conversation up to and with what opens the reply. The beginning of a reply that stands there is part
-            of the reply.
-        completion: what the policy wrote, special tokens and padding as they were decoded. It is cut at the first
-            token that ends a turn in the prompt's format. Thoughts in it are left in.
+        prompt: a conversation up to and including the marker that opens the reply. Text after that marker is the
+            beginning of the reply.
+        completion: text of the policy, with special tokens and padding as decoded. It is cut at the first token that
+            ends a turn in the format of the prompt. Thoughts are kept.
 
     Returns:
         Role and content of each message (`system`, `user`, `assistant`, or `tool` for any other role), and the reply.
     """
-    chat, messages, begun = _conversation(prompt)
-    return messages, _reply(chat, begun + _without_padding(completion))
+    chat_format, messages, reply_start = _split_messages(prompt)
+    return messages, _reply(chat_format, reply_start + _without_padding(completion))
 
 
 def parse_rendered_chat(text: str) -> tuple[tuple[Message, ...], str] | None:
-    """The messages in a whole rendered conversation, and the plain text of the reply it ends in.
+    """The messages in a whole rendered conversation, and the plain text of its last reply.
 
-    Knows the formats of `read_rendered`. None for a text in no such format, or one that ends in another's message: what
-    is prompt and what is reply cannot be told there.
+    Supports the formats of `parse_rendered_completion`. None if the text is in none of them, or does not end in a
+    message of the assistant.
 
-    >>> read_rendered_chat("<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\nHello.<|im_end|>\\n")
+    >>> parse_rendered_chat("<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\nHello.<|im_end|>\\n")
     ((('user', 'Hi'),), 'Hello.')
     """
-    chat, messages, rest = _conversation(text)
-    return None if chat is _PLAIN else (messages, _NO_THOUGHTS.sub("", _reply(chat, rest)))
+    chat_format, messages, reply = _split_messages(text)
+    return None if chat_format is _PLAIN else (messages, _EMPTY_THOUGHTS.sub("", _reply(chat_format, reply)))
 
 
-def _reply(chat: _Format, text: str) -> str:
-    """What a reply says, of a text that begins with it."""
-    if chat is _PLAIN:  # whose tokens are anyone's guess, but for those at the end
+def _reply(chat_format: _Format, text: str) -> str:
+    """The plain text of a reply, given text that begins with it."""
+    if chat_format is _PLAIN:  # the tokens are unknown, so only those at the end are removed
         text = _without_padding(text)
-        ended = text.rstrip()
-        return _without_trailing(ended, (*_END, *_PADDING)) if ended.endswith((*_END, *_PADDING)) else text
-    return _without_padding(chat.end.split(text.removeprefix(chat.lead), maxsplit=1)[0])
+        stripped = text.rstrip()
+        return _without_trailing(stripped, (*_END, *_PADDING)) if stripped.endswith((*_END, *_PADDING)) else text
+    return _without_padding(chat_format.end.split(text.removeprefix(chat_format.lead), maxsplit=1)[0])
 
 
 def _without_padding(text: str) -> str:
     start = 0
-    while token := next((one for one in _PADDING if text.startswith(one, start)), None):
+    while token := next((token for token in _PADDING if text.startswith(token, start)), None):
         start += len(token)
     return _without_trailing(text[start:], _PADDING)
 
 
 def _without_trailing(text: str, tokens: Sequence[str]) -> str:
-    """Without a run of tokens at the end; an expression would take the square of its length where it is not the end."""
+    """The text without a run of tokens at its end.
+
+    A regular expression would need quadratic time for a long run of tokens that is not at the end.
+    """
     end = len(text)
-    while token := next((one for one in tokens if text.endswith(one, 0, end)), None):
+    while token := next((token for token in tokens if text.endswith(token, 0, end)), None):
         end -= len(token)
     return text[:end]
 
 
-def _conversation(prompt: str) -> tuple[_Format, tuple[Message, ...], str]:
-    """The format of a prompt, its messages, and what it has of the reply already."""
-    for chat in _FORMATS:
-        found = list(chat.separator.finditer(prompt)) if chat.separator.match(prompt) else []
-        if len(found) > 1 and found[-1].lastgroup == "assistant":
-            messages = [(str(one.lastgroup), prompt[one.end() : after.start()]) for one, after in pairwise(found)]
-            said = ((role, chat.preamble.sub("", text) if role == "system" else text) for role, text in messages)
-            return chat, tuple(message for message in said if message != ("system", "")), prompt[found[-1].end() :]
-    return _PLAIN, (("user", _LEADING.sub("", prompt)),), ""
+def _split_messages(prompt: str) -> tuple[_Format, tuple[Message, ...], str]:
+    """The format of a prompt, its messages, and the beginning of the reply that it contains."""
+    for chat_format in _FORMATS:
+        matches = list(chat_format.separator.finditer(prompt)) if chat_format.separator.match(prompt) else []
+        if len(matches) > 1 and matches[-1].lastgroup == "assistant":
+            messages: list[Message] = []
+            for match, following in pairwise(matches):
+                role, content = str(match.lastgroup), prompt[match.end() : following.start()]
+                messages.append((role, chat_format.preamble.sub("", content) if role == "system" else content))
+            return chat_format, tuple(m for m in messages if m != ("system", "")), prompt[matches[-1].end() :]
+    return _PLAIN, (("user", _LEADING_BOS.sub("", prompt)),), ""

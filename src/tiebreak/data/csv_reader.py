@@ -1,4 +1,4 @@
-"""CSV -> rows, each with the physical line it starts on."""
+"""Read CSV into rows, each with the physical line on which it starts."""
 
 from __future__ import annotations
 
@@ -8,45 +8,48 @@ from typing import Final
 
 from tiebreak.data.issues import Kind, Problem, severity_of
 from tiebreak.data.table import Row, Table
-from tiebreak.data.utf8 import decode, undecodable
+from tiebreak.data.unicode import decode, describe_decode_error
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 
-_WIDEST_CELL: Final = 2**31 - 1
-"""Characters; the largest limit that the csv module takes on every platform."""
+_MAX_CELL_LENGTH: Final = 2**31 - 1
+"""In characters; the largest limit that the csv module accepts on every platform."""
 
 
-def csv_table(name: str, lines: Iterator[bytes], wanted: Collection[str]) -> Table:
-    """The `wanted` columns of a CSV file given as its lines of UTF-8.
+def read_csv(name: str, lines: Iterator[bytes], columns: Collection[str]) -> Table:
+    """The requested columns of a CSV file.
+
+    Args:
+        name: of the file, for messages.
+        lines: of the file, in UTF-8.
+        columns: to read; others are ignored.
 
     Raises:
-        DataError: there is no header, it cannot be read, or it names a wanted column twice.
+        DataError: there is no header, the header cannot be read, or it repeats a requested column.
     """
     source = _Lines(lines)
-    rows = _records(source)
-    first = next(rows, None)
+    records = _records(source)
+    first = next(records, None)
     if first is None:
         raise DataError(f"{name} is empty: a CSV file of votes starts with a line of column names.")
     line, header = first
-    broken = _broken(source, line, header, columns=None)
-    if broken is not None or isinstance(header, csv.Error):
-        raise DataError(
-            f"{name}, line {line}: the row of column names {broken and broken[1]}. Save it as CSV in UTF-8."
-        )
-    for column in wanted:
+    error = _record_error(source, line, header, column_count=None)
+    if error is not None or isinstance(header, csv.Error):
+        raise DataError(f"{name}, line {line}: the row of column names {error and error[1]}. Save it as CSV in UTF-8.")
+    for column in columns:
         if header.count(column) > 1:
             raise DataError(f"{name} has {header.count(column)} columns named {column!r}: rename all but one.")
-    return Table(tuple(header), _rows(source, rows, header, wanted), "line")
+    return Table(tuple(header), _rows(source, records, header, columns), "line")
 
 
 class _Lines:
-    """Decoded lines for the csv module, which remembers what a reader in the middle of a row cannot say."""
+    """Decoded lines for the csv module. Keeps the position and the errors, which the csv reader does not report."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
         self.number = 0
         self.exhausted = False
-        self.undecodable: dict[int, str] = {}
+        self.decode_errors: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[str]:
         for data in self._lines:
@@ -54,17 +57,17 @@ class _Lines:
             try:
                 yield decode(data)
             except UnicodeDecodeError as error:
-                self.undecodable[self.number] = undecodable(error)
+                self.decode_errors[self.number] = describe_decode_error(error)
                 yield data.decode(errors="replace")
         self.exhausted = True
 
 
 def _records(source: _Lines) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """The line each record starts on, and its cells or the reason why it has none. Blank lines are no records."""
+    """The line on which each record starts, and its cells or the error. Blank lines are skipped."""
     reader = csv.reader(iter(source))
     while True:
         start = source.number + 1
-        limit = csv.field_size_limit(_WIDEST_CELL)  # a setting of the whole process: put back after every record
+        limit = csv.field_size_limit(_MAX_CELL_LENGTH)  # a process-wide setting, restored after every record
         try:
             cells: list[str] | csv.Error = next(reader)
         except StopIteration:
@@ -78,29 +81,31 @@ def _records(source: _Lines) -> Iterator[tuple[int, list[str] | csv.Error]]:
 
 
 def _rows(
-    source: _Lines, records: Iterator[tuple[int, list[str] | csv.Error]], header: list[str], wanted: Collection[str]
+    source: _Lines, records: Iterator[tuple[int, list[str] | csv.Error]], header: list[str], columns: Collection[str]
 ) -> Iterator[Row | Problem]:
-    places = [(column, place) for place, column in enumerate(header) if column in wanted]
+    indices = [(column, index) for index, column in enumerate(header) if column in columns]
     for line, cells in records:
-        broken = _broken(source, line, cells, len(header))
-        if broken is not None:
-            kind, message = broken
+        error = _record_error(source, line, cells, len(header))
+        if error is not None:
+            kind, message = error
             yield Problem(line, "", "", kind, message, severity_of(kind))
         elif not isinstance(cells, csv.Error):
-            yield Row(line, {column: cells[place] for column, place in places})
+            yield Row(line, {column: cells[index] for column, index in indices})
 
 
-def _broken(source: _Lines, line: int, cells: list[str] | csv.Error, columns: int | None) -> tuple[Kind, str] | None:
-    """Why a record cannot be used at all, or None."""
+def _record_error(
+    source: _Lines, line: int, cells: list[str] | csv.Error, column_count: int | None
+) -> tuple[Kind, str] | None:
+    """Why a record cannot be used, or None."""
     if isinstance(cells, csv.Error):
         return "broken_csv", f"has a carriage return outside quotes, or worse: quote the cell it is in ({cells})"
-    if source.exhausted:  # a whole record never makes the reader ask for a line after the last one
+    if source.exhausted:  # for a complete record the reader never asks for a line after the last one
         rest = pluralize(source.number - line + 1, "line")
         return "unclosed_quote", f'opens a " that is never closed: the rest of the file, {rest}, is in it'
-    if source.undecodable:
-        number, reason = next(iter(source.undecodable.items()))
-        source.undecodable.clear()
+    if source.decode_errors:
+        number, reason = next(iter(source.decode_errors.items()))
+        source.decode_errors.clear()
         return "undecodable", f"holds bytes that are not UTF-8: {reason} of line {number}"
-    if columns is not None and len(cells) != columns:
-        return "ragged_row", f"has {len(cells)} cells, but there are {columns} columns"
+    if column_count is not None and len(cells) != column_count:
+        return "ragged_row", f"has {len(cells)} cells, but there are {column_count} columns"
     return None

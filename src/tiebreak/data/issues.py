@@ -1,17 +1,18 @@
-"""What can be wrong with a row of votes, and how much it matters."""
+"""Problems in the rows of a file: their kinds, their severity, and the collection of those of one row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final, Literal
 
 Severity = Literal["unreadable", "empty", "duplicate_id", "note"]
-"""How much a problem matters.
+"""The severity of a problem.
 
-- `unreadable`: no comparison can be made of the row.
-- `empty`: a comparison can be made, with an empty prompt or an empty answer in it.
-- `duplicate_id`: the comparison is fine, but an earlier row carries the same id.
-- `note`: nothing stands in the way; the row was repaired, or is remarkable.
+- `unreadable`: the row does not make a comparison.
+- `empty`: the row makes a comparison whose prompt or one of whose answers is empty.
+- `duplicate_id`: the comparison is valid, but an earlier row has the same id.
+- `note`: the comparison is valid; the row was repaired or is unusual.
 """
 
 Kind = Literal[
@@ -44,7 +45,7 @@ Kind = Literal[
     "missing_id",
 ]
 
-_MILDER: Final[dict[Kind, Severity]] = {
+_SEVERITIES: Final[dict[Kind, Severity]] = {
     "empty_prompt": "empty",
     "empty_answer": "empty",
     "duplicate_id": "duplicate_id",
@@ -56,16 +57,16 @@ _MILDER: Final[dict[Kind, Severity]] = {
 }
 
 Unit = Literal["line", "row"]
-"""What the number of a row counts: physical lines of a text file, or rows where there are no lines."""
+"""What `Problem.line` counts: physical lines of a text file, or rows of a format without lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with, or remarkable about, one row.
+    """A problem in one row.
 
-    `line` is the physical line on which the row starts, counted from 1 (CSV, JSON lines), the number of the row
-    counted from 1 (Parquet, a JSON list), or its position as in `DataFrame.iloc`; `unit` is the word to print for
-    it. `id` and `column` are empty where the row could not be read far enough to know them.
+    `line` is the physical line on which the row starts, counted from 1 (CSV, JSON lines), the row number counted from
+    1 (Parquet, a JSON list), or the position as in `DataFrame.iloc`; `unit` is the word to print before it. `id` and
+    `column` are empty if they are not known.
     """
 
     line: int
@@ -77,14 +78,14 @@ class Problem:
     unit: Unit = "line"
 
     def __str__(self) -> str:
-        """One line for people: `line 12, id 345, response_a: is empty`."""
-        identity = " ".join(self.id.split())
-        where = (f"{self.unit} {self.line}", f"id {identity}" if identity else "", self.column)
-        return f"{', '.join(part for part in where if part)}: {self.message}"
+        """One line, such as `line 12, id 345, response_a: is empty`."""
+        row_id = " ".join(self.id.split())
+        location = (f"{self.unit} {self.line}", f"id {row_id}" if row_id else "", self.column)
+        return f"{', '.join(part for part in location if part)}: {self.message}"
 
 
 class UnreadableError(Exception):
-    """A cell, or a few together, of which nothing can be made."""
+    """A cell, or several cells together, cannot be read."""
 
     def __init__(self, column: str, kind: Kind, message: str) -> None:
         super().__init__(message)
@@ -93,14 +94,47 @@ class UnreadableError(Exception):
         self.message = message
 
 
+class RowReport:
+    """The problems of one row, in the order in which they were found.
+
+    As a context manager it records an `UnreadableError` raised inside and continues after the block, so that one
+    pass over a row finds all its problems.
+    """
+
+    def __init__(self, line: int, unit: Unit) -> None:
+        self.id = ""
+        self.problems: list[Problem] = []
+        self._line = line
+        self._unit: Unit = unit
+
+    def add(self, column: str, kind: Kind, message: str) -> None:
+        """Record a problem in a column."""
+        self.problems.append(Problem(self._line, self.id, column, kind, message, severity_of(kind), self._unit))
+
+    def is_unreadable(self) -> bool:
+        """Whether a problem recorded so far keeps the row from making a comparison."""
+        return any(problem.severity == "unreadable" for problem in self.problems)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, UnreadableError):
+            return False
+        self.add(error.column, error.kind, error.message)
+        return True
+
+
 def severity_of(kind: Kind) -> Severity:
-    """How much a kind of problem matters."""
-    return _MILDER.get(kind, "unreadable")
+    """The severity of a kind of problem."""
+    return _SEVERITIES.get(kind, "unreadable")
 
 
-def shown(value: object, limit: int = 60) -> str:
+def short_repr(value: object, limit: int = 60) -> str:
     """The `repr` of a value, shortened to about `limit` characters."""
     if isinstance(value, str) and len(value) > limit:
-        value = value[:limit] + "…"  # before the repr: that of a cell of megabytes is not worth making
+        value = value[:limit] + "…"  # before the repr, which would be slow for a cell of megabytes
     text = repr(value)
     return text if len(text) <= 2 * limit else text[:limit] + "…"

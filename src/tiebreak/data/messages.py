@@ -1,8 +1,8 @@
-"""Message lists -> turns, for `chosen` and `rejected`.
+"""Convert lists of chat messages to turns.
 
-A side is plain text (the reply), or a list of `{"role", "content"}` messages, as such or as JSON text. A list holds
-either the reply alone, to what is in the column `prompt`, or the whole conversation. A system message at the start
-goes in front of the first user turn, separated by a blank line.
+A side of a comparison is plain text (the reply), or a list of `{"role", "content"}` messages, as a list or as JSON
+text. A list holds either only the reply to the prompt, or the whole conversation. A system message at the start is put
+before the first user turn, separated by a blank line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from tiebreak.data.cells import is_blank
-from tiebreak.data.issues import UnreadableError, shown
+from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
 
 Message = tuple[str, str]
@@ -23,25 +23,28 @@ _WRITTEN_AS_MESSAGES: Final = re.compile(r'\s*\[\s*\{\s*"(?:role|content)"')
 def parse_side(
     column: str, prompt: tuple[Message, ...], messages: tuple[Message, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the user said and what was replied, a pair per turn, in the conversation that ends in one side's reply.
+    """The user's turns and the replies to them, in the conversation that ends in the reply of one side.
 
-    `messages` holds at least one.
+    Args:
+        column: of the reply, for messages of errors.
+        prompt: the messages of the prompt, which may be empty if `messages` is a whole conversation.
+        messages: at least one: the reply, or the whole conversation.
 
     Raises:
-        UnreadableError: the messages do not make turns of user and assistant, or the prompt is no part of them.
+        UnreadableError: the messages do not alternate between user and assistant, or do not contain the prompt.
     """
     if messages[0][0] not in ("system", "user"):
         if not prompt:
             raise UnreadableError(column, "missing_prompt", "is a reply alone, and there is no prompt")
         return _turns(column, prompt + messages)
-    if not _part_of(prompt, messages):
-        message = "starts a conversation that the column prompt is no part of: drop that column, or mend it"
+    if not _contains(messages, prompt):
+        message = "starts a conversation that does not contain the column prompt: drop that column, or fix it"
         raise UnreadableError(column, "prompt_mismatch", message)
     return _turns(column, messages)
 
 
 def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ...]:
-    """The messages in a cell; plain text is one message of the given role, and null is none.
+    """The messages in a cell; plain text is one message of the given role, and null has no messages.
 
     Raises:
         UnreadableError: the cell is neither text nor a list of messages.
@@ -57,7 +60,7 @@ def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ..
         except ValueError as error:
             raise UnreadableError(column, "broken_json", f"is not a JSON list of messages: {error}") from None
     if not isinstance(messages, list):
-        raise UnreadableError(column, "not_text", f"is {shown(messages)}, neither text nor a list of messages")
+        raise UnreadableError(column, "not_text", f"is {short_repr(messages)}, neither text nor a list of messages")
     return tuple(_message(column, number, message) for number, message in enumerate(messages, start=1))
 
 
@@ -66,15 +69,15 @@ def _message(column: str, number: int, message: object) -> Message:
         role, content = message.get("role"), message.get("content")
         if isinstance(role, str) and isinstance(content, str | None):
             return role, content or ""
-    text = f'has {shown(message)} as message {number}: expected {{"role": ..., "content": text}}'
+    text = f'has {short_repr(message)} as message {number}: expected {{"role": ..., "content": text}}'
     raise UnreadableError(column, "not_text", text)
 
 
-def _part_of(prompt: tuple[Message, ...], messages: tuple[Message, ...]) -> bool:
-    """Whether the prompt's messages occur in the conversation one after the other, spaces around them aside."""
-    inner = [(role, content.strip()) for role, content in prompt if not is_blank(content)]
-    outer = [(role, content.strip()) for role, content in messages]
-    return any(outer[start : start + len(inner)] == inner for start in range(len(outer)))
+def _contains(messages: tuple[Message, ...], prompt: tuple[Message, ...]) -> bool:
+    """Whether the messages of the prompt occur consecutively in a conversation, ignoring spaces around them."""
+    expected = [(role, content.strip()) for role, content in prompt if not is_blank(content)]
+    stripped = [(role, content.strip()) for role, content in messages]
+    return any(stripped[start : start + len(expected)] == expected for start in range(len(stripped)))
 
 
 def _turns(column: str, messages: tuple[Message, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -82,8 +85,11 @@ def _turns(column: str, messages: tuple[Message, ...]) -> tuple[tuple[str, ...],
     rest = messages if system is None else messages[1:]
     roles = [role for role, _ in rest]
     if not rest or roles != ["user", "assistant"] * (len(rest) // 2):
-        said = ", ".join(shown(role) for role, _ in messages[:12])
-        text = f"the roles run {said}: expected user and assistant in turn, assistant last, at most one system in front"
+        found = ", ".join(short_repr(role) for role, _ in messages[:12])
+        text = (
+            f"the roles are {found}: expected user and assistant in turn, assistant last, at most one system message "
+            "at the start"
+        )
         raise UnreadableError(column, "roles", text)
     prompts = [content for _, content in rest[::2]]
     if system:

@@ -1,4 +1,4 @@
-"""Comparisons -> training and validation, no prompt on both sides."""
+"""Split comparisons into training and validation rows, with no prompt in both."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tiebreak.types import Comparison
 def split_by_prompt(
     comparisons: Iterable[Comparison], *, validation_rows: int | None, validation_share: float | None, seed: int
 ) -> tuple[list[Comparison], list[Comparison]]:
-    """Training and validation, each in the order of the input.
+    """Training and validation rows, each in the order of the input.
 
-    Comparisons whose first prompt turn is the same, but for case and white space, stay together: otherwise the
-    validation would reward a model for having seen the question. The validation gets its share of large groups and of
-    small ones, chosen by a hash of prompt and seed: which rows it gets depends neither on their order nor on the
-    machine. Its size is the nearest to the one asked for that whole groups can make.
+    Comparisons with the same first prompt turn, ignoring case and white space, stay together, so that validation
+    does not reward a model for having seen the prompt. Validation gets a proportional share of large and of small
+    groups, chosen by a hash of prompt and seed, so the choice does not depend on the order of the rows or on the
+    machine. Its size is the closest to the requested one that whole groups can make.
 
     Args:
         comparisons: at least two, with at least two different first prompts.
-        validation_rows: how many rows to validate on; exactly one of this and the share is given.
+        validation_rows: number of rows to validate on. Give exactly one of this and the share.
         validation_share: the same as a share of all rows, between 0 and 1.
         seed: other seeds choose other groups.
 
     Raises:
-        ValueError: both sizes are given, or none.
-        DataError: the size leaves nothing to train or to validate on, or there is only one row or one first prompt.
+        ValueError: both sizes are given, or neither.
+        DataError: the size leaves no row for training or validation, or there is only one row or one first prompt.
     """
     rows = list(comparisons)
     keys = [comparison.folded_prompt for comparison in rows]
     if len(rows) < 2:
         raise DataError(
-            "there is only one comparison: none would be left to learn from. Validate on a file of its own "
+            "there is only one comparison: none would be left for training. Validate on a separate file "
             "(data.validation=FILE), or give more votes."
         )
     target = _target(len(rows), validation_rows, validation_share)
@@ -44,7 +44,7 @@ def split_by_prompt(
     if len(groups) < 2:
         raise DataError(
             f"all {len(rows)} comparisons have the same first prompt, and those that share one stay together: none "
-            "would be left to learn from. Validate on a file of its own: data.validation=FILE."
+            "would be left for training. Validate on a separate file: data.validation=FILE."
         )
     by_size: dict[int, list[str]] = defaultdict(list)
     for key in sorted(groups, key=lambda key: _keyed_hash(key, seed)):
@@ -61,38 +61,42 @@ def _keyed_hash(key: str, seed: int) -> bytes:
 def _target(rows: int, validation_rows: int | None, validation_share: float | None) -> int:
     if validation_rows is not None and validation_share is None:
         if not 1 <= validation_rows < rows:
-            raise DataError(f"validation_rows={validation_rows} of {rows} comparisons: ask for 1 to {rows - 1}.")
+            raise DataError(f"validation_rows={validation_rows} of {rows} comparisons: use 1 to {rows - 1}.")
         return validation_rows
     if validation_share is not None and validation_rows is None:
         if not 0 < validation_share < 1:
-            raise DataError(f"validation_share={validation_share}: ask for a share between 0 and 1, both exclusive.")
+            raise DataError(f"validation_share={validation_share}: use a share between 0 and 1, both exclusive.")
         return min(max(round(validation_share * rows), 1), rows - 1)
     raise ValueError("give exactly one of validation_rows and validation_share")
 
 
 def _choose(by_size: dict[int, list[str]], target: int, rows: int) -> set[str]:
-    """The groups to validate on, largest first; what rounding gave or took at one size is made up for at the next."""
+    """The groups to validate on. Sizes are handled largest first; each one compensates the rounding of those before."""
     sizes = sorted(by_size, reverse=True)
-    sums = _reachable_sums([(size, len(by_size[size])) for size in sizes], rows)
-    goal = _nearest(target, (total for total in range(1, rows) if sums[0][total] == "1"))
+    reachable = _reachable_sums([(size, len(by_size[size])) for size in sizes], rows)
+    remaining = _nearest(target, (total for total in range(1, rows) if reachable[0][total] == "1"))
     chosen: set[str] = set()
     due = 0.0
-    for size, rest in zip(sizes, sums[1:], strict=True):
+    for size, reachable_later in zip(sizes, reachable[1:], strict=True):
         groups = by_size[size]
         due += len(groups) * size * target / rows
-        most = min(len(groups), goal // size)
-        number = _nearest(due / size, (n for n in range(most + 1) if rest[goal - n * size] == "1"))
+        most = min(len(groups), remaining // size)
+        number = _nearest(due / size, (n for n in range(most + 1) if reachable_later[remaining - n * size] == "1"))
         chosen.update(groups[:number])
-        goal -= number * size
+        remaining -= number * size
         due -= number * size
     return chosen
 
 
 def _reachable_sums(sizes: list[tuple[int, int]], rows: int) -> list[str]:
-    """For every tail of (size, number of groups), the empty one last: character s is "1" if s rows can be made of it.
+    """Subset sums of every tail of the sizes, the empty tail last: character s is "1" if groups of it sum to s rows.
 
-    Subset sums as the bits of one integer, in which adding a group is a shift. The groups of a size are added 1, 2,
-    4, ... at a time.
+    Sums are the bits of one integer, in which adding a group is a shift. The groups of a size are added 1, 2, 4, ... at
+    a time, so the cost is logarithmic in their number.
+
+    Args:
+        sizes: pairs of a size and the number of groups of this size.
+        rows: the sum of all groups.
     """
     reachable = 1
     tails = [reachable]
@@ -107,5 +111,5 @@ def _reachable_sums(sizes: list[tuple[int, int]], rows: int) -> list[str]:
     return [f"{tail:0{rows + 1}b}"[::-1] for tail in reversed(tails)]
 
 
-def _nearest(wanted: float, choices: Iterable[int]) -> int:
-    return min(choices, key=lambda choice: (abs(choice - wanted), choice))
+def _nearest(target: float, choices: Iterable[int]) -> int:
+    return min(choices, key=lambda choice: (abs(choice - target), choice))

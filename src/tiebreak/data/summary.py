@@ -1,4 +1,4 @@
-"""What a file of votes is like: sizes, shares, and what is odd about it."""
+"""Summary statistics of a file of votes: sizes, shares of outcomes, lengths, duplicates and contradictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiebreak.types import OUTCOMES, Comparison, Outcome, Vote
 
 @dataclass(frozen=True)
 class Lengths:
-    """Percentiles of a length by nearest rank, so each is one that occurs."""
+    """Percentiles of a length, by nearest rank: each is a value that occurs."""
 
     median: int
     p90: int
@@ -24,18 +24,18 @@ class Lengths:
 
 @dataclass(frozen=True)
 class TextLengths:
-    """The lengths of a text over all its turns."""
+    """Lengths of texts, summed over their turns."""
 
     characters: Lengths
     words: Lengths
-    """Between white space."""
+    """Separated by white space."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A file of votes in numbers.
+    """Summary statistics of a file of votes.
 
-    Lines are as in `VoteFile.lines`. Unreadable rows count in `rows` and `problems`, and nowhere else.
+    Lines are those of `VoteFile.lines`. Unreadable rows count in `rows` and `problems` only.
     """
 
     path: str
@@ -43,38 +43,38 @@ class Summary:
     layout: str
     rows: int
     usable_rows: int
-    """Rows that `problem_rows=skip` would leave: readable, no text empty, no id used before."""
+    """Rows that `problem_rows=skip` keeps: readable, without empty texts or repeated ids."""
     shares: dict[str, float] | None
-    """The mean vote by outcome; None if there are no votes."""
+    """The mean vote per outcome; None if there are no votes."""
     margins: int
     """Rows whose vote has a margin above 0."""
     prompt: TextLengths | None
-    """None, like the next four, if no row is readable."""
+    """None, like the next four fields, if no row is readable."""
     answers: TextLengths | None
-    """Over the answers of both sides."""
+    """The answers of both sides."""
     whole: TextLengths | None
     """Prompt and both answers together."""
     mean_length_difference: float | None
     """Mean absolute difference between the two answers, in characters."""
     multi_turn_share: float | None
     duplicate_groups: int
-    """Sets of rows with the same prompt and the same two answers, on whichever sides."""
+    """Sets of rows with the same prompt and the same two answers, in either order."""
     duplicate_rows: int
-    """The rows in these sets."""
+    """Rows in these sets."""
     contradictions: tuple[tuple[int, ...], ...]
-    """Duplicates whose votes favour different outcomes: the lines of each such set."""
+    """The lines of each set of duplicates whose votes favour different outcomes."""
     identical_answers_with_winner: tuple[int, ...]
-    """Lines of comparisons of an answer with itself that are no tie."""
+    """Lines of comparisons of an answer with itself whose vote is not a tie."""
     problems: dict[str, int]
-    """How often each kind of problem was met."""
+    """Number of problems of each kind."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, tuples and numbers, ready for `json.dumps`."""
+        """Plain dicts, tuples and numbers, for `json.dumps`."""
         return asdict(self)
 
 
 def summarise(file: VoteFile) -> Summary:
-    """Counts and measures everything in a file that was read."""
+    """Compute the summary of a file."""
     votes = [comparison.vote for comparison in file.comparisons if comparison.vote is not None]
     prompts = [comparison.prompt for comparison in file.comparisons]
     answers = [answer for comparison in file.comparisons for answer in (comparison.answer_a, comparison.answer_b)]
@@ -97,7 +97,7 @@ def summarise(file: VoteFile) -> Summary:
         multi_turn_share=_mean([float(len(prompt) > 1) for prompt in prompts]),
         duplicate_groups=len(groups),
         duplicate_rows=sum(map(len, groups)),
-        contradictions=tuple(tuple(line for line, _ in group) for group in groups if _contradictory(group)),
+        contradictions=tuple(tuple(line for line, _ in group) for group in groups if _is_contradictory(group)),
         identical_answers_with_winner=tuple(
             line
             for line, c in zip(file.lines, file.comparisons, strict=True)
@@ -135,18 +135,18 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _duplicates(file: VoteFile) -> list[list[tuple[int, Comparison]]]:
-    """The sets of two and more equal comparisons, each turned so that the answers stand in the same order."""
+    """The sets of two or more equal comparisons, with their lines, swapped so that the answers have the same order."""
     groups: dict[tuple[tuple[str, ...], ...], list[tuple[int, Comparison]]] = defaultdict(list)
     for line, comparison in zip(file.lines, file.comparisons, strict=True):
-        turned = comparison if comparison.answer_a <= comparison.answer_b else comparison.swap()
-        groups[turned.prompt, turned.answer_a, turned.answer_b].append((line, turned))
+        ordered = comparison if comparison.answer_a <= comparison.answer_b else comparison.swap()
+        groups[ordered.prompt, ordered.answer_a, ordered.answer_b].append((line, ordered))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _contradictory(group: Sequence[tuple[int, Comparison]]) -> bool:
+def _is_contradictory(group: Sequence[tuple[int, Comparison]]) -> bool:
     favoured = {_favoured(comparison.vote) for _, comparison in group if comparison.vote is not None}
     _, first = group[0]
-    if first.answer_a == first.answer_b:  # nobody can say which of the two won
+    if first.answer_a == first.answer_b:  # the votes do not say which of the two won
         favoured = {"tie" if outcome == "tie" else "model_a" for outcome in favoured}
     return len(favoured) > 1
 

@@ -1,8 +1,8 @@
-"""Synthetic comparisons about sums: votes that arithmetic decides, for demonstrations and tests.
+"""Synthetic comparisons about sums, whose votes follow from arithmetic, for demonstrations and tests.
 
-The prompt is `X + Y = ?`; an answer is right or wrong, bare (`7`) or worded (`It is 7.`). One right answer against a
-wrong one wins, two right or two wrong ones tie, however they are worded. An unordered pair of operands belongs to
-training or to validation for good, so 3 + 5 and 5 + 3 are never on different sides.
+The prompt is `X + Y = ?`; an answer is right or wrong, and a bare number (`7`) or a sentence (`It is 7.`). A right
+answer wins against a wrong one; two right or two wrong answers tie, whatever their wording. Each unordered pair of
+operands belongs either to training or to validation, so 3 + 5 and 5 + 3 are never in different splits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, Literal
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Vote
 
 LARGEST_OPERAND: Final = 30
-"""Operands run from 0 up to and including this one."""
+"""Operands are between 0 and this number, inclusive."""
 
 WORDINGS: Final = (
     "{answer}",
@@ -26,28 +26,28 @@ WORDINGS: Final = (
     "That makes {answer}.",
     "{x} + {y} = {answer}",
 )
-"""What an answer may look like; the bare number is as common as all others together."""
+"""The forms of an answer; the bare number is as common as all others together."""
 
 SEED_EXAMPLES: Final = (
     Comparison(("1 + 1 = ?",), ("2",), ("3",), A_WINS, id="seed-1"),
     Comparison(("2 + 2 = ?",), ("4",), ("5",), A_WINS, id="seed-2"),
     Comparison(("3 + 3 = ?",), ("6",), ("6",), TIE, id="seed-3"),
 )
-"""The three comparisons to judge after the demonstration's fine-tuning: two wins of A and a tie."""
+"""The three comparisons that the demo judges after fine-tuning: two wins of A and a tie."""
 
 _VALIDATION_SHARE: Final = 0.2
 _EXAMPLE_PAIRS: Final = ((1, 1), (2, 2), (3, 3))
 
 
 def arithmetic_comparisons(rows: int, *, seed: int, split: Literal["train", "validation"]) -> tuple[Comparison, ...]:
-    """Comparisons of answers to sums, the outcomes equally frequent: each three rows hold one of each.
+    """Comparisons of answers to sums. Each three consecutive rows hold each outcome once.
 
-    The same arguments give the same rows, on any machine; other seeds draw other rows from the same operand pairs.
+    The same arguments give the same rows on any machine; other seeds draw other rows from the same operand pairs.
 
     Args:
-        rows: how many comparisons.
+        rows: number of comparisons.
         seed: of the random draws.
-        split: whose operand pairs to use; those of the two splits are disjoint.
+        split: decides the operand pairs; those of the two splits are disjoint.
     """
     rng = random.Random(f"{split} {seed}")
     pairs = operand_pairs(split)
@@ -58,9 +58,9 @@ def arithmetic_comparisons(rows: int, *, seed: int, split: Literal["train", "val
 
 
 def operand_pairs(split: Literal["train", "validation"]) -> tuple[tuple[int, int], ...]:
-    """The unordered operand pairs (smaller first) of a split, chosen by a hash of the pair alone.
+    """The unordered operand pairs (smaller first) of a split, chosen by a hash of the pair.
 
-    Those of `SEED_EXAMPLES` are kept for validation, so that fine-tuning never sees them.
+    The pairs of `SEED_EXAMPLES` belong to validation, so fine-tuning never sees them.
     """
     pairs = combinations_with_replacement(range(LARGEST_OPERAND + 1), 2)
     return tuple(pair for pair in pairs if _is_validation(*pair) == (split == "validation"))
@@ -93,6 +93,6 @@ def _answer(rng: random.Random, x: int, y: int, *, is_right: bool) -> str:
 
 
 def _wrong_sum(rng: random.Random, total: int) -> int:
-    """A number other than `total` that a sum could have: one of its neighbours half of the time."""
+    """A wrong sum within the range of sums; half of the time one close to `total`."""
     candidates = range(max(0, total - 3), total + 4) if rng.random() < 0.5 else range(2 * LARGEST_OPERAND + 1)
     return rng.choice([number for number in candidates if number != total])

@@ -1,4 +1,4 @@
-"""Rows as they lie in a file, before anyone knows what they mean."""
+"""The rows of a file as they are stored, before a layout interprets their cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tiebreak.data.issues import Problem, Unit
 
 
 class Row(NamedTuple):
-    """The cells of one row by column, and the line (or the number) that tells people where it is."""
+    """The cells of one row by column, and its line number (or row number) for messages."""
 
     line: int
     cells: dict[str, object]
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file and its rows, to be read once; a problem stands for a row that could not be read."""
+    """The columns of a file and its rows. `rows` can be iterated once; a row that cannot be read is a `Problem`."""
 
     columns: tuple[str, ...]
     rows: Iterable[Row | Problem]

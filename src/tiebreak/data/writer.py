@@ -1,4 +1,4 @@
-"""Comparisons -> a file of votes, in the columns of the LMSYS contest."""
+"""Write comparisons to a file of votes, with the columns of the LMSYS Chatbot Arena competition on Kaggle."""
 
 from __future__ import annotations
 
@@ -7,43 +7,45 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiebreak.data.layouts import ANSWERS, MARGIN, TAGS, WINNERS
+from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
 from tiebreak.runs import write_atomically
 from tiebreak.types import Comparison
 
 
 def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
-    """Write comparisons with votes as CSV, whole or not at all; `read_votes` reads them back equal.
+    """Write comparisons with votes as CSV, atomically; `read_votes` reads them back equal.
 
-    Cells of prompt and answers are JSON lists of turns, as in the contest. If some comparison has a margin, there
-    is a column for them, and so for each of the tags that are read.
+    Cells of prompt and answers are JSON lists of turns, as in the competition. There is a column of margins if a
+    comparison has one, and a column for each tag that `read_votes` reads and a comparison has.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
-        ValueError: a comparison has no vote, or a margin to a vote that prefers neither answer.
+        ValueError: a comparison has no vote, or has a margin although its vote prefers neither answer.
     """
-    margins = any(comparison.margin for comparison in comparisons)
-    named = {name for tags in {comparison.tags for comparison in comparisons} for name, _ in tags}
-    tagged = [name for name in TAGS if name in named]
+    has_margins = any(comparison.margin for comparison in comparisons)
+    names = {name for tags in {comparison.tags for comparison in comparisons} for name, _ in tags}
+    tag_columns = [column for column in TAG_COLUMNS if column in names]
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(("id", *ANSWERS, *WINNERS, *((MARGIN,) if margins else ()), *tagged))
+            margin_column = (MARGIN_COLUMN,) if has_margins else ()
+            rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *margin_column, *tag_columns))
             for comparison in comparisons:
-                if comparison.vote is None:
-                    raise ValueError(f"comparison {comparison.id} has no vote to write")
-                if comparison.margin and comparison.vote[0] == comparison.vote[1]:
+                vote = comparison.required_vote()
+                if comparison.margin and vote[0] == vote[1]:
                     raise ValueError(f"comparison {comparison.id} has a margin, but its vote prefers neither answer")
                 turns = (comparison.prompt, comparison.answer_a, comparison.answer_b)
-                cells = (json.dumps(list(text), ensure_ascii=False) for text in turns)
-                numbers = (*comparison.vote, comparison.margin) if margins else comparison.vote
+                texts = (json.dumps(list(text), ensure_ascii=False) for text in turns)
+                numbers = (*vote, comparison.margin) if has_margins else vote
                 tags = dict(comparison.tags)
-                rows.writerow((comparison.id, *cells, *map(_number, numbers), *(tags.get(name, "") for name in tagged)))
+                rows.writerow(
+                    (comparison.id, *texts, *map(_number, numbers), *(tags.get(column, "") for column in tag_columns))
+                )
 
     write_atomically(path, write)
 
 
 def _number(value: float) -> str:
-    """0 and 1 as the contest writes them, a soft vote and a margin to their last digit."""
+    """0 and 1 as integers, as in the competition; other values with all their digits."""
     return str(int(value)) if value in (0, 1) else repr(value)

@@ -27,7 +27,7 @@ from tiebreak.progress import cumulative_progress
 from tiebreak.ranking import outcome_logits
 from tiebreak.recipe import load_recipe
 from tiebreak.runs import RunFolder
-from tiebreak.text import template_of
+from tiebreak.text import resolve_template
 from tiebreak.training.splits import split_votes
 from tiebreak.types import Comparison
 
@@ -190,7 +190,7 @@ def _of_rewards(card: JudgeCard, rewards: NDArray[np.float64]) -> Numbers:
 
 def _texts(card: JudgeCard, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Comparison]) -> list[str]:
     """What the model reads, cut as the judge cuts it."""
-    encoder = encoder_of(tokenizer, template_of(card.template, card.head), card.max_length)
+    encoder = encoder_of(tokenizer, resolve_template(card.template, card.head), card.max_length)
     return [encoder.text(text) for row in rows for text in ((row,) if card.rewards is None else row.conversations)]
 
 

@@ -19,7 +19,7 @@ from tiebreak.models import LABELS, NANO, JudgeCard, load_config, load_tokenizer
 from tiebreak.models.nano import NANO_PATH
 from tiebreak.models.precision import HEAD
 from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_text
-from tiebreak.text import AnswerTemplate, Template, template_of
+from tiebreak.text import AnswerTemplate, Template, resolve_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -84,7 +84,7 @@ def _count(on_stage: Callable[[str], None], what: str) -> Callable[[int, int], N
 def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Callable[[str], None]) -> bool:
     """The tokenizer, ready for batches, with the judge's template in it if that works; returns whether it does."""
     tokenizer = load_tokenizer(str(source.model))
-    template = template_of(card.template, card.head)
+    template = resolve_template(card.template, card.head)
     tokenizer.padding_side = "right"  # positions count from the text's first token, as the judge's do
     _choose_pad_token(tokenizer, template, card.max_length)
     installed = install_chat_template(tokenizer, template, card.max_length)
@@ -100,7 +100,7 @@ def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Calla
 
 def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int) -> None:
     """See to a padding token: classifiers of transformers read their output off the last token that is another one."""
-    last = encoder_of(tokenizer, template, max_length).encode([template.bare])[0].ids[-1]
+    last = encoder_of(tokenizer, template, max_length).encode([template.empty_row])[0].ids[-1]
     for token in (tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token):
         if token is not None and tokenizer.convert_tokens_to_ids(token) != last:
             tokenizer.pad_token = token

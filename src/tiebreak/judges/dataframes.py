@@ -19,9 +19,10 @@ def comparisons_from_frame(frame: pd.DataFrame) -> Sequence[Comparison]:
         DataError: a column is missing or a row cannot be used; all such rows are named.
     """
     from tiebreak.data import from_frame
-    from tiebreak.data.layouts import PAIR, WINNERS
+    from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, WINNER_COLUMNS
 
-    unread = (*WINNERS, "winner", *PAIR)  # all else is left to `from_frame`, which names what is misspelt
+    # all else is left to `from_frame`, which names what is misspelt
+    unread = (*WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS)
     return from_frame(frame[[column for column in frame.columns if column not in unread]])
 
 

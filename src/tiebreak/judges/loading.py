@@ -94,7 +94,7 @@ def load_judge(
         resolve_compute_dtype,
         use_fused_layers,
     )
-    from tiebreak.text import Encoder, Template, template_of
+    from tiebreak.text import Encoder, Template, resolve_template
 
     card = read_card(folder.model)
     place = _device(device)
@@ -114,7 +114,7 @@ def load_judge(
     tokenizer = load_tokenizer(str(folder.model))
     usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or usual, card.max_length), log)
-    template = template_of(card.template, card.head)
+    template = resolve_template(card.template, card.head)
     calibration = card.calibration if calibrate else None
     if isinstance(template, Template):
         pairs = Encoder(tokenizer, template, card.max_length)

@@ -1,18 +1,14 @@
-"""The recipe: every setting of a run in one typed file, the one source of reference and validation.
+"""The recipe: all settings of a run in one typed YAML file. Unknown keys are an error that names the nearest key."""
 
-Unknown keys are refused with the nearest right name.
-"""
-
-from tiebreak.recipe.load import dump_recipe, load_recipe, parse_recipe, shipped_recipes
-from tiebreak.recipe.schema import (
+from tiebreak.recipe.load import dump_recipe, load_recipe, shipped_recipes
+from tiebreak.recipe.schema import Recipe, recipe_keys
+from tiebreak.recipe.sections import (
     BaselineSection,
     DataSection,
     LoraSection,
     ModelSection,
-    Recipe,
     TextSection,
     TrainingSection,
-    recipe_keys,
 )
 
 __all__ = [
@@ -25,7 +21,6 @@ __all__ = [
     "TrainingSection",
     "dump_recipe",
     "load_recipe",
-    "parse_recipe",
     "recipe_keys",
     "shipped_recipes",
 ]

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in words: where the mistake was made, which value it is, what was probably meant."""
+"""Error messages for invalid recipes: where the mistake is, the value, and the key that was probably meant."""
 
 from __future__ import annotations
 
@@ -24,62 +24,64 @@ _OTHER_NAMES: Final = {
     "model_name_or_path": "model.name",
     "output_dir": "output",
 }
-"""What people call some keys, from elsewhere."""
+"""Names of keys in other libraries."""
 
 
 def validation_message(error: ValidationError, source: str, overrides: Sequence[str]) -> str:
-    """All that pydantic found, a line each, under the override or the `source` that is to blame for it."""
-    found: dict[str, list[str]] = {}
+    """All errors that pydantic found, one per line, grouped by the override or the `source` that contains them."""
+    by_location: dict[str, list[str]] = {}
     for detail in error.errors():
-        found.setdefault(_blamed(dict(detail), source, overrides), []).append(f"  {_explained(dict(detail))}")
+        location = _location(dict(detail), source, overrides)
+        by_location.setdefault(location, []).append(f"  {_description(dict(detail))}")
     lines = []
-    for blamed, explained in found.items():
-        lines += [f"{blamed}: {pluralize(len(explained), 'thing')} to mend.", *explained]
+    for location, descriptions in by_location.items():
+        lines += [f"{pluralize(len(descriptions), 'error')} in {location}:", *descriptions]
     return "\n".join(lines)
 
 
-def _blamed(detail: Mapping[str, Any], source: str, overrides: Sequence[str]) -> str:
-    """Where a mistake was made: in an override, or in the recipe, perhaps by what overrides made of it."""
+def _location(detail: Mapping[str, Any], source: str, overrides: Sequence[str]) -> str:
+    """An override, or the recipe, with the overrides that are part of the error."""
     wrong = ".".join(str(part) for part in detail["loc"])
-    keys = {override.partition("=")[0]: override for override in overrides}
-    for key, override in keys.items():
+    by_key = {override.partition("=")[0]: override for override in overrides}
+    for key, override in by_key.items():
         if wrong == key or wrong.startswith(f"{key}."):
-            return f"The override {override}"
-    inside = [  # two keys that do not go together are told of the section that holds them
+            return f"the override {override}"
+    involved = [  # two keys that cannot be combined are reported for the section that contains them
         override
-        for key, override in keys.items()
+        for key, override in by_key.items()
         if key.startswith(f"{wrong}." if wrong else "") and re.search(rf"\b{key.rpartition('.')[2]}\b", detail["msg"])
     ]
-    return f"{source} with {' '.join(inside)}" if inside and detail["type"] == "value_error" else source
+    return f"{source} with {' '.join(involved)}" if involved and detail["type"] == "value_error" else source
 
 
-def _explained(detail: Mapping[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
+def _description(detail: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{key}: there is no such key.{nearest(key, recipe_keys(), 'The keys are')}"
+        return f"{key}: there is no such key.{suggestion(key, recipe_keys(), 'The keys are')}"
     message = str(detail["msg"]).removeprefix("Value error, ")
     value = detail.get("input")
-    shown = "" if isinstance(value, (dict, BaseModel)) else f" (it is {value!r})"
-    return f"{key}: {message}{shown}." if key else f"{message}."
+    value_note = "" if isinstance(value, (dict, BaseModel)) else f" (it is {value!r})"
+    return f"{key}: {message}{value_note}." if key else f"{message}."
 
 
-def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """` Did you mean x?`, or the list of what there is.
+def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
+    """` Did you mean x?`, or the list of known names after the text `otherwise`.
 
-    A key may be misspelt, or stand in the wrong section: whole names are compared first, then last parts.
+    A key may be misspelt or in the wrong section, so whole names are compared first, then their last parts.
     """
     names = list(known)
-    by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(names)}
+    by_last_part = {candidate.rpartition(".")[2]: candidate for candidate in reversed(names)}
     sections = {candidate.partition(".")[0]: candidate for candidate in names}
-    last = name.rpartition(".")[2]
-    if last in _OTHER_NAMES and _OTHER_NAMES[last] in names:
-        return f" Did you mean {_OTHER_NAMES[last]}?"
+    last_part = name.rpartition(".")[2]
+    if last_part in _OTHER_NAMES and _OTHER_NAMES[last_part] in names:
+        return f" Did you mean {_OTHER_NAMES[last_part]}?"
     close = difflib.get_close_matches(name, [*names, *(sections if "." not in name else ())], n=1, cutoff=0.75)
-    if last in by_last:
-        close = [by_last[last]]
-    close = close or [by_last[x] for x in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.6)]
+    if last_part in by_last_part:
+        close = [by_last_part[last_part]]
+    if not close:
+        matches = difflib.get_close_matches(last_part, list(by_last_part), n=1, cutoff=0.6)
+        close = [by_last_part[match] for match in matches]
     if close:
         return f" Did you mean {close[0]}?"
-    siblings = [n for n in names if n.rpartition(".")[0] == name.rpartition(".")[0]] or names
-    return f" {otherwise}: {', '.join(siblings)}."
+    same_section = [known for known in names if known.rpartition(".")[0] == name.rpartition(".")[0]]
+    return f" {otherwise}: {', '.join(same_section or names)}."

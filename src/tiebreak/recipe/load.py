@@ -1,4 +1,4 @@
-"""A recipe's file -> a recipe, with overrides on top; and back to YAML."""
+"""Load a recipe from its file, with overrides, and write it as YAML."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from typing import Any
 from pydantic import ValidationError
 
 from tiebreak.errors import RecipeError
-from tiebreak.recipe.error_messages import nearest, validation_message
-from tiebreak.recipe.schema import Recipe, holds_text
+from tiebreak.recipe.error_messages import suggestion, validation_message
+from tiebreak.recipe.schema import Recipe, is_text_key
 from tiebreak.recipe.yaml import read_yaml, write_yaml
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Name -> file of the recipes that come with Tiebreak."""
-    here = Path(__file__).parents[1] / "recipes"  # in an installed package
-    folder = here if here.is_dir() else Path(__file__).parents[3] / "recipes"  # in a checkout
+    """The files of the recipes that come with Tiebreak, by name."""
+    installed = Path(__file__).parents[1] / "recipes"
+    folder = installed if installed.is_dir() else Path(__file__).parents[3] / "recipes"  # in a checkout
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file, put `key.key=value` overrides on top, and check every key and value.
+    """Read a recipe file, apply `key.key=value` overrides, and check every key and value.
 
-    `path` may also be the bare name of a shipped recipe. Values of overrides are read as YAML, but those of keys that
-    hold a text or a path are taken as they are.
+    Args:
+        path: the file, or the name of a shipped recipe.
+        overrides: their values are parsed as YAML, except those of keys that hold text or a path, which are taken
+            literally.
 
     Raises:
-        RecipeError: no such file, not YAML, an unknown key, an impossible value; all of them at once.
+        RecipeError: there is no such file, it is not YAML, or it has unknown keys or invalid values, which the message
+            lists all.
     """
-    file = _recipe_file(Path(path))
+    file = _find_recipe(Path(path))
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -40,56 +43,53 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if values is None:
         values = {}
     if not isinstance(values, dict):
-        raise RecipeError(f"{file} holds a {type(values).__name__} where a recipe is a mapping of sections.")
+        raise RecipeError(f"{file} holds a {type(values).__name__}: a recipe is a mapping of sections.")
     for override in overrides:
-        _apply(values, override)
+        _apply_override(values, override)
     if file.name == "recipe.yaml" and (file.parent / "environment.json").exists():
-        values["output"] = str(file.parent)  # a run's own recipe: the run is where it lies, even if it was moved
+        values["output"] = str(file.parent)  # the recipe of a run, whose folder may have been moved
     values.setdefault("output", f"runs/{file.stem}")
-    return _checked(values, str(file), overrides)
+    return _validate(values, str(file), overrides)
 
 
-def _recipe_file(path: Path) -> Path:
-    """The file that is meant: by its path, or by the name of a shipped recipe."""
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with all values; `load_recipe` reads it back as an equal recipe."""
+    return write_yaml(recipe.model_dump(mode="json"))
+
+
+def _find_recipe(path: Path) -> Path:
+    """The file at the path, or the shipped recipe of that name."""
     shipped = shipped_recipes()
     if not path.is_file():
-        # `recipes/seed.yaml` is found from any folder, as is plain `seed`.
+        # `recipes/seed.yaml` is found from any folder, like `seed`.
         if path.stem in shipped and str(path.parent) in (".", "recipes"):
             return shipped[path.stem]
         if (path / "recipe.yaml").is_file():
             raise RecipeError(
-                f"{path} is a run's folder, not a recipe. Go on with the run: tiebreak train {path / 'recipe.yaml'} "
+                f"{path} is a run folder, not a recipe. To continue the run: tiebreak train {path / 'recipe.yaml'} "
                 "--resume."
             )
         if path.is_dir():
-            raise RecipeError(f"{path} is a folder, not a recipe (a YAML file). A model's goes into model.name={path}.")
-        raise RecipeError(f"There is no recipe {path}.{nearest(path.stem, shipped, 'Tiebreak comes with')}")
+            raise RecipeError(
+                f"{path} is a folder, not a recipe (a YAML file). To train a model from a folder: model.name={path}."
+            )
+        raise RecipeError(f"Recipe {path} does not exist.{suggestion(path.stem, shipped, 'Tiebreak comes with')}")
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet", ".gz"):
-        raise RecipeError(f"{path} is no recipe, but looks like votes: tiebreak train RECIPE data.train={path}.")
+        raise RecipeError(
+            f"{path} is a data file, not a recipe. To train on it: tiebreak train RECIPE data.train={path}."
+        )
     return path
 
 
-def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """Check a mapping of sections, as `load_recipe` does.
-
-    Raises:
-        RecipeError: an unknown key or an impossible value; all of them at once.
-    """
-    return _checked(values, source)
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every value written out; `load_recipe` reads it back to an equal recipe."""
-    return write_yaml(recipe.model_dump(mode="json"))
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not re.fullmatch(r"[a-z_]+(\.[a-zA-Z_]\w*)*", key):
-        raise RecipeError(f"{override!r} is no override: write key=value, for instance training.learning_rate=1e-4.")
-    quoted = text[:1] in ("'", '"')
-    as_it_is = holds_text(key) and not quoted and text not in ("", "null")
-    value = text if as_it_is else read_yaml(text, f"The value of {override!r}")
+        raise RecipeError(
+            f"{override!r} is not an override: write key=value, for instance training.learning_rate=1e-4."
+        )
+    is_quoted = text[:1] in ("'", '"')
+    is_literal = is_text_key(key) and not is_quoted and text not in ("", "null")
+    value = text if is_literal else read_yaml(text, f"The value of {override!r}")
     *sections, last = key.split(".")
     target = values
     for depth, section in enumerate(sections):
@@ -97,12 +97,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if inner is None:
             inner = target[section] = {}
         if not isinstance(inner, dict):
-            raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is no section but {inner!r}.")
+            raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is not a section, but {inner!r}.")
         target = inner
     target[last] = value
 
 
-def _checked(values: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Recipe:
+def _validate(values: Mapping[str, Any], source: str, overrides: Sequence[str]) -> Recipe:
     try:
         return Recipe.model_validate(dict(values))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""YAML as recipes are written in it: no key twice, 1e-4 is a number, a date is a text."""
+"""The YAML of recipes: a repeated key is an error, 1e-4 is a number and a date is text."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class _Loader(yaml.SafeLoader):
                 line = key.start_mark.line + 1
                 if key.value in lines:
                     raise RecipeError(
-                        f"the key {key.value} on line {line} was given before, on line {lines[key.value]}. "
-                        "Keep one of the two."
+                        f"the key {key.value} on line {line} is already on line {lines[key.value]}. Keep one of them."
                     )
                 lines[key.value] = line
         return super().construct_mapping(node, deep=deep)
@@ -36,19 +35,19 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _class in (_Loader, _Dumper):  # YAML 1.1 takes 1e-4 (without a dot) for a text; people mean the number
+for _class in (_Loader, _Dumper):  # YAML 1.1 reads 1e-4 (without a dot) as text; a number is meant
     _class.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("+-0123456789"))
 
 
 def read_yaml(text: str, source: str) -> Any:
-    """The value that a text in YAML stands for.
+    """The value of a YAML text.
 
     Args:
-        text: the YAML.
-        source: what messages call it.
+        text: in YAML.
+        source: the name of the text in error messages.
 
     Raises:
-        RecipeError: it is not YAML, or a key is given twice.
+        RecipeError: the text is not YAML, or repeats a key.
     """
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
@@ -59,5 +58,5 @@ def read_yaml(text: str, source: str) -> Any:
 
 
 def write_yaml(value: Any) -> str:
-    """A value as YAML; `read_yaml` reads it back equal."""
+    """A value as YAML; `read_yaml` reads it back as an equal value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

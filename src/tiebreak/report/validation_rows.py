@@ -67,11 +67,11 @@ def find_truncated(folder: RunFolder, comparisons: Sequence[Comparison]) -> list
         TiebreakError: the run's model folder cannot be read, or a row cannot be cut to its length.
     """
     from tiebreak.models import load_tokenizer, read_card
-    from tiebreak.text import Encoded, Encoder, Template, template_of
+    from tiebreak.text import Encoded, Encoder, Template, resolve_template
 
     card = read_card(folder.model)
     tokenizer = load_tokenizer(str(folder.model))
-    template = template_of(card.template, card.head)
+    template = resolve_template(card.template, card.head)
     if isinstance(template, Template):
         encoded = Encoder(tokenizer, template, card.max_length).encode(comparisons)
         parts: list[tuple[Encoded, ...]] = [(e,) for e in encoded]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from tiebreak.data import read_rendered
-from tiebreak.data.issues import shown
+from tiebreak.data import parse_rendered_completion
+from tiebreak.data.issues import short_repr
 from tiebreak.errors import DataError
 from tiebreak.rewards.reward_function import JudgeReward
 
@@ -32,10 +32,10 @@ def rewards_of_rendered_text(reward: JudgeReward, prompts: Sequence[str], querie
         answer = find_answer(query, prompt)
         if answer is None:
             raise DataError(
-                f"The query {shown(query)} does not begin with its prompt {shown(prompt)}, nor with the end of it, "
-                "so that the answer cannot be told from the prompt. Hand on the prompt that was tokenised."
+                f"The query {short_repr(query)} does not begin with its prompt {short_repr(prompt)}, nor with the end "
+                "of it, so that the answer cannot be told from the prompt. Hand on the prompt that was tokenised."
             )
-        messages, reply = read_rendered(prompt, answer)
+        messages, reply = parse_rendered_completion(prompt, answer)
         asked.append([{"role": role, "content": content} for role, content in messages])
         replies.append(reply)
     return reward(asked, replies)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tiebreak.data.issues import UnreadableError
 from tiebreak.data.messages import Message, parse_messages, parse_side
-from tiebreak.data.utf8 import repair
+from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.types import Conversation
 
 Text = str | Sequence[Mapping[str, Any]]
@@ -96,7 +96,7 @@ def _conversation(prompt: Text, completion: Text) -> Conversation | None:
         turns, replies = parse_side("completion", asked, replied)
     except UnreadableError:
         return None
-    return Conversation(turns, replies).map_texts(lambda text: repair(text)[0])
+    return Conversation(turns, replies).map_texts(lambda text: replace_lone_surrogates(text)[0])
 
 
 def _calls_a_tool(message: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tiebreak.data import UnreadableError, repair
+from tiebreak.data import UnreadableError, replace_lone_surrogates
 from tiebreak.data.messages import parse_side
 from tiebreak.formatting import pluralize
 from tiebreak.serving.errors import InvalidRequestError
@@ -44,7 +44,7 @@ def conversation_of(prompt: Prompt, answer: Answer, name: str = "answer") -> Con
         raise InvalidRequestError(
             f"The prompt has {pluralize(len(turns), 'turn')} and {name} {len(replies)}: give one reply a turn."
         )
-    return Conversation(turns, replies).map_texts(lambda text: repair(text)[0])
+    return Conversation(turns, replies).map_texts(lambda text: replace_lone_surrogates(text)[0])
 
 
 def comparison_of(prompt: Prompt, answers: Sequence[Answer]) -> Comparison:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tiebreak.data import repair
+from tiebreak.data import replace_lone_surrogates
 from tiebreak.serving.errors import InvalidRequestError, ServingError, TooLargeError, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ def _repaired(body: bytes) -> bytes:
 
 def _map_texts(value: Any) -> Any:
     if isinstance(value, str):
-        return repair(value)[0]
+        return replace_lone_surrogates(value)[0]
     if isinstance(value, list):
         return [_map_texts(item) for item in value]
     if isinstance(value, dict):
-        return {repair(key)[0]: _map_texts(item) for key, item in value.items()}
+        return {replace_lone_surrogates(key)[0]: _map_texts(item) for key, item in value.items()}
     return value

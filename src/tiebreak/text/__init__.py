@@ -1,20 +1,19 @@
-"""Comparisons -> token ids -> packs: what the model reads, decided here for training and judging alike."""
+"""Turn comparisons into token ids, and token ids into packs: the same input for training and judging."""
 
-from tiebreak.text.encoder import CutReport, Encoded, Encoder
-from tiebreak.text.packing import Pack, PackReport, pack, shared_tokens
-from tiebreak.text.template import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template, template_of
+from tiebreak.text.encoder import Encoded, Encoder, TruncationReport
+from tiebreak.text.packing import Pack, pack, packed_tokens
+from tiebreak.text.template import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template, resolve_template
 
 __all__ = [
     "REWARD_TEMPLATE",
     "SEED_TEMPLATE",
     "AnswerTemplate",
-    "CutReport",
     "Encoded",
     "Encoder",
     "Pack",
-    "PackReport",
     "Template",
+    "TruncationReport",
     "pack",
-    "shared_tokens",
-    "template_of",
+    "packed_tokens",
+    "resolve_template",
 ]

@@ -1,4 +1,4 @@
-"""Comparisons, or sides of them -> token ids: clean what people wrote, render it, cut it, tokenise it whole."""
+"""Encode comparisons, or sides of them, as token ids: clean the texts, render, truncate and tokenise them."""
 
 from __future__ import annotations
 
@@ -12,39 +12,49 @@ import numpy as np
 
 from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
-from tiebreak.text.truncation import ROWS_AT_ONCE, Ids, TextTemplate, TruncatableT, Truncator, rust_tokenizer, token_ids
+from tiebreak.text.truncation import (
+    ROWS_PER_BATCH,
+    Ids,
+    TextTemplate,
+    TruncatableT,
+    Truncator,
+    rust_tokenizer,
+    token_ids,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
-_SEAM_TOKENS: Final = 64
-"""The two orders of a comparison differ in tokens only where texts meet the template, by far fewer than this."""
+_ORDER_MARGIN: Final = 64
+"""An upper bound on the difference in tokens between the two orders of a comparison, which comes only from the places
+where texts meet the template."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """What the model reads for one comparison, or one side of it, and what was left out to make it fit."""
+    """The token ids of one comparison, or of one side of it, and the amount of text that was cut."""
 
     ids: Ids
-    """[tokens], at most the encoder's `max_length`, BOS included where the tokenizer has the convention."""
+    """[tokens], at most the encoder's `max_length`, including the BOS if the tokenizer uses one."""
     tokens_lost: int
     """Tokens of the uncut text minus those of `ids`."""
     turns_dropped: int
 
 
 class Encoder(Generic[TruncatableT]):
-    """Renders comparisons, or conversations, with a template and tokenises the whole text, cut to `max_length` tokens.
+    """Renders comparisons, or conversations, with a template and tokenises the text, cut to `max_length` tokens.
 
-    - One BOS leads the ids if the tokenizer itself leads plain texts with one (Gemma, Llama), else none (Qwen).
-    - What people wrote never becomes a special token: a spelled-out one (`<bos>`) gets a space after its first
-      character, in the text, so every runtime fed `text(comparison)` sees the same harmless tokens. Special are
-      the added tokens flagged so; Gemma's newline runs and HTML tags, added but plain, stay as they are.
+    - One BOS is added if the tokenizer itself adds one to plain text (Gemma, Llama), otherwise none (Qwen).
+    - Text of users and models never becomes a special token: one that is spelled out (`<bos>`) gets a space after its
+      first character. This happens in the text, so every runtime that tokenises `text(comparison)` gets the same
+      tokens. Only added tokens that are marked as special count; Gemma's newline runs and HTML tags, which are added
+      tokens but not special, are kept.
     - Lone surrogates, which no tokenizer accepts, become U+FFFD.
 
     Raises:
-        RecipeError: `max_length` is too small for the template, or the template spells the BOS that is added.
+        RecipeError: `max_length` is too small for the template, or the template contains the BOS that is added.
     """
 
     def __init__(
@@ -57,118 +67,121 @@ class Encoder(Generic[TruncatableT]):
         self._bos = np.array(_bos_ids(tokenizer), dtype=np.int32)
         if self._bos.size and str(tokenizer.bos_token) in template.text:
             raise RecipeError(
-                f"template: it spells {tokenizer.bos_token}, which is added in front of every text already; remove it"
+                f"template: it contains {tokenizer.bos_token}, which is added before every text anyway; remove it"
             )
         self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=self._bos.size)
+
+    @property
+    def max_length(self) -> int:
+        """The maximum number of tokens of a text, including the BOS."""
+        return self._max_length
+
+    @property
+    def template(self) -> str:
+        """The template, with its slots."""
+        return self._template.text
+
+    @property
+    def bos(self) -> str:
+        """The BOS token that is added before every text; empty if none is added."""
+        return str(self._tokenizer.bos_token) if self._bos.size else ""
 
     def encode(
         self, rows: Sequence[TruncatableT], *, on_progress: Callable[[int], None] | None = None
     ) -> list[Encoded]:
-        """One `Encoded` a row, in their order.
+        """The token ids of each row, in their order.
 
-        Texts are rendered a batch at a time and forgotten, so that beside the rows there are only their ids.
+        Rows are rendered and tokenised in batches, so only their ids are kept in memory.
 
         Args:
-            rows: to encode; all cores work on them.
+            rows: to encode, on all CPU cores.
             on_progress: called with the number of rows encoded since the last call.
 
         Raises:
             RecipeError: a row cannot be cut to `max_length`.
         """
         encoded: list[Encoded] = []
-        near: list[int] = []
-        for batch in self._whole(rows):
+        near_limit: list[int] = []
+        for batch in self._encode_uncut(rows):
             for ids in batch:
-                if ids.size > self._max_length - _SEAM_TOKENS:
-                    near.append(len(encoded))
-                encoded.append(Encoded(self._lead(ids), tokens_lost=0, turns_dropped=0))
+                if ids.size > self._max_length - _ORDER_MARGIN:
+                    near_limit.append(len(encoded))
+                encoded.append(Encoded(self._add_bos(ids), tokens_lost=0, turns_dropped=0))
             if on_progress is not None:
                 on_progress(len(batch))
-        cuts = self._truncate(
-            [rows[row].map_texts(self._clean) for row in near], [encoded[row].ids[self._bos.size :] for row in near]
+        truncated = self._truncate(
+            [rows[index].map_texts(self._clean) for index in near_limit],
+            [encoded[index].ids[self._bos.size :] for index in near_limit],
         )
-        for row, cut in zip(near, cuts, strict=True):
-            ids = self._lead(cut.ids)
-            encoded[row] = Encoded(ids, encoded[row].ids.size - ids.size, cut.turns_dropped)
+        for index, row in zip(near_limit, truncated, strict=True):
+            ids = self._add_bos(row.ids)
+            encoded[index] = Encoded(ids, encoded[index].ids.size - ids.size, row.turns_dropped)
         return encoded
 
-    @property
-    def max_length(self) -> int:
-        """The most tokens of a text, a BOS counted in."""
-        return self._max_length
-
-    @property
-    def template(self) -> str:
-        """The text around what is said, with slots."""
-        return self._template.text
-
-    @property
-    def bos(self) -> str:
-        """What every text's tokens are led by, spelled out; empty where they are led by nothing."""
-        return str(self._tokenizer.bos_token) if self._bos.size else ""
-
     def encode_rendered(self, texts: Sequence[str | Sequence[int]]) -> list[Encoded]:
-        """One `Encoded` a text that was rendered elsewhere, or its token ids.
+        """The token ids of texts, or lists of token ids, that were rendered elsewhere.
 
-        Led by one BOS, however many it began with; special tokens spelled out behind that stay plain text. What is
-        longer than `max_length` loses its beginning, behind the BOS.
+        Each gets exactly one BOS, however many it begins with; other special tokens in a text are treated as plain
+        text. Inputs longer than `max_length` are cut at the beginning, after the BOS.
 
         Raises:
-            ValueError: an id is no token's.
+            ValueError: a token id is out of range.
         """
-        whole: list[Ids | None] = [None if isinstance(text, str) else self._given(text) for text in texts]
+        uncut: dict[int, Ids] = {i: self._check_ids(ids) for i, ids in enumerate(texts) if not isinstance(ids, str)}
         strings = [(i, text) for i, text in enumerate(texts) if isinstance(text, str)]
-        for start in range(0, len(strings), ROWS_AT_ONCE):
-            some = strings[start : start + ROWS_AT_ONCE]
-            clean = [self._clean(self._without_bos(text)) for _, text in some]
-            for (i, _), ids in zip(some, token_ids(self._tokenizer, clean), strict=True):
-                whole[i] = ids
+        for start in range(0, len(strings), ROWS_PER_BATCH):
+            batch = strings[start : start + ROWS_PER_BATCH]
+            cleaned = [self._clean(self._remove_bos(text)) for _, text in batch]
+            for (i, _), ids in zip(batch, token_ids(self._tokenizer, cleaned), strict=True):
+                uncut[i] = ids
         room = self._max_length - self._bos.size
-        found = [ids for ids in whole if ids is not None]
-        return [Encoded(self._lead(ids[-room:]), max(0, len(ids) - room), 0) for ids in found]
+        return [
+            Encoded(self._add_bos(ids[-room:]), max(0, len(ids) - room), turns_dropped=0)
+            for ids in (uncut[i] for i in range(len(texts)))
+        ]
 
-    def _without_bos(self, text: str) -> str:
+    def text(self, row: TruncatableT) -> str:
+        """The text, cleaned and cut, whose tokens `encode` returns (without the BOS)."""
+        cleaned = row.map_texts(self._clean)
+        [cut] = self._truncate([cleaned], token_ids(self._tokenizer, [self._template.render(cleaned)]))
+        return self._template.render(cut.row, turns_dropped=cut.turns_dropped)
+
+    def _encode_uncut(self, rows: Sequence[TruncatableT]) -> Iterator[list[Ids]]:
+        """Ids of the uncut texts, one list per batch.
+
+        Two batches are processed at a time, so that the tokenizer's threads wait neither for Python nor for the
+        slowest text of a batch.
+        """
+        batches = [rows[start : start + ROWS_PER_BATCH] for start in range(0, len(rows), ROWS_PER_BATCH)]
+        if len(batches) < 2:
+            yield from map(self._encode_batch, batches)
+            return
+        rust_tokenizer(self._tokenizer)  # configured now, since it cannot be configured while a thread uses it
+        with ThreadPoolExecutor(2) as threads:
+            yield from threads.map(self._encode_batch, batches)
+
+    def _encode_batch(self, rows: Sequence[TruncatableT]) -> list[Ids]:
+        return token_ids(self._tokenizer, [self._template.render(row.map_texts(self._clean)) for row in rows])
+
+    def _add_bos(self, ids: Ids) -> Ids:
+        return np.concatenate((self._bos, ids)) if self._bos.size else ids
+
+    def _remove_bos(self, text: str) -> str:
         bos = self.bos
         while bos and text.startswith(bos):
             text = text[len(bos) :]
         return text
 
-    def _given(self, ids: Sequence[int]) -> Ids:
-        """Token ids without the BOS in front."""
+    def _check_ids(self, ids: Sequence[int]) -> Ids:
+        """Valid token ids without BOS at the beginning."""
         size = len(self._tokenizer)
-        wrong = next((i for i in ids if not 0 <= i < size), None)
-        if wrong is not None:
-            raise ValueError(f"{wrong} is no token's id: the tokenizer has {size:,}, from 0")
+        invalid = next((i for i in ids if not 0 <= i < size), None)
+        if invalid is not None:
+            raise ValueError(f"token id {invalid} is out of range: the tokenizer has ids from 0 to {size - 1:,}")
         start = 0
         while self._bos.size and start < len(ids) and ids[start] == self._bos[0]:
             start += 1
         return np.array(ids[start:], dtype=np.int32)
-
-    def text(self, row: TruncatableT) -> str:
-        """The final text, cleaned and cut, whose tokens `encode` gives (BOS aside, which is not text)."""
-        clean = row.map_texts(self._clean)
-        [cut] = self._truncate([clean], token_ids(self._tokenizer, [self._template.render(clean)]))
-        return self._template.render(cut.said, turns_dropped=cut.turns_dropped)
-
-    def _whole(self, rows: Sequence[TruncatableT]) -> Iterator[list[Ids]]:
-        """Ids of the uncut texts, a list a batch.
-
-        Two batches are under way at a time, so that the tokenizer's threads never wait for Python, nor for the slowest
-        of one batch.
-        """
-        batches = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-        if len(batches) < 2:
-            yield from map(self._whole_batch, batches)
-            return
-        rust_tokenizer(self._tokenizer)  # set right before a thread uses it, when nothing can be set any more
-        with ThreadPoolExecutor(2) as threads:
-            yield from threads.map(self._whole_batch, batches)
-
-    def _whole_batch(self, rows: Sequence[TruncatableT]) -> list[Ids]:
-        return token_ids(self._tokenizer, [self._template.render(row.map_texts(self._clean)) for row in rows])
-
-    def _lead(self, ids: Ids) -> Ids:
-        return np.concatenate((self._bos, ids)) if self._bos.size else ids
 
     def _clean(self, text: str) -> str:
         if not text.isascii():
@@ -177,8 +190,8 @@ class Encoder(Generic[TruncatableT]):
 
 
 @dataclass(frozen=True, slots=True)
-class CutReport:
-    """What `max_length` cost a set of texts; `str()` says it in one line."""
+class TruncationReport:
+    """The amount of text that `max_length` cut from a set of rows; `str()` gives one line."""
 
     rows: int
     rows_cut: int
@@ -186,11 +199,11 @@ class CutReport:
     tokens_kept: int
     turns_dropped: int
     noun: str = "comparison"
-    """What one of them is called."""
+    """The noun for a row, in the singular."""
 
     @classmethod
-    def of(cls, encoded: Iterable[Encoded], noun: str = "comparison") -> CutReport:
-        """The sum over encoded texts."""
+    def of(cls, encoded: Iterable[Encoded], noun: str = "comparison") -> TruncationReport:
+        """The sum over encoded rows."""
         rows = list(encoded)
         return cls(
             rows=len(rows),
@@ -213,13 +226,13 @@ class CutReport:
 
 
 def _bos_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """The BOS alone, or nothing: a tokenizer may have one and yet never put it in front of a text (Qwen2, GPT-2)."""
+    """The BOS id, or nothing: a tokenizer may have a BOS and not add it to texts (Qwen2, GPT-2)."""
     bos = tokenizer.bos_token_id
     return [bos] if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else []
 
 
 def _special_token_pattern(tokenizer: PreTrainedTokenizerFast) -> re.Pattern[str]:
-    """Matches every spelled-out special token of two or more characters, the longest first; maybe nothing ever."""
+    """Matches every special token of two or more characters in a text, the longest first; matches nothing if none."""
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    spelled = sorted((token for token in special if len(token) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, spelled)) or r"(?!)")
+    by_length = sorted((token for token in special if len(token) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, by_length)) or r"(?!)")

@@ -1,7 +1,7 @@
-"""Token ids -> packs: rows of tokens without padding, in which a shared prefix is computed once.
+"""Pack token ids: rows of tokens without padding, in which a shared prefix is computed once.
 
-A pack holds a forest of segments. A segment attends to itself, causally, and to its ancestors; its positions
-continue from its parent's end. Walking from a root to a leaf gives back one sequence, as if it stood alone.
+A pack holds a forest of segments. A segment attends to itself, causally, and to its ancestors; its positions continue
+from the end of its parent. The segments from a root to a leaf make one sequence, with the same result as on its own.
 Three sequences, of which two share `a b`:
 
     sequences   a b c d      a b e      f g
@@ -29,26 +29,26 @@ Ids = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pack:
-    """One pass through the model: the tokens of some sequences, their shared prefixes said once."""
+    """The input of one pass through the model: the tokens of several sequences, with shared prefixes stored once."""
 
     input_ids: npt.NDArray[np.int64]
     """[tokens]"""
     positions: npt.NDArray[np.int64]
-    """[tokens], from 0 at a root; a segment continues from its parent's end"""
+    """[tokens], from 0 at a root; a segment continues from the end of its parent"""
     starts: npt.NDArray[np.int64]
     """[segments + 1]: segment s holds the tokens starts[s]:starts[s + 1], at least one"""
     parents: npt.NDArray[np.int64]
-    """[segments], -1 for a root; a parent always comes before its children"""
+    """[segments], -1 for a root; a parent comes before the segments that continue it"""
     pooled: npt.NDArray[np.int64]
-    """[sequences]: index in the pack of each sequence's last token, no two alike"""
+    """[sequences]: index in the pack of the last token of each sequence, all different"""
     sequences: npt.NDArray[np.int64]
-    """[sequences]: which sequence of the request it is"""
+    """[sequences]: index of each sequence in the input of `pack`"""
 
     def mask(self, window: int | None = None) -> npt.NDArray[np.bool_]:
-        """Which token (row) attends to which (column), as a dense bool matrix [tokens, tokens].
+        """The attention mask as a dense bool matrix [tokens, tokens]: row i attends to column j.
 
-        Token i attends to j if j's segment is i's own or an ancestor of it, and positions[j] <= positions[i];
-        with a sliding window also positions[i] - positions[j] < window. The reference for faster attention.
+        Token i attends to j if the segment of j is that of i or an ancestor of it, and positions[j] <= positions[i];
+        with a sliding window also positions[i] - positions[j] < window. This is the reference for faster attention.
 
         >>> [both] = pack([np.array([5, 6, 7, 8]), np.array([5, 6, 9])], tokens_per_pass=8, groups=[0, 0])
         >>> both.input_ids  # 5 6 is the parent of 7 8 and of 9
@@ -66,72 +66,35 @@ class Pack:
                [0, 0, 1, 1, 0],
                [0, 1, 0, 0, 1]])
         """
-        reaches = np.eye(self.parents.size, dtype=np.bool_)
+        is_visible = np.eye(self.parents.size, dtype=np.bool_)  # [segments, segments]
         for segment, parent in enumerate(self.parents):
             if parent >= 0:
-                reaches[segment] |= reaches[parent]
+                is_visible[segment] |= is_visible[parent]
         segment_of = np.repeat(np.arange(self.parents.size), np.diff(self.starts))
-        back = self.positions[:, None] - self.positions[None, :]
-        mask: npt.NDArray[np.bool_] = reaches[segment_of[:, None], segment_of[None, :]] & (back >= 0)
-        return mask if window is None else mask & (back < window)
-
-
-@dataclass(frozen=True, slots=True)
-class PackReport:
-    """How well sequences were packed; `str()` says it in one line."""
-
-    packs: int
-    sequences: int
-    tokens: int
-    """Tokens that go through the model."""
-    tokens_saved: int
-    """Tokens that do not, because their prefix is computed once for several sequences."""
-    tokens_free: int
-    """Room left in the packs: what a better packing could have filled."""
-
-    @classmethod
-    def of(cls, packs: Iterable[Pack], tokens_per_pass: int) -> PackReport:
-        """The sum over packs made for this budget."""
-        packs = list(packs)
-        tokens = sum(pack.input_ids.size for pack in packs)
-        # A sequence's last position is its length less one, whoever it shares its prefix with.
-        alone = sum(int(pack.positions[pack.pooled].sum()) + pack.pooled.size for pack in packs)
-        return cls(
-            packs=len(packs),
-            sequences=sum(pack.sequences.size for pack in packs),
-            tokens=tokens,
-            tokens_saved=alone - tokens,
-            tokens_free=len(packs) * tokens_per_pass - tokens,
-        )
-
-    def __str__(self) -> str:
-        share_free = self.tokens_free / max(self.tokens_free + self.tokens, 1)
-        share_saved = self.tokens_saved / max(self.tokens_saved + self.tokens, 1)
-        return (
-            f"packs: {self.packs:,}, sequences: {self.sequences:,}, tokens: {self.tokens:,}; {share_free:.1%} of the "
-            f"room left free; {self.tokens_saved:,} tokens saved by shared prefixes ({share_saved:.1%})"
-        )
+        distance = self.positions[:, None] - self.positions[None, :]
+        mask: npt.NDArray[np.bool_] = is_visible[segment_of[:, None], segment_of[None, :]] & (distance >= 0)
+        return mask if window is None else mask & (distance < window)
 
 
 def pack(
     sequences: Sequence[Ids], *, tokens_per_pass: int, groups: Sequence[int] | None = None, together: bool = False
 ) -> list[Pack]:
-    """Packs token ids into as few passes of at most `tokens_per_pass` tokens as best-fit decreasing finds.
+    """Pack token ids into passes of at most `tokens_per_pass` tokens, by best-fit decreasing bin packing.
 
-    Sequences with the same number in `groups` (the two orders of a comparison) share their common prefixes,
-    where that saves tokens; without groups nothing is shared. Every sequence keeps at least its last token to
-    itself, identical ones too, so that each has its own token to pool. A group beyond the budget is split, unless
-    groups are to stay `together`; each part says its prefix once. The same request always gives the same packs.
+    Sequences with the same number in `groups` (the two orders of a comparison) share their common prefixes; without
+    groups nothing is shared. Every sequence has at least its last token to itself, even among identical sequences, so
+    that each has its own token to pool. A group larger than the budget is split unless `together` is set; each part
+    holds the shared prefix once. The result is deterministic.
 
     Args:
         sequences: token ids, not negative, each of shape [tokens] with at least one.
-        tokens_per_pass: the most tokens a pack may hold.
-        groups: for each sequence, which others it may share with.
-        together: keep each group in one pack: one loss is computed from all of it.
+        tokens_per_pass: the maximum number of tokens of a pack.
+        groups: a group number for each sequence; sequences share prefixes within their group.
+        together: keep each group in one pack, because one loss is computed from all of it.
 
     Raises:
-        ValueError: a sequence is empty or longer than `tokens_per_pass`, a group that has to stay together is, or
-            `groups` has another length.
+        ValueError: a sequence, or a group that has to stay together, is empty or longer than `tokens_per_pass`, or
+            `groups` has another length than `sequences`.
     """
     for index, ids in enumerate(sequences):
         if not 0 < len(ids) <= tokens_per_pass:
@@ -139,7 +102,7 @@ def pack(
                 f"sequence {index} has {len(ids)} tokens, but a pack holds 1 to tokens_per_pass = {tokens_per_pass}"
             )
     if groups is not None and len(groups) != len(sequences):
-        raise ValueError(f"groups has {len(groups)} entries for {len(sequences)} sequences; give one for each")
+        raise ValueError(f"groups has {len(groups)} entries for {len(sequences)} sequences: give one for each")
     if groups is None:
         units = [[_alone(index, sequences)] for index in range(len(sequences))]
     elif together:
@@ -149,10 +112,10 @@ def pack(
     return [_lay_out(trees) for trees in _best_fit(units, tokens_per_pass)]
 
 
-def shared_tokens(sequences: Sequence[Ids]) -> int:
-    """Tokens that a group of sequences takes in a pack, its shared prefixes said once.
+def packed_tokens(sequences: Sequence[Ids]) -> int:
+    """The number of tokens that a group of sequences takes in a pack, with shared prefixes counted once.
 
-    >>> shared_tokens([np.array([5, 6, 7, 8]), np.array([5, 6, 9])])
+    >>> packed_tokens([np.array([5, 6, 7, 8]), np.array([5, 6, 9])])
     5
     """
     return sum(tree.tokens for tree in _trees(list(range(len(sequences))), sequences))
@@ -160,15 +123,15 @@ def shared_tokens(sequences: Sequence[Ids]) -> int:
 
 @dataclass(slots=True)
 class _Tree:
-    """Segments that belong together, parents before children, and the sequences that end in them."""
+    """Connected segments, each after its parent, and the sequences that end in them."""
 
     tokens: int = 0
     segments: list[Ids] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
-    """Position of each segment's first token."""
+    """Position of the first token of each segment."""
     parents: list[int] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
-    """The segment each sequence ends in."""
+    """The segment in which each sequence ends."""
     sequences: list[int] = field(default_factory=list)
 
     def add(self, ids: Ids, depth: int, parent: int) -> int:
@@ -191,20 +154,20 @@ def _members(groups: Sequence[int]) -> Iterable[list[int]]:
     return members.values()
 
 
-def _trees(group: list[int], sequences: Sequence[Ids], most: int | None = None) -> list[_Tree]:
-    """The sequences of a group as prefix trees, one for each first token they share, none of more than `most` tokens.
+def _trees(group: list[int], sequences: Sequence[Ids], max_tokens: int | None = None) -> list[_Tree]:
+    """The sequences of a group as prefix trees, one for each shared first token.
 
-    What would be too large a tree becomes several, which share as much as goes into each.
+    A tree of more than `max_tokens` tokens is split into several, each with its own copy of the shared prefix.
     """
     if len(group) < 2:
         return [_alone(index, sequences) for index in group]
-    # Sorted, the longest prefix that two sequences share is the least that neighbours between them share.
+    # In sorted order, two sequences share the shortest of the prefixes that neighbours between them share.
     order = sorted(group, key=lambda index: np.asarray(sequences[index], dtype=">u4").tobytes())
     ranked = [sequences[index] for index in order]
     shared = [_common_prefix(a, b) for a, b in pairwise(ranked)]
     trees: list[_Tree] = []
     for run in _runs(shared, (0, len(order)), above=0):
-        for first, end in [run] if most is None else _fitting(ranked, shared, run, most):
+        for first, end in [run] if max_tokens is None else _split_run(ranked, shared, run, max_tokens):
             tree = _Tree()
             _grow(tree, ranked, shared, (first, end))
             tree.sequences = [order[rank] for rank in tree.sequences]
@@ -212,30 +175,30 @@ def _trees(group: list[int], sequences: Sequence[Ids], most: int | None = None) 
     return trees
 
 
-def _fitting(ranked: list[Ids], shared: list[int], run: tuple[int, int], most: int) -> list[tuple[int, int]]:
-    """Splits the sorted sequences of a run, [first, end), wherever a tree of them would have more than `most` tokens.
+def _split_run(ranked: list[Ids], shared: list[int], run: tuple[int, int], max_tokens: int) -> list[tuple[int, int]]:
+    """Split the sorted sequences of a run, [first, end), so that the tree of each part has at most `max_tokens` tokens.
 
-    A tree has the tokens of its sequences less what neighbours share.
+    A tree has the tokens of its sequences minus those that neighbours share.
     """
     first, end = run
     cuts, tokens = [first], len(ranked[first])
     for rank in range(first + 1, end):
         tokens += len(ranked[rank]) - shared[rank - 1]
-        if tokens > most:
+        if tokens > max_tokens:
             cuts.append(rank)
             tokens = len(ranked[rank])
     return list(pairwise([*cuts, end]))
 
 
 def _common_prefix(a: Ids, b: Ids) -> int:
-    """Tokens two sequences share from the start, their last ones not counted: those are pooled."""
+    """Tokens that two sequences share from the start, without their last tokens, which are pooled."""
     length = min(len(a), len(b)) - 1
     differ = np.flatnonzero(a[:length] != b[:length])
     return int(differ[0]) if differ.size else length
 
 
 def _runs(shared: list[int], run: tuple[int, int], above: int) -> list[tuple[int, int]]:
-    """Splits the sorted sequences of a run, [first, end), wherever neighbours share no more than `above` tokens."""
+    """Split the sorted sequences of a run, [first, end), where neighbours share no more than `above` tokens."""
     first, end = run
     cuts = [rank + 1 for rank in range(first, end - 1) if shared[rank] <= above]
     return list(zip([first, *cuts], [*cuts, end], strict=True))
@@ -244,7 +207,7 @@ def _runs(shared: list[int], run: tuple[int, int], above: int) -> list[tuple[int
 def _grow(
     tree: _Tree, ranked: list[Ids], shared: list[int], run: tuple[int, int], *, depth: int = 0, parent: int = -1
 ) -> None:
-    """Adds the sorted sequences of a run, [first, end), which agree in their first `depth` tokens, below `parent`."""
+    """Add the sorted sequences of a run, [first, end), which agree in their first `depth` tokens, below `parent`."""
     first, end = run
     if end - first == 1:
         tree.leaves.append(tree.add(ranked[first][depth:], depth, parent))
@@ -257,35 +220,35 @@ def _grow(
 
 
 def _best_fit(units: list[list[_Tree]], tokens_per_pass: int) -> list[list[_Tree]]:
-    """Best-fit decreasing: the largest unit of trees first, each into the fullest pack that still takes it.
+    """Best-fit decreasing: the largest unit of trees first, each into the fullest pack that still has room for it.
 
-    Ties go to the earlier sequence and to the older pack, so the outcome is a function of the request alone.
+    Ties go to the earlier sequence and to the older pack, so the result is deterministic.
 
     Raises:
         ValueError: a unit is larger than a pack.
     """
     sized = [(sum(tree.tokens for tree in unit), min(min(tree.sequences) for tree in unit), unit) for unit in units]
     packs: list[list[_Tree]] = []
-    rooms: list[tuple[int, int]] = []  # (tokens still free, pack), sorted
+    free: list[tuple[int, int]] = []  # (free tokens, pack), sorted
     for tokens, first, unit in sorted(sized, key=lambda entry: (-entry[0], entry[1])):
         if tokens > tokens_per_pass:
             raise ValueError(
                 f"the group of sequence {first} has {tokens} tokens, but a pack holds 1 to tokens_per_pass = "
                 f"{tokens_per_pass}"
             )
-        place = bisect_left(rooms, (tokens, 0))
-        if place == len(rooms):
+        place = bisect_left(free, (tokens, 0))
+        if place == len(free):
             packs.append([])
             room, number = tokens_per_pass, len(packs) - 1
         else:
-            room, number = rooms.pop(place)
+            room, number = free.pop(place)
         packs[number] += unit
-        insort(rooms, (room - tokens, number))
+        insort(free, (room - tokens, number))
     return packs
 
 
 def _lay_out(trees: list[_Tree]) -> Pack:
-    """The trees side by side in one row."""
+    """The trees, one after the other in one row."""
     segments = [ids for tree in trees for ids in tree.segments]
     lengths = np.array([len(ids) for ids in segments], dtype=np.int64)
     depths = np.array([depth for tree in trees for depth in tree.depths], dtype=np.int64)

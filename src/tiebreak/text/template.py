@@ -1,9 +1,9 @@
-"""Comparison or conversation -> text: a template with slots, and what is said in each of them.
+"""Render a comparison or a conversation as text, with a template that has slots.
 
-A comparison of several turns has two parts. Its *history* is the longest run of leading turns, never the
-last, in which both sides gave the same answer: it is said once, as a dialogue in the prompt's slot. In the
-*later turns* the sides differ: the prompt's slot goes on with what the user said, and each answer's slot holds
-that side's replies. With one turn the slots hold the bare texts.
+A comparison of several turns has two parts. Its *history* is the longest run of leading turns, without the last turn,
+in which both sides gave the same answer: it is rendered once, as a dialogue in the slot of the prompt. In the *later
+turns* the sides differ: the slot of the prompt continues with the user's turns, and the slot of each answer holds the
+replies of that side. With one turn the slots hold the plain texts.
 
     turn   user  A    B          {prompt}            User: p0
     0      p0    r0   r0                             Assistant: r0
@@ -12,8 +12,8 @@ that side's replies. With one turn the slots hold the bare texts.
                                  {response_a}        a1, a2
                                  {response_b}        b1, b2        (blank lines between all of them)
 
-A conversation, one side alone, is a dialogue up to its last prompt, in the prompt's slot; the reply to that stands in
-the slot {response}. What it says does not depend on another side.
+A conversation, which is one side alone, is a dialogue up to its last prompt, in the slot of the prompt; the reply to
+that is in the slot {response}. It does not depend on the other side.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tiebreak.types import Comparison, Conversation
 SLOTS: Final = ("{prompt}", "{response_a}", "{response_b}")
 ANSWER_SLOTS: Final = ("{prompt}", "{response}")
 DROPPED_TURNS_MARK: Final = "[...]"
-"""Stands once, in every slot that lost turns, where the dropped turns stood."""
+"""Replaces the dropped turns, once in every slot that lost some."""
 
 
 @dataclass(frozen=True)
 class Template:
     """The text around a prompt and two answers: `{prompt}`, `{response_a}`, `{response_b}`, each exactly once.
 
-    Every other brace, in the template or in what people wrote, stands for itself.
+    All other braces, in the template or in the texts, are plain characters.
 
     Raises:
         RecipeError: a slot is missing or repeated.
@@ -50,25 +50,25 @@ class Template:
         object.__setattr__(self, "_pieces", _pieces(self.text, SLOTS))
 
     @property
-    def bare(self) -> Comparison:
-        """A comparison in which nothing is said."""
+    def empty_row(self) -> Comparison:
+        """A comparison with empty texts."""
         return Comparison(("",), ("",), ("",))
 
     def render(self, comparison: Comparison, *, turns_dropped: int = 0) -> str:
-        """The whole text the model reads, without the `turns_dropped` oldest turns.
+        """The whole text that the model reads, without the `turns_dropped` oldest turns.
 
-        Swapping the comparison exchanges what the two answers' slots hold, and nothing else.
+        Swapping the comparison exchanges the contents of the two answer slots, and changes nothing else.
 
         Raises:
-            ValueError: `turns_dropped` does not leave the closing turn.
+            ValueError: `turns_dropped` includes the closing turn.
         """
-        said = dict(zip(SLOTS, _say(comparison, turns_dropped), strict=True))
-        return "".join(said.get(piece, piece) for piece in self._pieces)
+        contents = dict(zip(SLOTS, _slot_contents(comparison, turns_dropped), strict=True))
+        return "".join(contents.get(piece, piece) for piece in self._pieces)
 
 
 @dataclass(frozen=True)
 class AnswerTemplate:
-    """The text around a prompt and one answer: `{prompt}` and `{response}`, each exactly once; else as `Template`.
+    """The text around a prompt and one answer: `{prompt}` and `{response}`, each exactly once. See `Template`.
 
     Raises:
         RecipeError: a slot is missing or repeated.
@@ -81,77 +81,77 @@ class AnswerTemplate:
         object.__setattr__(self, "_pieces", _pieces(self.text, ANSWER_SLOTS))
 
     @property
-    def bare(self) -> Conversation:
-        """A conversation in which nothing is said."""
+    def empty_row(self) -> Conversation:
+        """A conversation with empty texts."""
         return Conversation(("",), ("",))
 
     def render(self, conversation: Conversation, *, turns_dropped: int = 0) -> str:
-        """The whole text the model reads, without the `turns_dropped` oldest turns.
+        """The whole text that the model reads, without the `turns_dropped` oldest turns.
 
         Raises:
-            ValueError: `turns_dropped` does not leave the closing turn.
+            ValueError: `turns_dropped` includes the closing turn.
         """
         turns = len(conversation.prompt)
-        _require_closing_turn(turns_dropped, turns)
-        asked = [DROPPED_TURNS_MARK] if turns_dropped else []
-        asked += _dialogue(conversation.prompt, conversation.answer, range(turns_dropped, turns - 1))
-        asked.append(f"User: {conversation.prompt[-1]}" if turns > 1 else conversation.prompt[-1])
-        said = dict(zip(ANSWER_SLOTS, ("\n\n".join(asked), conversation.answer[-1]), strict=True))
-        return "".join(said.get(piece, piece) for piece in self._pieces)
+        _check_turns_dropped(turns_dropped, turns)
+        prompt = [DROPPED_TURNS_MARK] if turns_dropped else []
+        prompt += _dialogue(conversation.prompt, conversation.answer, range(turns_dropped, turns - 1))
+        prompt.append(f"User: {conversation.prompt[-1]}" if turns > 1 else conversation.prompt[-1])
+        contents = dict(zip(ANSWER_SLOTS, ("\n\n".join(prompt), conversation.answer[-1]), strict=True))
+        return "".join(contents.get(piece, piece) for piece in self._pieces)
 
 
 def _pieces(text: str, slots: Sequence[str]) -> tuple[str, ...]:
-    """The template cut at its slots, which are pieces of their own."""
+    """The template split at its slots; the slots are pieces too."""
     for slot in slots:
-        _require_once(slot, text, slots)
+        _check_slot(slot, text, slots)
     pieces = re.split("|".join(f"({re.escape(slot)})" for slot in slots), text)
     return tuple(piece for piece in pieces if piece)
 
 
-def _require_once(slot: str, text: str, slots: Sequence[str]) -> None:
-    found = text.count(slot)
-    if found == 1:
+def _check_slot(slot: str, text: str, slots: Sequence[str]) -> None:
+    """Raise an error unless the slot appears exactly once."""
+    count = text.count(slot)
+    if count == 1:
         return
-    if found:
-        raise RecipeError(f"template: the slot {slot} appears {found} times; leave it in one place only")
+    if count:
+        raise RecipeError(f"template: the slot {slot} appears {count} times; leave it in one place only")
     others = [brace for brace in re.findall(r"\{[^{}]*\}?", text) if brace not in slots]
     nearest = get_close_matches(slot, others, n=1)
-    remedy = f"did you mean it by {nearest[0]}?" if nearest else f"write {slot} where its text belongs"
-    kinds = {SLOTS: "pairwise", ANSWER_SLOTS: "pointwise"}
-    other = next(kind for kind in kinds if kind != tuple(slots))
-    if all(text.count(each) == 1 for each in other):
-        remedy += f" (these are the slots of model.head={kinds[other]})"
+    remedy = f"rename {nearest[0]} to {slot}" if nearest else f"write {slot} where its text belongs"
+    heads = {SLOTS: "pairwise", ANSWER_SLOTS: "pointwise"}
+    other_slots = next(other for other in heads if other != tuple(slots))
+    if all(text.count(other) == 1 for other in other_slots):
+        remedy += f" (these are the slots of model.head={heads[other_slots]})"
     raise RecipeError(f"template: the slot {slot} is missing; {remedy}")
 
 
-def _say(comparison: Comparison, turns_dropped: int) -> tuple[str, str, str]:
-    """What the slots (prompt, response_a, response_b) hold; see the drawing on top of the module."""
-    turns = len(comparison.prompt)
-    _require_closing_turn(turns_dropped, turns)
-    history = _history(comparison)
+def _slot_contents(comparison: Comparison, turns_dropped: int) -> tuple[str, str, str]:
+    """The contents of the slots prompt, response_a and response_b; see the diagram at the top of this module."""
+    _check_turns_dropped(turns_dropped, len(comparison.prompt))
+    history = _history_length(comparison)
     later = max(history, turns_dropped)
-    asked = [DROPPED_TURNS_MARK] if turns_dropped else []
-    asked += _dialogue(comparison.prompt, comparison.answer_a, range(turns_dropped, history))
-    # Speakers are named only where there is a dialogue; without one the seed's text stays as it was.
-    asked += [f"User: {said}" if history else said for said in comparison.prompt[later:]]
+    prompt = [DROPPED_TURNS_MARK] if turns_dropped else []
+    prompt += _dialogue(comparison.prompt, comparison.answer_a, range(turns_dropped, history))
+    # Speakers are named only if there is a dialogue, so that the seed's text is unchanged without one.
+    prompt += [f"User: {turn}" if history else turn for turn in comparison.prompt[later:]]
     mark = [DROPPED_TURNS_MARK] if turns_dropped > history else []
-    slots = asked, [*mark, *comparison.answer_a[later:]], [*mark, *comparison.answer_b[later:]]
-    prompt, a, b = ("\n\n".join(said) for said in slots)
-    return prompt, a, b
+    answer_a = [*mark, *comparison.answer_a[later:]]
+    answer_b = [*mark, *comparison.answer_b[later:]]
+    return "\n\n".join(prompt), "\n\n".join(answer_a), "\n\n".join(answer_b)
 
 
-def _require_closing_turn(turns_dropped: int, turns: int) -> None:
+def _check_turns_dropped(turns_dropped: int, turns: int) -> None:
     if not 0 <= turns_dropped < turns:
         raise ValueError(f"turns_dropped is {turns_dropped}, but must leave the last of {turns} turns")
 
 
 def _dialogue(prompt: Sequence[str], answers: Sequence[str], turns: range) -> list[str]:
-    """What both speakers said in these turns."""
+    """The lines of both speakers in these turns."""
     return [line for turn in turns for line in (f"User: {prompt[turn]}", f"Assistant: {answers[turn]}")]
 
 
-def _history(comparison: Comparison) -> int:
-    """How many leading turns, the last never among them, have the same answer on both sides."""
+def _history_length(comparison: Comparison) -> int:
+    """The number of leading turns, without the last turn, that have the same answer on both sides."""
     sides = zip(comparison.answer_a, comparison.answer_b, strict=True)
     return next((turn for turn, (a, b) in enumerate(sides) if a != b), len(comparison.prompt) - 1)
 
@@ -159,17 +159,16 @@ def _history(comparison: Comparison) -> int:
 SEED_TEMPLATE: Final = Template(
     "Prompt: {prompt} \n\nResponse_a: {response_a}\n\nResponse_b: {response_b}\n\n--------\n\nWhich one is better ?"
 )
-"""The text of the project's first notebook, character by character: checkpoints trained there read it."""
-
+"""The exact text of the project's first notebook, so that checkpoints trained there can be used."""
 
 REWARD_TEMPLATE: Final = AnswerTemplate(
     "Prompt: {prompt} \n\nResponse: {response}\n\n--------\n\nIs the response good ?"
 )
-"""The same for one answer alone."""
+"""The same for a single answer."""
 
 
-def template_of(text: str | None, head: Literal["pairwise", "pointwise"]) -> Template | AnswerTemplate:
-    """The template of a recipe: its own, or the one that comes with the head.
+def resolve_template(text: str | None, head: Literal["pairwise", "pointwise"]) -> Template | AnswerTemplate:
+    """The template with the given text, or the default template of the head.
 
     Raises:
         RecipeError: a slot is missing or repeated.

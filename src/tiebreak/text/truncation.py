@@ -1,12 +1,12 @@
-"""Cutting a comparison, or one side of it, to a budget of tokens, so that what decides the vote is what survives.
+"""Cut a comparison, or one side of it, to a token budget, and keep the parts that matter most for the vote.
 
-    1. Whole turns go first, the oldest before the younger, until the rest fits or only the closing turn is left.
-    2. Then the closing turn's texts give: the longer answer first, down to a common cap, and the prompt only
-       where it alone would take more than half of the room and the answers need it. A text that gives keeps
-       head and tail in equal parts: how an answer opens and how it ends say more than its middle.
+    1. Whole turns are dropped first, the oldest first, until the rest fits or only the closing turn is left.
+    2. Then the texts of the closing turn are shortened: the longer answer first, down to a common cap, and the prompt
+       only if it takes more than half of the room and the answers need it. A shortened text keeps equal parts of its
+       beginning and end, since they say more about an answer than its middle.
 
-What is counted is always the whole rendered text, of a comparison in both orders of the answers: the cut of the swapped
-comparison is the swapped cut, and any other runtime fed the same text sees the same tokens.
+The whole rendered text is counted, for a comparison in both orders of the answers. So the cut of the swapped comparison
+is the swapped cut, and every runtime that tokenises the same text gets the same tokens.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
     _Steps = Generator[list[str], Sequence[Encoding], _T]
-    """A computation that hands out texts and is given their tokens, so that many of them share each batch."""
+    """A computation that yields texts and receives their tokens, so that many of them share each batch."""
 
-CUT_MARK: Final = " [...] "
-"""Stands between the head and the tail of a shortened text."""
+TRUNCATION_MARK: Final = " [...] "
+"""Stands between the beginning and the end of a shortened text."""
 
-_LEAST_TOKENS: Final = 8
-"""A budget that leaves each text fewer tokens than this is refused before any row is read."""
+_MIN_TOKENS: Final = 8
+"""The minimum number of tokens of each text; a smaller budget is an error before any row is read."""
 
-ROWS_AT_ONCE: Final = 512
-"""Enough rows for the tokenizer's threads, few enough that its own objects never fill the memory."""
+ROWS_PER_BATCH: Final = 512
+"""Enough rows for the tokenizer's threads, and few enough that its objects do not fill the memory."""
 
 
 class Truncatable(Protocol):
-    """What is rendered and cut: a comparison, or one side of it."""
+    """A row that can be rendered and cut: a comparison, or one side of it."""
 
     @property
     def prompt(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class Truncatable(Protocol):
 
     @property
     def orders(self) -> tuple[Self, ...]:
-        """The ways it can be told, itself first."""
+        """The orders to read it in, itself first."""
 
     @property
     def closing(self) -> tuple[str, ...]:
@@ -56,51 +56,52 @@ class Truncatable(Protocol):
 
     @property
     def close_with(self) -> Callable[..., Self]:
-        """Makes the same with another closing turn, of as many texts."""
+        """Returns the same row with another last turn, of as many texts."""
 
     def map_texts(self, change: Callable[[str], str]) -> Self:
-        """The same with every text changed."""
+        """The same row with every text changed."""
 
 
 TruncatableT = TypeVar("TruncatableT", bound=Truncatable)
 
 
 class TextTemplate(Protocol[TruncatableT]):
-    """A template."""
+    """A template that renders rows."""
 
     @property
     def text(self) -> str:
-        """Itself, with its slots."""
+        """The template, with its slots."""
 
     @property
-    def bare(self) -> TruncatableT:
-        """What leaves its slots empty."""
+    def empty_row(self) -> TruncatableT:
+        """A row that leaves the slots empty."""
 
-    def render(self, said: TruncatableT, /, *, turns_dropped: int = 0) -> str:
-        """The whole text the model reads."""
+    def render(self, row: TruncatableT, /, *, turns_dropped: int = 0) -> str:
+        """The whole text that the model reads."""
 
 
 Ids = npt.NDArray[np.int32]
 Offsets = Sequence[tuple[int, int]]
-"""For each token of a text the characters it covers, as [first, end)."""
+"""For each token of a text the characters that it covers, as [first, end)."""
 
 
 def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Ids]:
-    """Ids of each whole text, with nothing added to it: one int32 array [tokens] a text.
+    """Ids of each text, without added tokens: one int32 array [tokens] per text.
 
-    In one batch, so that all cores work on it: give no more than `ROWS_AT_ONCE` texts.
+    All texts are tokenised in one batch on all cores; pass at most `ROWS_PER_BATCH`.
     """
     encodings = rust_tokenizer(tokenizer).encode_batch_fast(texts, add_special_tokens=False)  # without offsets
-    return [np.array(row.ids, dtype=np.int32) for row in encodings]
+    return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
 def rust_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """The Rust tokenizer itself, set to do what calling `tokenizer` on plain texts does.
+    """The Rust tokenizer, configured to give the same tokens as calling `tokenizer` on plain texts.
 
-    The call would turn each text's tokens, offsets and ids into Python lists first, which takes a third as long again.
+    The call converts tokens, offsets and ids to Python lists first, which takes a third more time.
     """
     backend = tokenizer.backend_tokenizer
-    # Others set these on the object we share. Only where they differ: setting fails while a thread is tokenising.
+    # Other code changes these settings of the shared object. They are reset only if they differ, since setting them
+    # fails while a thread is tokenising.
     if backend.truncation is not None:
         backend.no_truncation()
     if backend.padding is not None:
@@ -111,17 +112,17 @@ def rust_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut(Generic[TruncatableT]):
-    """What fits of a comparison: its closing texts as they are said, and how many of its oldest turns are not."""
+class TruncatedRow(Generic[TruncatableT]):
+    """A row with its closing texts shortened, and the number of oldest turns to leave out when it is rendered."""
 
-    said: TruncatableT
+    row: TruncatableT
     turns_dropped: int
     ids: Ids
-    """[tokens] of the rendered text, the BOS aside."""
+    """[tokens] of the rendered text, without the BOS."""
 
 
 class Truncator(Generic[TruncatableT]):
-    """Cuts comparisons, or sides of them, to `max_length` tokens of rendered text, `added_tokens` (a BOS) counted in.
+    """Cuts rows to `max_length` tokens of rendered text, including `added_tokens` (a BOS).
 
     Raises:
         RecipeError: `max_length` does not hold the template and 8 tokens of each text.
@@ -139,117 +140,118 @@ class Truncator(Generic[TruncatableT]):
         self._template = template
         self._max_length = max_length
         self._budget = max_length - added_tokens
-        bare = template.render(template.bare)
-        template_tokens, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [bare, CUT_MARK]))
-        texts = len(template.bare.closing)
-        least = added_tokens + template_tokens + texts * max(_LEAST_TOKENS, self._mark_tokens + 2)
-        if max_length < least:
+        empty = template.render(template.empty_row)
+        template_tokens, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [empty, TRUNCATION_MARK]))
+        texts = len(template.empty_row.closing)
+        minimum = added_tokens + template_tokens + texts * max(_MIN_TOKENS, self._mark_tokens + 2)
+        if max_length < minimum:
             raise RecipeError(
                 f"max_length is {max_length} tokens, but the template alone takes {template_tokens + added_tokens}, "
-                f"and some of the prompt and of each answer must fit too: set max_length to {least} or more, "
+                f"and part of the prompt and of each answer must fit too: set max_length to {minimum} or more, "
                 "or shorten the template"
             )
 
-    def __call__(self, rows: Sequence[TruncatableT], whole: Sequence[Ids]) -> list[Cut[TruncatableT]]:
-        """What the rules above leave of each row: all of it, where it fits in either order of the answers.
+    def __call__(self, rows: Sequence[TruncatableT], uncut: Sequence[Ids]) -> list[TruncatedRow[TruncatableT]]:
+        """Cut each row by the rules above. A row that fits in every order of its answers is returned unchanged.
 
         Args:
             rows: to cut.
-            whole: token ids of their rendered texts, uncut, the BOS aside.
+            uncut: token ids of their rendered texts, without the BOS.
 
         Raises:
-            RecipeError: not even the closing turn, cut to nothing, fits: the marks of a long conversation, or a
-                tokenizer with odd seams, at the very least `max_length`.
+            RecipeError: not even the closing turn with empty texts fits. This happens only close to the minimum of
+                `max_length`, through the marks of dropped turns or a tokenizer that splits text at the template.
         """
-        cuts: list[Cut[TruncatableT]] = []
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = slice(start, start + ROWS_AT_ONCE)
-            steps = [self._cut(*row) for row in zip(rows[some], whole[some], strict=True)]
-            cuts += _run_together(steps, self._tokenizer)
-        return cuts
+        truncated: list[TruncatedRow[TruncatableT]] = []
+        for start in range(0, len(rows), ROWS_PER_BATCH):
+            batch = slice(start, start + ROWS_PER_BATCH)
+            steps = [self._cut(row, ids) for row, ids in zip(rows[batch], uncut[batch], strict=True)]
+            truncated += _run_batched(steps, self._tokenizer)
+        return truncated
 
-    def _cut(self, said: TruncatableT, whole: Ids) -> _Steps[Cut[TruncatableT]]:
-        if whole.size <= self._budget:  # it fits as it stands: only the other order, if any, is to be counted
-            others = [self._template.render(order) for order in said.orders[1:]]
-            pluralize = (yield others) if others else []
-            if all(len(text) <= self._budget for text in pluralize):
-                return Cut(said, 0, whole)
-        turns = len(said.prompt)
+    def _cut(self, row: TruncatableT, uncut: Ids) -> _Steps[TruncatedRow[TruncatableT]]:
+        if uncut.size <= self._budget:  # fits as given: only the other order, if any, has to be counted
+            others = [self._template.render(order) for order in row.orders[1:]]
+            encodings = (yield others) if others else []
+            if all(len(encoding) <= self._budget for encoding in encodings):
+                return TruncatedRow(row, 0, uncut)
+        turns = len(row.prompt)
         for dropped in range(1, turns):
-            cut, excess = yield from self._read(said, dropped)
+            truncated, excess = yield from self._measure(row, dropped)
             if excess <= 0:
-                return cut
-        return (yield from self._shorten_closing_turn(said, turns - 1))
+                return truncated
+        return (yield from self._shorten_closing_turn(row, turns - 1))
 
-    def _read(self, said: TruncatableT, dropped: int) -> _Steps[tuple[Cut[TruncatableT], int]]:
-        """The row as it would be said, and by how many tokens it is too long in the longest of its orders."""
-        tokens = yield [self._template.render(order, turns_dropped=dropped) for order in said.orders]
-        cut = Cut(said, dropped, np.array(tokens[0].ids, dtype=np.int32))
-        return cut, max(map(len, tokens)) - self._budget
+    def _measure(self, row: TruncatableT, dropped: int) -> _Steps[tuple[TruncatedRow[TruncatableT], int]]:
+        """The row without its oldest turns, and the tokens by which its longest order exceeds the budget."""
+        encodings = yield [self._template.render(order, turns_dropped=dropped) for order in row.orders]
+        truncated = TruncatedRow(row, dropped, np.array(encodings[0].ids, dtype=np.int32))
+        return truncated, max(map(len, encodings)) - self._budget
 
-    def _shorten_closing_turn(self, said: TruncatableT, dropped: int) -> _Steps[Cut[TruncatableT]]:
-        """The row with its closing texts cut so that, without the earlier turns, it fits.
+    def _shorten_closing_turn(self, row: TruncatableT, dropped: int) -> _Steps[TruncatedRow[TruncatableT]]:
+        """The row without its earlier turns, with its closing texts cut so that it fits.
 
-        Texts are cut by their own tokens, which may merge or split where they meet the template. So the real
-        text is counted, and what it takes too much is taken off the room. The room is a whole number that
-        shrinks in every round, and below one token there is nothing left to give: the loop ends.
+        Texts are cut by their own tokens, which may merge or split next to the template. So the rendered text is
+        counted, and its excess is subtracted from the room. The loop ends because the room is an integer that
+        decreases in every round.
         """
-        texts = said.closing
-        bare = self._template.render(said.close_with(*("" for _ in texts)), turns_dropped=dropped)
-        *tokens, around = yield [*texts, bare]
-        offsets = [text.offsets for text in tokens]
-        lengths = [len(text) for text in offsets]
-        room = self._budget - len(around)
+        texts = row.closing
+        empty = self._template.render(row.close_with(*("" for _ in texts)), turns_dropped=dropped)
+        *encodings, template_encoding = yield [*texts, empty]
+        offsets = [encoding.offsets for encoding in encodings]
+        lengths = [len(text_offsets) for text_offsets in offsets]
+        room = self._budget - len(template_encoding)
         while room > 0:
-            caps = _share_out(room, *lengths)
-            shorter = map(_head_and_tail, texts, offsets, caps, [self._mark_tokens] * len(texts))
-            cut, excess = yield from self._read(said.close_with(*shorter), dropped)
+            caps = _allocate(room, *lengths)
+            shortened = map(_head_and_tail, texts, offsets, caps, [self._mark_tokens] * len(texts))
+            truncated, excess = yield from self._measure(row.close_with(*shortened), dropped)
             if excess <= 0:
-                return cut
+                return truncated
             room = min(room, sum(map(min, lengths, caps))) - excess
-        named = f"comparison {said.id!r}" if isinstance(said, Comparison) else "a conversation"
+        name = f"comparison {row.id!r}" if isinstance(row, Comparison) else "a conversation"
         raise RecipeError(
-            f"max_length of {self._max_length} tokens leaves no room for the closing turn of {named}: raise max_length"
+            f"max_length of {self._max_length} tokens leaves no room for the closing turn of {name}: raise max_length"
         )
 
 
-def _run_together(rows: Sequence[_Steps[_T]], tokenizer: PreTrainedTokenizerFast) -> list[_T]:
-    """Runs all rows to their ends, step by step, tokenising what they hand out in one batch a step.
+def _run_batched(rows: Sequence[_Steps[_T]], tokenizer: PreTrainedTokenizerFast) -> list[_T]:
+    """Run all computations to their ends, in steps, and tokenise the texts of all of them in one batch per step.
 
-    The two orders of a comparison hand out the same texts: each is tokenised once.
+    Both orders of a comparison yield the same texts; each text is tokenised once.
     """
-    ends: dict[int, _T] = {}
+    results: dict[int, _T] = {}
     texts: dict[int, list[str]] = {}
-    tokens: dict[str, Encoding] = {}
+    encodings: dict[str, Encoding] = {}
     running = list(range(len(rows)))
     while running:
         for index in running:
             try:
                 row = rows[index]
-                texts[index] = row.send([tokens[text] for text in texts[index]]) if index in texts else next(row)
-            except StopIteration as end:
-                ends[index] = end.value
-        running = [index for index in running if index not in ends]
+                texts[index] = row.send([encodings[text] for text in texts[index]]) if index in texts else next(row)
+            except StopIteration as stop:
+                results[index] = stop.value
+        running = [index for index in running if index not in results]
         batch = list(dict.fromkeys(text for index in running for text in texts[index]))
-        encodings = rust_tokenizer(tokenizer).encode_batch(batch, add_special_tokens=False)
-        tokens = dict(zip(batch, encodings, strict=True))
-    return [ends[index] for index in range(len(rows))]
+        encodings = dict(
+            zip(batch, rust_tokenizer(tokenizer).encode_batch(batch, add_special_tokens=False), strict=True)
+        )
+    return [results[index] for index in range(len(rows))]
 
 
-def _share_out(room: int, prompt: int, *answers: int) -> tuple[int, ...]:
-    """Caps, in tokens, on the closing prompt and its one or two answers, which have so many tokens.
+def _allocate(room: int, prompt: int, *answers: int) -> tuple[int, ...]:
+    """Caps, in tokens, for the closing prompt and its one or two answers, given their lengths.
 
-    The answers' cap is one number for both (water-filling), so it cannot prefer a side: an odd token is left over.
+    Both answers get the same cap (water-filling), so it cannot prefer a side; an odd token is left unused.
 
-    >>> _share_out(100, 20, 70, 30)  # the longer answer gives, the prompt and the shorter one do not
+    >>> _allocate(100, 20, 70, 30)  # the longer answer is cut, the prompt and the shorter one are not
     (50, 50, 50)
-    >>> _share_out(100, 20, 70, 60)  # both give down to the same length
+    >>> _allocate(100, 20, 70, 60)  # both are cut to the same length
     (50, 40, 40)
-    >>> _share_out(100, 90, 70, 10)  # a prompt that needs more than half gives down to half
+    >>> _allocate(100, 90, 70, 10)  # a prompt that needs more than half is cut to half
     (50, 40, 40)
-    >>> _share_out(100, 90, 10, 5)  # but never below what the answers leave over
+    >>> _allocate(100, 90, 10, 5)  # but never below what the answers leave over
     (85, 10, 10)
-    >>> _share_out(100, 20, 90), _share_out(100, 90, 90)  # an answer alone has all that the prompt leaves over
+    >>> _allocate(100, 20, 90), _allocate(100, 90, 90)  # a single answer gets all that the prompt leaves over
     ((50, 80), (50, 50))
     """
     prompt_cap = max(room // 2, room - sum(answers))
@@ -259,9 +261,9 @@ def _share_out(room: int, prompt: int, *answers: int) -> tuple[int, ...]:
 
 
 def _head_and_tail(text: str, offsets: Offsets, cap: int, mark_tokens: int) -> str:
-    """The text itself if it has at most `cap` tokens, else its first and last ones with the mark between.
+    """The text if it has at most `cap` tokens, else its first and last tokens with the mark between them.
 
-    A character made of several tokens (bytes) is never split: it goes where one of its tokens must go.
+    A character of several tokens (bytes) is never split: it is dropped if one of its tokens is.
     """
     if len(offsets) <= cap:
         return text
@@ -270,5 +272,5 @@ def _head_and_tail(text: str, offsets: Offsets, cap: int, mark_tokens: int) -> s
     head = kept - tail
     head_end = offsets[head][0]
     tail_start = offsets[len(offsets) - tail - 1][1]
-    # The mark brings its own spaces: doubled ones would be other tokens than those the model knows.
-    return text[:head_end].rstrip() + CUT_MARK + text[tail_start:].lstrip()
+    # The mark has its own spaces; double spaces would be different tokens.
+    return text[:head_end].rstrip() + TRUNCATION_MARK + text[tail_start:].lstrip()

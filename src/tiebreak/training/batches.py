@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tiebreak.text import AnswerTemplate, Encoder, Template, shared_tokens
+from tiebreak.text import AnswerTemplate, Encoder, Template, packed_tokens
 from tiebreak.types import Comparison, Conversation, Vote
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Example:
     @property
     def longest(self) -> int:
         """Tokens that a pass must hold to learn from this."""
-        return max(map(len, self.sequences)) if self.texts_per_vote == 1 else shared_tokens(self.sequences)
+        return max(map(len, self.sequences)) if self.texts_per_vote == 1 else packed_tokens(self.sequences)
 
 
 def make_examples(

@@ -19,7 +19,7 @@ from tiebreak.data import load_comparisons
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.models import load_config, load_tokenizer
 from tiebreak.recipe import DataSection, Recipe
-from tiebreak.text import pack, template_of
+from tiebreak.text import pack, resolve_template
 from tiebreak.training.batches import Example, example_maker
 from tiebreak.training.budget_search import HEADROOM, Budget, MemoryLine, choose_budget
 
@@ -352,7 +352,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, log: Callable[[str], None]) -> Plan:
             rows = len(votes)
         rows = recipe.data.train_rows or max(1, rows - _set_aside(len(votes), recipe.data))
         tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-        template = template_of(recipe.text.template, recipe.model.head)
+        template = resolve_template(recipe.text.template, recipe.model.head)
         make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
         chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE))
         examples, _ = make(chosen, both_orders=settings.both_orders, on_progress=None)

@@ -35,7 +35,7 @@ from tiebreak.progress import cumulative_progress
 from tiebreak.ranking import tie_parameter_of
 from tiebreak.recipe import DataSection, Recipe, TrainingSection, dump_recipe
 from tiebreak.runs import RunFolder, write_json, write_predictions
-from tiebreak.text import CutReport, template_of
+from tiebreak.text import TruncationReport, resolve_template
 from tiebreak.training.batches import Example, digest_of, example_maker
 from tiebreak.training.budget_search import search_budget
 from tiebreak.training.environment import describe_environment, process_count, process_index
@@ -85,7 +85,7 @@ def fine_tune(
         world_size=process_count(),
     )
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-    template = template_of(recipe.text.template, recipe.model.head)
+    template = resolve_template(recipe.text.template, recipe.model.head)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     if len(training) > MANY_ROWS:
         log(f"Tokenising {sum(map(len, votes)):,} comparisons.")
@@ -98,8 +98,8 @@ def fine_tune(
     orders = [order for row in calibration for order in ((row,) if pointwise else row.orders)]
     set_aside, _ = make(orders, both_orders=False, on_progress=pluralize)
     noun = "answer" if pointwise else "comparison"
-    log(f"Training rows: {len(training):,}. {CutReport.of(encoded, noun)}")
-    log(f"Validation rows: {len(validation):,}. {CutReport.of(encoded_validation, noun)}")
+    log(f"Training rows: {len(training):,}. {TruncationReport.of(encoded, noun)}")
+    log(f"Validation rows: {len(validation):,}. {TruncationReport.of(encoded_validation, noun)}")
     if calibration:
         log(f"Calibration rows: {len(calibration):,}.")
 

@@ -378,7 +378,7 @@ def test_what_a_judge_refuses_is_refused_before_it_is_sent() -> None:
             client.rank_many([(("p",), [("a",)]), (("p",), [])])
         with pytest.raises(ValueError, match="uncertain"):
             client.rank("p", ["a", "b"], swap="uncertain:0.5")
-        with pytest.raises(ValueError, match="as many answers as it has prompts"):
+        with pytest.raises(ValueError, match="as many answers as prompts"):
             client.rank(["p", "q"], ["a"])
         with pytest.raises(TypeError, match="it is a list of answers"):
             client.rank("p", "ab")

@@ -1,4 +1,4 @@
-"""Files of prompts with lists of answers, or with one answer a row."""
+"""Files of prompts with lists of answers, or with one answer per row."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_list_of_answers_is_read_from_every_format(tmp_path: Path, ending: str
     assert read_candidates(path) == CandidatesFile(READ, listed=True)
 
 
-def test_turns_of_prompt_and_answers_go_together(tmp_path: Path) -> None:
+def test_turns_of_prompt_and_answers(tmp_path: Path) -> None:
     path = tmp_path / "turns.jsonl"
     path.write_text(json.dumps({"prompt": ["hi", "why?"], "responses": [["hello", "so"], ["hello", None]]}) + "\n")
     [row] = read_candidates(path).rows
     assert row == Candidates("0", ("hi", "why?"), (("hello", "so"), ("hello", "")))
 
 
-def test_one_answer_a_row_is_read_from_every_format(tmp_path: Path) -> None:
+def test_one_answer_per_row_is_read_from_every_format(tmp_path: Path) -> None:
     rows = [{"id": "x", "prompt": "1 + 1 = ?", "response": "2"}, {"id": None, "prompt": "Say nothing", "response": ""}]
     expected = (Candidates("x", ("1 + 1 = ?",), (("2",),)), Candidates("1", ("Say nothing",), (("",),)))
     for path in (
@@ -68,7 +68,7 @@ def test_one_answer_a_row_is_read_from_every_format(tmp_path: Path) -> None:
         ("a\0", "\ud800", (("a\ufffd",), ("\ufffd",))),
     ],
 )
-def test_turns_of_one_answer_are_told_from_plain_text_as_in_votes(
+def test_turns_of_one_answer_are_distinguished_from_plain_text(
     tmp_path: Path, prompt: object, response: object, turns: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> None:
     [row] = read_candidates(write_jsonl(tmp_path / "v.jsonl", [{"prompt": prompt, "response": response}])).rows
@@ -100,7 +100,7 @@ def test_turns_of_one_answer_are_told_from_plain_text_as_in_votes(
         ({"prompt": '["p"]', "response": '["a" 1]'}, "line 1: response is not a JSON list of turns: Expecting"),
     ],
 )
-def test_what_cannot_be_scored_is_named(tmp_path: Path, row: object, said: str) -> None:
+def test_rows_that_cannot_be_scored_are_listed(tmp_path: Path, row: object, said: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError) as error:

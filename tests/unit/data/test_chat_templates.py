@@ -1,4 +1,4 @@
-"""Chats as templates render them, read back."""
+"""Rendered chats are parsed back into their messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tiebreak.data import parse_rendered_chat, read_rendered
+from tiebreak.data import parse_rendered_chat, parse_rendered_completion
 from tiebreak.data.messages import Message
 
-# The templates of the models, without what they have for tools and images.
+# The templates of the models, without their parts for tools and images.
 
 GEMMA_2 = """{{ bos_token }}{% for m in messages %}
 {{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + m.content | trim + '<end_of_turn>\\n' }}
@@ -93,7 +93,7 @@ DEEPSEEK_V3_1 = DEEPSEEK_R1.replace("<think>\\n", "</think>").replace(
 
 @dataclass(frozen=True)
 class Family:
-    """A template, its tokens, whether it has system messages, and whether the spaces around a text get through it."""
+    """A template, its tokens, whether it supports system messages, and whether it keeps spaces around texts."""
 
     template: str
     bos: str = ""
@@ -143,19 +143,19 @@ def test_a_conversation_comes_back_from_its_template(family: Family) -> None:
     asked: list[Message] = [("system", "Be brief."), *HISTORY] if family.system else HISTORY
     for messages in (HISTORY[:1], HISTORY, asked):
         prompt = family.render(messages, add_generation_prompt=True)
-        assert read_rendered(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert parse_rendered_completion(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
         # Truncated by max_new_tokens, padded on both sides
-        padded = read_rendered(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
+        padded = parse_rendered_completion(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
         assert padded == (tuple(messages), f"{family.opened}Yes, 1 is")
 
 
 @by_family
-def test_the_reply_is_what_the_template_would_write(family: Family) -> None:
-    """The policy's text is the rest of the conversation as its own template has it, spaces and all."""
+def test_the_reply_continues_the_prompt_as_the_template_does(family: Family) -> None:
+    """The completion is the rest of the rendered conversation, including its spaces."""
     whole = family.render([*HISTORY, ("assistant", "Yes.")], add_generation_prompt=False)
     prompt, reply, end = whole.rpartition("Yes.")
     space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
-    assert read_rendered(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
+    assert parse_rendered_completion(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
 
 
 @by_family
@@ -164,7 +164,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
         whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
         for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
             assert parse_rendered_chat(text) == (tuple(messages), "Yes.")
-        # What a policy wrote after the prompt that its template opened
+        # A completion of a prompt that ends with the opening of a reply
         prompt = family.render(messages, add_generation_prompt=True)
         assert parse_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
         assert parse_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
@@ -182,7 +182,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
         "Why <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
     ],
 )
-def test_a_text_that_ends_in_no_reply_is_no_conversation(text: str) -> None:
+def test_a_text_without_a_final_reply_is_not_a_conversation(text: str) -> None:
     assert parse_rendered_chat(text) is None
 
 
@@ -207,7 +207,7 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
     turns = said if len(said) % 2 else said[1:] or said
     messages = [*system, *zip(("user", "assistant") * 2, turns, strict=False)]
     prompt = family.render(messages, add_generation_prompt=True)
-    read, answer = read_rendered(prompt, f"{reply}{family.eos}")
+    read, answer = parse_rendered_completion(prompt, f"{reply}{family.eos}")
     assert read == tuple(message for message in messages if message != ("system", ""))
     assert answer == f"{family.opened}{reply}"
 
@@ -215,7 +215,7 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
 @pytest.mark.parametrize(
     ("prompt", "completion", "reply"),
     [
-        # What a policy goes on with after its turn is no part of the reply
+        # Text after the policy's turn is not part of the reply
         (
             "<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n",
             "a<end_of_turn>\n<start_of_turn>user\nb",
@@ -225,16 +225,16 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
         ("<bos><bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\n", "a<eos>b<end_of_turn>", "a"),
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>a\n<|endoftext|><|im_end|>", "a\n"),
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "</s> is HTML<|im_end|>", "</s> is HTML"),
-        # What the prompt has of a reply is
+        # The beginning of a reply in the prompt is part of it
         ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\nSure, ", "a<|im_end|>", "Sure, a"),
         ("[INST] q [/INST] Sure,", " a </s>", "Sure, a"),
-        # One space is the template's, the second the policy's
+        # The first space belongs to the template, the second to the reply
         ("<s>[INST] q [/INST]", "  a  </s>", " a "),
         ("<s> [INST] q [/INST]", "a", "a"),
     ],
 )
 def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str) -> None:
-    assert read_rendered(prompt, completion) == ((("user", "q"),), reply)
+    assert parse_rendered_completion(prompt, completion) == ((("user", "q"),), reply)
 
 
 @pytest.mark.parametrize(
@@ -251,18 +251,18 @@ def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str)
         ("", ""),
     ],
 )
-def test_in_no_known_format_all_is_the_users(prompt: str, user: str | None) -> None:
+def test_in_an_unknown_format_all_text_is_the_users(prompt: str, user: str | None) -> None:
     expected = (("user", prompt if user is None else user),)
-    assert read_rendered(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
-    assert read_rendered(prompt, "a<eos><pad><pad>") == (expected, "a")
-    assert read_rendered(prompt, "a\n") == (expected, "a\n")
+    assert parse_rendered_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
+    assert parse_rendered_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
+    assert parse_rendered_completion(prompt, "a\n") == (expected, "a\n")
 
 
-def test_runs_of_tokens_take_no_more_than_their_length() -> None:
-    """The square of this one's would take a quarter of an hour."""
+def test_runs_of_tokens_take_linear_time() -> None:
+    """Quadratic time would be a quarter of an hour."""
     run = "</s>" * 100_000
-    assert read_rendered("q", f"a{run}b")[1] == f"a{run}b"
-    assert read_rendered("q", f"a{run} \n")[1] == "a"
+    assert parse_rendered_completion("q", f"a{run}b")[1] == f"a{run}b"
+    assert parse_rendered_completion("q", f"a{run} \n")[1] == "a"
     opened = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
     pads = "<pad>" * 100_000
     assert parse_rendered_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
@@ -271,11 +271,11 @@ def test_runs_of_tokens_take_no_more_than_their_length() -> None:
 def test_markers_that_a_user_wrote_out_of_order_are_text() -> None:
     asked = "What do <start_of_turn>model\n and <end_of_turn> and <|im_end|> mean?"
     prompt = f"<bos><start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
-    assert read_rendered(prompt, "No idea.") == ((("user", asked),), "No idea.")
+    assert parse_rendered_completion(prompt, "No idea.") == ((("user", asked),), "No idea.")
 
 
 def test_other_roles_are_tools() -> None:
     tag = "<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>"
     prompt = "<|begin_of_text|>" + tag.format("user", "q") + tag.format("ipython", "42") + tag.format("assistant", "")
     prompt = prompt.removesuffix("<|eot_id|>")
-    assert read_rendered(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")
+    assert parse_rendered_completion(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")

@@ -1,4 +1,4 @@
-"""Preference pairs, as the Hugging Face hub has them."""
+"""Pairs of chosen and rejected, as on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .votefiles import write_csv, write_jsonl, write_parquet
 
 
 def said(*messages: str) -> list[dict[str, str]]:
-    """Messages from `user: text` and the like."""
+    """Messages from texts such as `user: text`."""
     return [dict(zip(("role", "content"), message.split(": ", 1), strict=True)) for message in messages]
 
 
 def chosen_first(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Prompt, chosen and rejected, on whichever sides they are."""
+    """Prompt, chosen and rejected."""
     assert comparison.vote in (A_WINS, B_WINS)
     right = comparison if comparison.vote == A_WINS else comparison.swap()
     return right.prompt, right.answer_a, right.answer_b
@@ -85,7 +85,7 @@ def test_half_of_the_rows_are_swapped_and_always_the_same_ones(tmp_path: Path) -
     assert 900 < wins_of_a < 1100  # 4.5 standard deviations
     back = write_jsonl(tmp_path / "back.jsonl", rows[::-1])
     assert {c.id: c.vote for c in read_votes(back, votes="required").comparisons} == votes
-    # Pinned, so that no other machine or version ever sees other sides.
+    # Pinned, so that the sides are the same on every machine and in every version.
     assert "".join("AB"[votes[str(i)] == B_WINS] for i in range(16)) == "BBBABBBAABAABAAB"
 
 
@@ -100,7 +100,11 @@ def test_every_row_keeps_its_winner(tmp_path: Path) -> None:
     [
         ({"chosen": "a", "rejected": "b"}, ["missing_prompt"] * 2, "chosen: is a reply alone, and there is no prompt"),
         ({"prompt": None, "chosen": None, "rejected": "b"}, ["missing_prompt"], "rejected: is a reply alone"),
-        ({"prompt": "x", **WHOLE}, ["prompt_mismatch"] * 2, "chosen: starts a conversation that the column prompt"),
+        (
+            {"prompt": "x", **WHOLE},
+            ["prompt_mismatch"] * 2,
+            "chosen: starts a conversation that does not contain",
+        ),
         (
             {"chosen": said("user: p", "assistant: a"), "rejected": said("user: q", "assistant: b")},
             ["prompt_mismatch"],
@@ -119,7 +123,7 @@ def test_every_row_keeps_its_winner(tmp_path: Path) -> None:
         (
             {"prompt": "p", "chosen": said("tool: a"), "rejected": "b"},
             ["roles"],
-            "the roles run 'user', 'tool': expected",
+            "the roles are 'user', 'tool': expected",
         ),
         ({"prompt": "p", "chosen": 3, "rejected": "b"}, ["not_text"], "chosen: is 3, neither text nor a list"),
         (
@@ -134,7 +138,7 @@ def test_every_row_keeps_its_winner(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_makes_no_comparison(tmp_path: Path, row: dict[str, Any], kinds: list[str], message: str) -> None:
+def test_rows_without_a_comparison(tmp_path: Path, row: dict[str, Any], kinds: list[str], message: str) -> None:
     file = read_votes(write_jsonl(tmp_path / "v.jsonl", [row, pairs(1)[0]]), votes="required")
     assert len(file.comparisons) == 1
     assert [(p.line, p.kind, p.severity) for p in file.problems if not p.column.startswith("id")] == [

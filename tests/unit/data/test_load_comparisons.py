@@ -1,4 +1,4 @@
-"""What becomes of rows with problems, from files and from data frames."""
+"""How rows with problems are handled, in files and data frames."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "votes.csv", ROWS)
 
 
-def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None:
+def test_refuse_lists_rows_and_remedies(path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_comparisons(path, votes="required")
     assert str(caught.value).splitlines() == [
@@ -39,9 +39,9 @@ def test_refuse_lists_the_rows_their_number_and_the_remedies(path: Path) -> None
         "  line 4, id 3, prompt: is not a JSON list of turns: Unterminated string starting at at character 2",
         "  line 4, id 3, winner_*: winner_model_a is 'x': expected 0, 1 or between",
         "  line 5, id 1, id: was used before, on line 2",
-        f"`tiebreak check {path}` shows all of them. Mend the file, or give data.problem_rows=skip to leave such rows "
-        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would stay "
-        "refused).",
+        f"`tiebreak check {path}` lists all of them. Fix the file, or give data.problem_rows=skip to leave these rows "
+        "out, or data.problem_rows=keep to keep empty texts and repeated ids as they are (1 unreadable row would still "
+        "be refused).",
     ]
 
 
@@ -53,21 +53,21 @@ def test_refuse_stops_listing_after_20_rows(tmp_path: Path) -> None:
     assert lines[0].endswith("25 of 25 rows cannot be used as they are:")
     assert lines[40] == "  line 21, id 19, response_b: is empty"
     assert lines[41] == "  and 5 rows more"
-    assert "stay refused" not in lines[42]
+    assert "still be refused" not in lines[42]
 
 
-def test_skip_leaves_out_all_but_notes_and_says_so(path: Path) -> None:
+def test_skip_leaves_out_invalid_rows_and_reports_them(path: Path) -> None:
     notes: list[str] = []
     kept = load_comparisons(path, votes="required", problem_rows="skip", on_note=notes.append)
     assert [c.id for c in kept] == ["1", "5", "6"]
     assert kept[0].prompt == ("Hi",)
     assert notes == [
         f"{path}: 3 of 6 rows left out; 1 empty_answer, 1 broken_json, 1 not_a_probability, 1 duplicate_id, "
-        f"1 empty_turn (`tiebreak check {path}` shows them)"
+        f"1 empty_turn (`tiebreak check {path}` lists them)"
     ]
 
 
-def test_skip_never_drops_in_silence(path: Path) -> None:
+def test_skip_warns_without_a_callback(path: Path) -> None:
     with pytest.warns(UserWarning, match="3 of 6 rows left out"):
         load_comparisons(path, votes="required", problem_rows="skip")
 
@@ -84,23 +84,23 @@ def test_keep_refuses_only_the_unreadable(path: Path, tmp_path: Path) -> None:
     kept = load_comparisons(readable, votes="required", problem_rows="keep", on_note=notes.append)
     assert [(c.id, c.answer_a) for c in kept] == [("1", ("Hello",)), ("2", ("",)), ("1", ("Hello",))]
     assert notes == [
-        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` shows them)"
+        f"{readable}: 3 rows, all kept; 1 empty_answer, 1 duplicate_id (`tiebreak check {readable}` lists them)"
     ]
 
 
-def test_the_remedy_is_one_that_can_be_taken(path: Path) -> None:
+def test_remedies_name_the_setting_of_the_caller(path: Path) -> None:
     for setting, remedy in (("--problem-rows ", "give --problem-rows skip"), (None, None)):
         with pytest.raises(DataError) as caught:
             load_votes(path, votes="required", setting=setting)
         last = str(caught.value).splitlines()[-1]
         assert "data.problem_rows" not in last
-        assert remedy in last if remedy else last.endswith("Mend the file.")
+        assert remedy in last if remedy else last.endswith("Fix the file.")
 
 
 @pytest.mark.parametrize(
     ("ids", "integers"), [([5, 7], True), ([5, None], True), (["5", "7"], False), ([5, True], False), ([5, 7.5], False)]
 )
-def test_whole_numbers_as_ids_are_known_from_texts(ids: list[object], integers: bool, tmp_path: Path) -> None:
+def test_integer_ids_are_distinguished_from_texts(ids: list[object], integers: bool, tmp_path: Path) -> None:
     row = {"prompt": "p", "response_a": "a", "response_b": "b"}
     path = tmp_path / "v.jsonl"
     path.write_text("".join(json.dumps(row | {"id": i}) + "\n" for i in ids))
@@ -109,7 +109,7 @@ def test_whole_numbers_as_ids_are_known_from_texts(ids: list[object], integers: 
     assert load_votes(path, votes="optional").integer_ids
 
 
-def test_notes_never_refuse_and_right_files_need_none(tmp_path: Path) -> None:
+def test_notes_do_not_make_rows_invalid(tmp_path: Path) -> None:
     notes: list[str] = []
     load_comparisons(write_csv(tmp_path / "a.csv", [ROWS[4]]), votes="required", on_note=notes.append)
     assert len(notes) == 1
@@ -123,7 +123,7 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
         load_comparisons(path, votes="required", problem_rows="skip", on_note=lambda _: None)
 
 
-def test_a_frame_gives_what_its_file_gives(tmp_path: Path) -> None:
+def test_a_frame_gives_the_same_comparisons_as_its_file(tmp_path: Path) -> None:
     rows = [lmsys_row(id=str(i), prompt=f'["p{i}"]') for i in range(3)]
     path = write_csv(tmp_path / "v.csv", rows)
     expected = load_comparisons(path, votes="required")
@@ -132,7 +132,7 @@ def test_a_frame_gives_what_its_file_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answers", [("7", "8"), ("7", ""), ("7.5", "8.25"), ("True", "False")])
-def test_a_frame_takes_the_numbers_that_pandas_makes_of_a_file(answers: tuple[str, str], tmp_path: Path) -> None:
+def test_numbers_that_pandas_reads_become_texts(answers: tuple[str, str], tmp_path: Path) -> None:
     rows = [lmsys_row(id=str(i), prompt="How many?", response_a=a, response_b="9") for i, a in enumerate(answers)]
     path = write_csv(tmp_path / "v.csv", rows)
     frame = pd.read_csv(path)
@@ -183,7 +183,7 @@ def test_a_frame_with_problems_is_refused_by_position() -> None:
         "  row 2, id 6, response_a: is empty",
         "  row 3, id 6, id: was used before, on row 2",
         "  row 3, id 6, prompt: is missing",
-        "Mend or drop these rows (counted from 0, as in iloc).",
+        "Fix or drop these rows (counted from 0, as in iloc).",
     ]
 
 

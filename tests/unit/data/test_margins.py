@@ -1,4 +1,4 @@
-"""By how much the preferred answer is better: read, refused, written and counted."""
+"""Margins are read, checked, written and counted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_margins_are_numbers_or_texts_or_empty(tmp_path: Path, cell: object, mar
 
 @pytest.mark.parametrize("layout", ROWS)
 @pytest.mark.parametrize("cell", [-1, "-0.5", "nan", "inf", float("inf"), 10**400, "much", True, "true", [1]])
-def test_what_is_no_margin_costs_its_row_only(tmp_path: Path, layout: Layout, cell: object) -> None:
+def test_an_invalid_margin_makes_only_its_row_unreadable(tmp_path: Path, layout: Layout, cell: object) -> None:
     rows = [{**ROWS[layout], "margin": cell}, {**ROWS[layout], "id": "8"}]
     file = read_votes(write_jsonl(tmp_path / "v.jsonl", rows), votes="required")
     (problem,) = file.problems
@@ -61,7 +61,7 @@ def test_what_is_no_margin_costs_its_row_only(tmp_path: Path, layout: Layout, ce
     assert [c.id for c in file.comparisons] == ["8"]
 
 
-def test_a_refused_margin_is_shown_with_what_else_is_wrong_in_the_row(tmp_path: Path) -> None:
+def test_an_invalid_margin_is_reported_with_other_problems_of_the_row(tmp_path: Path) -> None:
     rows = [{**ROWS["winner"], "winner": "who", "margin": "-3"}, {**ROWS["chosen-rejected"], "prompt": None}]
     rows[1] |= {"margin": "x"}
     problems = [
@@ -92,7 +92,7 @@ def test_a_vote_that_prefers_neither_answer_has_no_margin(
     assert [p.kind for p in file.problems] == ([] if prefers else ["margin_of_tie"])
 
 
-def test_margins_without_votes_are_not_looked_at(tmp_path: Path) -> None:
+def test_margins_without_votes_are_ignored(tmp_path: Path) -> None:
     file = read_votes(write_jsonl(tmp_path / "v.jsonl", [{**TEXTS, "margin": "much"}]), votes="optional")
     assert (file.layout, file.problems, file.comparisons[0].margin) == ("unlabelled", (), 0.0)
     rows = [ROWS["winner"], {**ROWS["winner"], "id": "8", "winner": None, "margin": 2}]
@@ -100,7 +100,7 @@ def test_margins_without_votes_are_not_looked_at(tmp_path: Path) -> None:
     assert [(c.vote, c.margin) for c in partly.comparisons] == [(B_WINS, 0.0), (None, 0.0)]
 
 
-def test_a_column_of_margins_stands_once(tmp_path: Path) -> None:
+def test_a_repeated_column_of_margins_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "v.csv"
     path.write_text("prompt,response_a,response_b,winner,margin,margin\np,a,b,model_a,1,2\n")
     with pytest.raises(DataError, match="has 2 columns named 'margin'"):
@@ -130,7 +130,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(comparisons(), min_size=1, max_size=3))
-def test_what_is_written_is_read_back(drawn: list[Comparison]) -> None:
+def test_written_comparisons_are_read_back_equal(drawn: list[Comparison]) -> None:
     numbered = [Comparison(c.prompt, c.answer_a, c.answer_b, c.vote, str(i), c.margin) for i, c in enumerate(drawn)]
     with TemporaryDirectory() as folder:
         path = Path(folder, "v.csv")
@@ -140,7 +140,13 @@ def test_what_is_written_is_read_back(drawn: list[Comparison]) -> None:
     assert header == [*LMSYS, *(["margin"] if any(c.margin for c in drawn) else [])]
 
 
-def test_a_margin_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+def test_an_invalid_margin_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="comparison 7 has a margin, but its vote prefers neither answer"):
         write_comparisons(tmp_path / "v.csv", [Comparison(("p",), ("a",), ("b",), TIE, "7", 1.0)])
+    assert not (tmp_path / "v.csv").exists()
+
+
+def test_a_comparison_without_a_vote_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="comparison '7' has no vote"):
+        write_comparisons(tmp_path / "v.csv", [Comparison(("p",), ("a",), ("b",), id="7")])
     assert not (tmp_path / "v.csv").exists()

@@ -1,4 +1,4 @@
-"""Formats and layouts: what a right file gives."""
+"""Formats and layouts of valid files."""
 
 import csv
 import gzip
@@ -68,7 +68,7 @@ def test_json_list_counts_rows_from_1(tmp_path: Path) -> None:
     assert [str(problem) for problem in file.problems] == ["row 2: is not a JSON object, but 3"]
 
 
-def test_json_may_hold_lines_as_the_hub_names_them(tmp_path: Path) -> None:
+def test_a_json_file_may_hold_json_lines(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "votes.json", [texts(winner="tie"), texts(id="2", winner="tie")])
     assert read_votes(path, votes="required").lines == (1, 2)
 
@@ -99,7 +99,7 @@ def test_parquet_reads_numbers_and_real_lists(tmp_path: Path) -> None:
     assert (file.format, file.layout, file.lines) == ("parquet", "lmsys", (1, 2))
 
 
-def test_whole_floats_are_ids_as_csv_has_them_and_nan_is_null(tmp_path: Path) -> None:
+def test_ids_from_floats_lose_their_fraction_and_nan_is_null(tmp_path: Path) -> None:
     nan = float("nan")
     rows = [
         lmsys_row(id=3.0, winner_model_a=1.0, winner_model_b=0.0, winner_tie=0.0),
@@ -108,7 +108,7 @@ def test_whole_floats_are_ids_as_csv_has_them_and_nan_is_null(tmp_path: Path) ->
     ]
     file = read_votes(write_parquet(tmp_path / "v.parquet", rows), votes="optional")
     assert [(c.id, c.vote) for c in file.comparisons] == [("3", A_WINS), ("1", None), ("2.5", TIE)]
-    assert [str(p) for p in file.problems] == ["row 2, id 1, id: is empty: the number of the row, 1, stands in"]
+    assert [str(p) for p in file.problems] == ["row 2, id 1, id: is empty: the row number, 1, is used instead"]
 
 
 def test_ids_default_to_the_number_of_the_row_counting_unreadable_ones(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_some_winner_columns_are_not_enough_even_where_votes_are_optional(tmp_pa
         (('["Al", "Bo"] sorted?', "yes", "no"), (('["Al", "Bo"] sorted?',), ("yes",), ("no",))),
         (('["x", 1]', "a", "b"), (('["x", 1]',), ("a",), ("b",))),
         (("[" * 100_000, "a", "b"), (("[" * 100_000,), ("a",), ("b",))),
-        # A blank cell has as many turns as the others
+        # A blank cell gets as many turns as the others
         (('["p", "q"]', "", '["a", "b"]'), (("p", "q"), ("", ""), ("a", "b"))),
         (("", '["a", "b"]', '["c", "d"]'), (("", ""), ("a", "b"), ("c", "d"))),
         (("", '["a"]', "b"), (("",), ('["a"]',), ("b",))),
@@ -225,7 +225,7 @@ def test_cells_of_five_megabytes_pass_with_a_note(tmp_path: Path) -> None:
     assert [str(p) for p in file.problems] == ["line 2, id 7, prompt: is 5,000,000 characters long"]
 
 
-def test_reading_leaves_the_csv_module_as_it_was(tmp_path: Path) -> None:
+def test_reading_restores_the_settings_of_the_csv_module(tmp_path: Path) -> None:
     before = csv.field_size_limit(1234)
     try:
         read_votes(write_csv(tmp_path / "v.csv", [lmsys_row(response_a="x" * 5000)]), votes="required")

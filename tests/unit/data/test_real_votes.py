@@ -1,4 +1,4 @@
-"""Real human votes, where they lie beside the repository."""
+"""Real human votes, if they are in the shared folder next to the checkout."""
 
 from __future__ import annotations
 

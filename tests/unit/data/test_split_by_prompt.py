@@ -1,4 +1,4 @@
-"""The split: no prompt on both sides, the asked size, whatever the order of the rows."""
+"""The split: no prompt in both parts, the requested size, independent of the order of the rows."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_no_leak_nothing_lost_order_kept_and_order_irrelevant(
 
 @settings(deadline=None)
 @given(SIZES, st.data())
-def test_the_size_is_the_nearest_that_groups_can_make(sizes: list[int], data: st.DataObject) -> None:
+def test_the_size_is_the_closest_possible(sizes: list[int], data: st.DataObject) -> None:
     asked = data.draw(st.integers(1, sum(sizes) - 1))
     _, validation = split_by_prompt(groups_of(sizes), validation_rows=asked, validation_share=None, seed=3)
     possible = {sum(some) for count in range(1, len(sizes)) for some in combinations(sizes, count)}
     assert abs(len(validation) - asked) == min(abs(size - asked) for size in possible)
 
 
-def test_prompts_are_the_same_but_for_case_and_white_space() -> None:
+def test_prompts_are_compared_without_case_and_white_space() -> None:
     rows = comparisons(["Straße  1", "STRASSE 1 ", "\nstrasse\t1", "strasse 2", "strasse1"])
     for seed in range(20):
         training, validation = split_by_prompt(rows, validation_rows=3, validation_share=None, seed=seed)
@@ -69,7 +69,7 @@ def test_share_and_seed() -> None:
     assert len(a) == 30
     assert a == same
     assert len(set(a) & set(other)) < 15
-    # Pinned: an older run's validation rows have to be found again.
+    # Pinned: the validation rows of older runs have to stay the same.
     assert [c.id for c in a[:6]] == ["2", "8", "14", "15", "39", "47"]
 
 
@@ -80,8 +80,8 @@ def test_validation_gets_its_share_of_large_groups() -> None:
     assert (sizes.count(1), sizes.count(10), sizes.count(100)) == (100, 100, 100)
 
 
-def test_what_rounding_takes_at_one_size_the_next_makes_up_for() -> None:
-    rows = groups_of(list(range(1, 41)))  # one group of every size: half of it is no group at all
+def test_rounding_at_one_size_is_compensated_at_the_next() -> None:
+    rows = groups_of(list(range(1, 41)))  # one group of every size, so half of a size is not a whole group
     _, validation = split_by_prompt(rows, validation_rows=None, validation_share=0.5, seed=0)
     sizes = [sum(c.prompt == other.prompt for other in validation) for c in validation]
     assert len(sizes) == 410
@@ -105,7 +105,7 @@ def test_exactly_one_size_is_given(rows: int | None, share: float | None) -> Non
 @pytest.mark.parametrize(
     ("sizes", "rows", "share", "message"),
     [
-        ([1, 1], 2, None, "validation_rows=2 of 2 comparisons: ask for 1 to 1"),
+        ([1, 1], 2, None, "validation_rows=2 of 2 comparisons: use 1 to 1"),
         ([1, 1], 0, None, "validation_rows=0 of 2"),
         ([1, 1], None, 1.0, "validation_share=1.0"),
         ([1, 1], None, 0.0, "validation_share=0.0"),

@@ -1,4 +1,4 @@
-"""The numbers about a file."""
+"""Summaries of files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_percentiles_are_nearest_ranks(tmp_path: Path) -> None:
     assert summary.prompt.characters == Lengths(median=50, p90=90, p99=99, max=100)
 
 
-def test_duplicates_and_contradictions_are_seen_through_a_swap(tmp_path: Path) -> None:
+def test_duplicates_and_contradictions_are_found_in_both_orders(tmp_path: Path) -> None:
     rows = [
         row("p", "a", "b", A),
         row("p", "b", "a", B),  # the same vote from the other side
@@ -72,7 +72,7 @@ def test_identical_answers(tmp_path: Path) -> None:
     rows = [row("p", "a", "a", A), row("p", "a", "a", B), row("q", "a", "a", TIE), row("q", "a", "a", A)]
     summary = summary_of(tmp_path, rows)
     assert summary.identical_answers_with_winner == (1, 2, 4)
-    assert summary.contradictions == ((3, 4),)  # which of two equal answers won says nothing
+    assert summary.contradictions == ((3, 4),)  # it does not matter which of two equal answers won
 
 
 def test_soft_labels_contradict_when_they_favour_different_outcomes(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_file_without_votes_or_without_a_readable_row(tmp_path: Path) -> None:
     assert (hopeless.usable_rows, hopeless.prompt, hopeless.multi_turn_share) == (0, None, None)
 
 
-def test_it_goes_into_json(tmp_path: Path) -> None:
+def test_a_summary_is_json_serialisable(tmp_path: Path) -> None:
     data = json.loads(json.dumps(summary_of(tmp_path, [row("p", "a", "bc", A)]).to_dict()))
     assert data["answers"]["characters"] == {"median": 1, "p90": 2, "p99": 2, "max": 2}
     assert data["shares"] == {"model_a": 1.0, "model_b": 0.0, "tie": 0.0}

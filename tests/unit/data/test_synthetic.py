@@ -1,4 +1,4 @@
-"""Synthetic comparisons: arithmetic is the judge of every vote, and the two splits share no sum."""
+"""Synthetic comparisons: votes follow from arithmetic, and the two splits share no sum."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ def vote_by_arithmetic(comparison: Comparison) -> tuple[float, float, float]:
 
 
 @given(st.integers(1, 60), seeds, splits)
-def test_every_vote_is_what_arithmetic_says(rows, seed, split):
+def test_every_vote_follows_from_arithmetic(rows, seed, split):
     comparisons = arithmetic_comparisons(rows, seed=seed, split=split)
     assert len(comparisons) == rows
     for comparison in comparisons:
@@ -67,19 +67,19 @@ def test_rows_use_the_operand_pairs_of_their_split_in_either_order(seed, split):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_third_each_wins_loses_and_ties(split):
+def test_outcomes_are_equally_frequent(split):
     votes = Counter(row.vote for row in arithmetic_comparisons(999, seed=3, split=split))
     assert votes == {A_WINS: 333, B_WINS: 333, TIE: 333}
 
 
-def test_ties_are_of_two_right_answers_about_as_often_as_of_two_wrong_ones():
+def test_half_of_the_ties_have_two_right_answers():
     ties = [row for row in arithmetic_comparisons(6000, seed=0, split="train") if row.vote == TIE]
     both_right = fmean(numbers(row.answer_a[0])[-1] == sum(numbers(row.prompt[0])) for row in ties)
     assert both_right == pytest.approx(0.5, abs=0.04)  # 3.6 standard errors of 2,000 coin flips
 
 
-def test_neither_wording_nor_position_gives_the_vote_away():
-    """Swapping every row leaves the share of worded answers, by side and by what became of it, where it was."""
+def test_wording_and_position_are_independent_of_the_vote():
+    """Swapping all rows does not change the share of worded answers per side and outcome."""
     rows = arithmetic_comparisons(6000, seed=1, split="train")
 
     def worded(comparisons, vote):

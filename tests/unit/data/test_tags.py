@@ -1,4 +1,4 @@
-"""What a file says of a row besides its texts and vote: read, swapped with its sides, and written back."""
+"""Tags are read, swapped with the sides, and written back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_format_gives_the_same_tags_in_the_order_of_their_names(tmp_path: 
     ]
     for file in files:
         assert [c.tags for c in file.comparisons] == [TAGS, TAGS, TAGS[:-1]]
-        assert file.comparisons[0].tags is file.comparisons[1].tags  # one in memory, however many rows
+        assert file.comparisons[0].tags is file.comparisons[1].tags  # equal tags are one object
     assert from_frame(pd.DataFrame(rows)) == files[0].comparisons
 
 
@@ -42,7 +42,7 @@ def test_a_tag_is_a_text_or_a_number_and_never_a_problem(cell: Any, value: str |
     assert not file.problems
 
 
-def test_of_chosen_and_rejected_nobody_knows_whose_model_a_is(tmp_path: Path) -> None:
+def test_chosen_and_rejected_have_no_model_tags(tmp_path: Path) -> None:
     rows = [{"prompt": f"p{i}", "chosen": "yes", "rejected": "no", **TAGGED} for i in range(6)]
     file = read_votes(write_jsonl(tmp_path / "v.jsonl", rows), votes="required")
     assert {c.tags for c in file.comparisons} == {(TAGS[0], TAGS[3])}

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a file, with its line and its words."""
+"""All problems of files, with their lines and messages."""
 
 import gzip
 from pathlib import Path
@@ -25,8 +25,8 @@ def problems_of(path: Path) -> list[str]:
     [
         ({"response_a": '["Hello'}, "broken_json", "response_a", "is not a JSON list of turns: Unterminated string"),
         ({"response_b": '["a" "b"]'}, "broken_json", "response_b", "Expecting ',' delimiter at character 6"),
-        ({"prompt": '["Hi", 3]'}, "broken_json", "prompt", "has 3 in place of text as turn 2"),
-        ({"response_a": "[null, [1]]"}, "broken_json", "response_a", "has [1] in place of text as turn 2"),
+        ({"prompt": '["Hi", 3]'}, "broken_json", "prompt", "has 3 instead of text as turn 2"),
+        ({"response_a": "[null, [1]]"}, "broken_json", "response_a", "has [1] instead of text as turn 2"),
         ({"response_a": '["a", "b"]'}, "turn_mismatch", "", "prompt has 1, response_a has 2, response_b has 1"),
         ({"prompt": "[]"}, "turn_mismatch", "", "prompt has 0, response_a has 1, response_b has 1"),
         ({"prompt": "[]", "response_a": "[]", "response_b": "[]"}, "no_turns", "", "lists of no turns"),
@@ -74,7 +74,7 @@ def test_empty_texts_still_make_a_comparison(
     assert len(file.comparisons) == 1
 
 
-def test_an_answer_is_empty_when_all_is_blank_that_it_does_not_share(tmp_path: Path) -> None:
+def test_an_answer_is_empty_if_all_unshared_turns_are_blank(tmp_path: Path) -> None:
     row = {"id": "1", "prompt": ["p", "q"], "winner": "tie"}
     path = write_jsonl(
         tmp_path / "v.jsonl",
@@ -106,7 +106,7 @@ def test_null_answers_are_empty_and_a_null_prompt_is_unreadable(tmp_path: Path) 
         "2, id 2, prompt: is missing",
         "3, id 3, prompt: is missing",
         "4, id 4, response_b: is 5, neither text nor a list of turns",
-        "5, id 5, prompt: has {'b': 1} in place of text as turn 2",
+        "5, id 5, prompt: has {'b': 1} instead of text as turn 2",
     ]
     path = write_jsonl(tmp_path / "v.jsonl", rows)
     assert problems_of(path) == [f"line {line}" for line in expected]
@@ -186,14 +186,14 @@ def test_broken_json_lines_do_not_stop_the_reading(tmp_path: Path) -> None:
     assert read_votes(path, votes="required").lines == (1, 5)
 
 
-def test_a_byte_order_mark_within_a_file_is_called_by_its_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_within_a_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
     line = '{"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie"}\n'
     path.write_text(f"{line}\ufeff{line}", encoding="utf-8")
     assert problems_of(path) == ["line 2: is not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig) at character 1"]
 
 
-def test_parquet_texts_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:
+def test_parquet_texts_that_are_not_utf8_make_only_their_row_unreadable(tmp_path: Path) -> None:
     prompts = pa.array([b"fine", b"\xff", b"fine too"], pa.binary())
     table = pa.table(
         {
@@ -226,7 +226,7 @@ def unusable(tmp_path: Path, name: str, content: bytes | None) -> str:
     ("name", "content", "message"),
     [
         ("v.csv", None, "does not exist"),
-        ("v.tsv", b"x", "ends in '.tsv', which says no known format. Known endings: .csv, .csv.gz"),
+        ("v.tsv", b"x", "ends in '.tsv', which is not a known format. Known endings: .csv, .csv.gz"),
         ("v", b"x", "ends in ''"),
         ("v.csv", b"", "is empty"),
         ("v.jsonl", b"\n\n", "holds no JSON object"),
@@ -248,7 +248,7 @@ def test_unusable_files_are_refused_at_once(tmp_path: Path, name: str, content: 
     assert message in unusable(tmp_path, name, content)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder: name one file of votes in it"):
         read_votes(tmp_path, votes="required")
 
@@ -265,7 +265,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         ("prompt,response_a,response_b,winer", ["winner_model_a, winner_model_b, winner_tie"]),
     ],
 )
-def test_missing_columns_are_named_with_the_nearest_there_are(tmp_path: Path, columns: str, hints: list[str]) -> None:
+def test_missing_columns_are_named_with_the_nearest_names(tmp_path: Path, columns: str, hints: list[str]) -> None:
     message = unusable(tmp_path, "v.csv", f"{columns}\n".encode())
     for hint in hints:
         assert hint in message
@@ -279,7 +279,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     assert "damaged after row" in unusable(tmp_path, "v.parquet", bytes(data))
 
 
-def test_lists_that_python_printed_are_remarked(tmp_path: Path) -> None:
+def test_lists_printed_by_python_are_reported(tmp_path: Path) -> None:
     printed = {"prompt": "['a', 'b']", "response_a": "['c', 'd']", "response_b": "['e', 'f']"}
     about_python = {"prompt": "Show a list", "response_a": "['c', 'd']", "response_b": "[c, d]"}
     path = write_csv(tmp_path / "v.csv", [lmsys_row(id="1", **printed), lmsys_row(id="2", **about_python)])

@@ -1,4 +1,4 @@
-"""What holds for every file: swapping it swaps what is read, and the format makes no difference."""
+"""Properties of all files: swapping a file swaps its comparisons, and all formats agree."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_formats_agree(drawn: list[dict[str, Any]]) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=3))
-def test_any_text_comes_back_but_for_surrogates_and_nul(turns: list[str]) -> None:
-    """JSON carries lone surrogates as escapes, in every format; whatever is read can be encoded."""
+def test_any_text_is_read_back_except_surrogates_and_nul(turns: list[str]) -> None:
+    """JSON holds lone surrogates as escapes, in every format; all text that is read can be encoded."""
     row = {"prompt": json.dumps(turns), "response_a": json.dumps(["a"] * len(turns)), "winner": "tie"}
     row["response_b"] = row["response_a"]
     # Two escapes in a row that make a pair are one character to JSON.

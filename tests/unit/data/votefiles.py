@@ -15,7 +15,7 @@ LMSYS = ("id", "prompt", "response_a", "response_b", "winner_model_a", "winner_m
 
 
 def lmsys_row(**cells: Any) -> dict[str, Any]:
-    """A row in which nothing is wrong, but for what is said here."""
+    """A valid row with some cells replaced."""
     good = {"id": "7", "prompt": '["Hi"]', "response_a": '["Hello"]', "response_b": '["Go away"]'}
     return {**good, "winner_model_a": "1", "winner_model_b": "0", "winner_tie": "0", **cells}
 

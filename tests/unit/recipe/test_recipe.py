@@ -1,4 +1,4 @@
-"""Recipes: the seed's exactly, every shipped one, overrides, and what is refused."""
+"""Recipes: the seed, every shipped recipe, overrides, and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import BitsAndBytesConfig, TrainingArguments
 
 from tiebreak.errors import RecipeError
 from tiebreak.models import lora_config, quantization_config, resolve_compute_dtype
-from tiebreak.recipe import dump_recipe, load_recipe, parse_recipe, recipe_keys, shipped_recipes
+from tiebreak.recipe import dump_recipe, load_recipe, recipe_keys, shipped_recipes
 from tiebreak.text import SEED_TEMPLATE
 from tiebreak.training import training_arguments
 
@@ -33,7 +33,7 @@ def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:
     quantization = quantization_config(recipe.model.precision, dtype)
     assert quantization is not None
     built = quantization.to_dict()
-    assert built.pop("llm_int8_skip_modules") == ["score"]  # the head stays out; the seed said nothing of it
+    assert built.pop("llm_int8_skip_modules") == ["score"]  # the head stays out; the seed did not set it
     assert built == {k: v for k, v in wanted.to_dict().items() if k != "llm_int8_skip_modules"}
 
     adapter = lora_config(**recipe.lora.model_dump())
@@ -59,7 +59,7 @@ def test_the_seed_recipe_builds_the_seeds_objects(tmp_path: Path) -> None:
     assert (recipe.data.train_rows, recipe.data.validation_rows) == (500, 50)
 
 
-def test_the_seed_template_to_the_character() -> None:
+def test_the_seed_template_is_exact() -> None:
     assert load_recipe(RECIPES / "seed.yaml").text.template is None
     assert SEED_TEMPLATE.text == (
         "Prompt: {prompt} \n\nResponse_a: {response_a}\n\nResponse_b: {response_b}\n\n--------\n\nWhich one is better ?"
@@ -77,7 +77,7 @@ def test_every_shipped_recipe_loads_and_survives_a_round_trip(name: str, tmp_pat
     training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)
 
 
-def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
+def test_overrides_are_parsed_as_yaml_at_every_depth() -> None:
     recipe = load_recipe(
         "demo",
         ["lora.r=32", "training.learning_rate=1e-4", "lora.target_modules=[q_proj, v_proj]", "output=runs/x",
@@ -106,14 +106,14 @@ def test_overrides_reach_every_depth_and_are_read_as_yaml() -> None:
         ("model.precision=fp4", r"model\.precision: .*'nf4'.*it is 'fp4'"),
         ("lora.lora_dropout=1.5", r"lora\.lora_dropout: .*less than 1"),
         ("text.max_length=99999", r"a whole comparison has to fit into one pass"),
-        ("lora.r", r"'lora\.r' is no override: write key=value"),
+        ("lora.r", r"'lora\.r' is not an override: write key=value"),
         ("lora.r=[", r"The value of 'lora\.r=\[' cannot be read as YAML"),
-        ("lora={r: 4, r: 5}", r"The value of 'lora={r: 4, r: 5}': the key r on line 1 was given before"),
-        ("output.deeper=1", r"output is no section"),
+        ("lora={r: 4, r: 5}", r"The value of 'lora={r: 4, r: 5}': the key r on line 1 is already on line 1"),
+        ("output.deeper=1", r"output is not a section"),
         ("data.validation_share=0.5", None),
     ],
 )
-def test_what_is_wrong_with_an_override_is_said(override: str, message: str | None) -> None:
+def test_errors_in_overrides(override: str, message: str | None) -> None:
     overrides = ["output=runs/x", override]
     if message is None:
         load_recipe("demo", overrides)
@@ -123,7 +123,7 @@ def test_what_is_wrong_with_an_override_is_said(override: str, message: str | No
 
 
 @pytest.mark.parametrize("text", ["2024-01-01", "5", "1e5", "a #b.csv", "a: b", "[x]", "true", "{x"])
-def test_texts_and_paths_are_taken_as_they_are(text: str, tmp_path: Path) -> None:
+def test_texts_and_paths_are_literal(text: str, tmp_path: Path) -> None:
     keys = ("data.train", "data.validation", "model.start_from", "output", "model.revision", "text.template")
     recipe = load_recipe("demo", [f"{key}={text}" for key in keys])
     paths = (recipe.data.train, recipe.data.validation, recipe.model.start_from)
@@ -133,36 +133,36 @@ def test_texts_and_paths_are_taken_as_they_are(text: str, tmp_path: Path) -> Non
     assert load_recipe(tmp_path / "again.yaml") == recipe
 
 
-def test_a_text_may_be_quoted_or_taken_away() -> None:
+def test_a_text_may_be_quoted_or_null() -> None:
     recipe = load_recipe("demo", ['text.template="{prompt}\\n{response_a}"', "data.train=null", "model.revision="])
     assert recipe.text.template == "{prompt}\n{response_a}"
     assert (recipe.data.train, recipe.model.revision) == (None, None)
 
 
-def test_a_logger_may_be_named_alone() -> None:
+def test_a_single_logger_needs_no_list() -> None:
     assert load_recipe("demo", ["training.report_to=wandb"]).training.report_to == ["wandb"]
     assert load_recipe("demo", ["training.report_to=[wandb, mlflow]"]).training.report_to == ["wandb", "mlflow"]
 
 
-def test_mistakes_are_blamed_on_whoever_made_them(tmp_path: Path) -> None:
+def test_errors_name_the_override_or_file_that_contains_them(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("lora: {r: -4}\n")
     with pytest.raises(RecipeError) as raised:
         load_recipe(mine, ["training.batch_size=five", "training.lr=2", "lora.lora_alpha=8"])
     assert [line for line in str(raised.value).splitlines() if not line.startswith(" ")] == [
-        f"{mine}: 1 thing to mend.",
-        "The override training.batch_size=five: 1 thing to mend.",
-        "The override training.lr=2: 1 thing to mend.",
+        f"1 error in {mine}:",
+        "1 error in the override training.batch_size=five:",
+        "1 error in the override training.lr=2:",
     ]
     mine.write_text("training: {tokens_per_pass: 512}\n")
-    with pytest.raises(RecipeError, match=rf"^{mine} with text\.max_length=600: 1 thing to mend"):
+    with pytest.raises(RecipeError, match=rf"^1 error in {mine} with text\.max_length=600:"):
         load_recipe(mine, ["lora.r=4", "text.max_length=600"])
 
 
-def test_a_key_given_twice_is_refused_by_its_lines(tmp_path: Path) -> None:
+def test_a_repeated_key_is_refused_with_its_lines(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("lora:\n  r: 4\ntraining:\n  seed: 1\nlora:\n  r: 5\n")
-    with pytest.raises(RecipeError, match=rf"{mine}: the key lora on line 5 was given before, on line 1\. Keep one"):
+    with pytest.raises(RecipeError, match=rf"{mine}: the key lora on line 5 is already on line 1\. Keep one"):
         load_recipe(mine)
 
 
@@ -174,27 +174,29 @@ def test_dates_in_a_file_are_texts_and_exponents_numbers(tmp_path: Path) -> None
     assert recipe.training.trainer_arguments == {"adam_epsilon": 1e-9, "adam_beta1": 0.9}
 
 
-def test_what_is_no_recipe_is_recognised(tmp_path: Path) -> None:
+def test_files_and_folders_that_are_not_recipes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text("id,prompt\n")
-    with pytest.raises(RecipeError, match=r"votes\.csv is no recipe.*tiebreak train RECIPE data\.train=.*votes\.csv"):
+    with pytest.raises(RecipeError, match=r"votes\.csv is a data file.*tiebreak train RECIPE data\.train=.*votes\.csv"):
         load_recipe(tmp_path / "votes.csv")
     with pytest.raises(RecipeError, match=rf"{tmp_path} is a folder, not a recipe"):
         load_recipe(tmp_path)
     (tmp_path / "recipe.yaml").write_text("")
-    with pytest.raises(RecipeError, match=rf"{tmp_path} is a run's folder.*train {tmp_path}/recipe\.yaml --resume"):
+    with pytest.raises(RecipeError, match=rf"{tmp_path} is a run folder.*train {tmp_path}/recipe\.yaml --resume"):
         load_recipe(tmp_path)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("lora: {r: -1, alpha: 2}\nnonsense: 1\n")
     with pytest.raises(RecipeError) as raised:
-        parse_recipe({"lora": {"r": -1, "alpha": 2}, "nonsense": 1}, "mine.yaml")
-    assert "mine.yaml: 3 things to mend" in str(raised.value)
+        load_recipe(mine)
+    assert f"3 errors in {mine}:" in str(raised.value)
     for key in ("lora.r:", "lora.alpha:", "nonsense:"):
         assert key in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- a\n", "holds a list where a recipe is a mapping")]
+    ("text", "message"), [("a: [", "cannot be read as YAML"), ("- a\n", "holds a list: a recipe is a mapping")]
 )
 def test_a_broken_recipe_file_is_a_clear_error(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.yaml"
@@ -204,9 +206,9 @@ def test_a_broken_recipe_file_is_a_clear_error(tmp_path: Path, text: str, messag
 
 
 def test_a_missing_recipe_names_the_nearest_shipped_one(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no recipe gemma2-9b-qlra.yaml.*Did you mean gemma2-9b-qlora"):
+    with pytest.raises(RecipeError, match=r"Recipe gemma2-9b-qlra.yaml does not exist.*Did you mean gemma2-9b-qlora"):
         load_recipe("gemma2-9b-qlra.yaml")
-    with pytest.raises(RecipeError, match="no recipe"):
+    with pytest.raises(RecipeError, match="does not exist"):
         load_recipe(tmp_path / "seed.yaml")  # a shipped name, but in a folder where it is not
 
 
@@ -231,6 +233,6 @@ def test_every_key_is_described() -> None:
     ],
 )
 def test_trainer_arguments_are_checked(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
-    recipe = parse_recipe({"training": {"trainer_arguments": arguments}})
+    recipe = load_recipe("demo", [f"training.trainer_arguments={json.dumps(arguments)}"])
     with pytest.raises(RecipeError, match=message):
         training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)

@@ -126,7 +126,7 @@ def test_the_shapes_of_a_prompt(prompt: Any, answer: Any, turns: int) -> None:
         ("/v1/compare", ASK | {"prompt": 7}, "prompt"),
         ("/v1/score", {"prompt": "p", "answer": "good"}, "compares answers and has no reward for one alone"),
         ("/v1/rank", {"prompt": "p", "answers": []}, "at least 1 item"),
-        ("/v1/rank", {"prompt": [{"role": "assistant", "content": "a"}], "answers": ["b"]}, "the roles run"),
+        ("/v1/rank", {"prompt": [{"role": "assistant", "content": "a"}], "answers": ["b"]}, "the roles are"),
         ("/v1/compare", ASK | {"prompt": "long", "truncate": False}, "3 tokens more than a text of at most 1,000"),
         ("/v1/rank", {"prompt": "long", "answers": ["a", "b"], "truncate": False}, "Not all of it fits"),
     ],

@@ -1,4 +1,4 @@
-"""Small tokenizers with the conventions that matter, and the real Gemma one where it lies beside the checkout."""
+"""Small tokenizers with the conventions that matter, and the real Gemma tokenizer if it is in the shared folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def leading(token: str, tokenizer: Tokenizer) -> processors.TemplateProcessing:
 
 @pytest.fixture(scope="session")
 def gemma_like() -> PreTrainedTokenizerFast:
-    """BPE over spaces turned into a letter, bytes for what it does not know, BOS in front: as Gemma and Llama do."""
+    """BPE with spaces as a letter, byte fallback and a leading BOS, like Gemma and Llama."""
     trained = Tokenizer(models.BPE())
     trained.normalizer = normalizers.Replace(" ", "▁")
     trained.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
@@ -42,7 +42,7 @@ def gemma_like() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def qwen_like() -> PreTrainedTokenizerFast:
-    """Byte-level BPE with a BOS that it never adds, as Qwen2 and GPT-2 have it."""
+    """Byte-level BPE with a BOS that it never adds, like Qwen2 and GPT-2."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -56,7 +56,7 @@ def qwen_like() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def words() -> PreTrainedTokenizerFast:
-    """One token a word or run of punctuation, so that expected counts can be worked out by hand. BOS in front."""
+    """One token per word or run of punctuation, so that counts can be computed by hand, and a leading BOS."""
     vocab = [*SPECIAL, "[...]", "Prompt", ":", "Response_a", "Response_b", "--------", "Which", "one", "is", "better"]
     vocab += ["?", "User", "Assistant", *(f"{letter}{i}" for letter in "pab" for i in range(100))]
     model = models.WordLevel({word: index for index, word in enumerate(vocab)}, unk_token="<unk>")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from tiebreak.errors import RecipeError
-from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, CutReport, Encoded, Encoder, Template
+from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, Encoded, Encoder, Template, TruncationReport
 from tiebreak.types import Comparison, Conversation
 
 from .cases import comparisons, said, texts
@@ -25,7 +25,7 @@ def special_ids(tokenizer: PreTrainedTokenizerFast) -> set[int]:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(comparisons(), max_size=4), st.integers(150, 400), st.sampled_from(["gemma_like", "qwen_like"]))
-def test_any_runtime_fed_the_text_sees_the_same_harmless_tokens(
+def test_tokenising_the_text_gives_the_encoded_ids(
     request: pytest.FixtureRequest, rows: list[Comparison], max_length: int, name: str
 ) -> None:
     tokenizer: PreTrainedTokenizerFast = request.getfixturevalue(name)
@@ -71,12 +71,12 @@ def test_spelled_special_tokens_are_broken_by_a_space(gemma_like: PreTrainedToke
     encoder = Encoder(gemma_like, Template("<pad>{prompt}|{response_a}|{response_b}"), 200)
     assert encoder.text(row) == "<pad>< bos>hi< bos>|<< eos>eos>|< start_of_turn>\ufffd<b>"
     [encoded] = encoder.encode([row])
-    # The template's author may spell special tokens, people may not.
+    # Templates may contain special tokens, texts may not.
     assert [i for i in encoded.ids.tolist() if i in special_ids(gemma_like)] == [2, 0]
 
 
-def test_a_template_that_spells_the_added_bos_is_refused(gemma_like: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(RecipeError, match="it spells <bos>, which is added"):
+def test_a_template_that_contains_the_added_bos_is_refused(gemma_like: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(RecipeError, match="it contains <bos>, which is added"):
         Encoder(gemma_like, Template("<bos>{prompt}{response_a}{response_b}"), 200)
 
 
@@ -101,13 +101,13 @@ def test_rows_are_the_same_in_batches_of_any_size(
     gemma_like: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [Comparison((said("p", n),), (said("a", 5 * n % 23),), (said("b", n % 7),)) for n in range(1, 14)]
-    rows += [row.swap() for row in rows]  # the texts that these hand out when they are cut are those of the others
+    rows += [row.swap() for row in rows]  # their texts are the same as those of the others while they are cut
     encoder = Encoder(gemma_like, SEED_TEMPLATE, 90)
     alone = [encoder.encode([row])[0] for row in rows]
-    assert 0 < CutReport.of(alone).rows_cut < len(rows)
+    assert 0 < TruncationReport.of(alone).rows_cut < len(rows)
     for size in (2, 26, 512):
-        monkeypatch.setattr("tiebreak.text.encoder.ROWS_AT_ONCE", size)
-        monkeypatch.setattr("tiebreak.text.truncation.ROWS_AT_ONCE", size)
+        monkeypatch.setattr("tiebreak.text.encoder.ROWS_PER_BATCH", size)
+        monkeypatch.setattr("tiebreak.text.truncation.ROWS_PER_BATCH", size)
         done: list[int] = []
         together = encoder.encode(rows, on_progress=done.append)
         assert [row.ids.tolist() for row in together] == [row.ids.tolist() for row in alone]
@@ -116,7 +116,7 @@ def test_rows_are_the_same_in_batches_of_any_size(
         assert len(done) == -(-len(rows) // size)
 
 
-def test_what_others_set_on_the_tokenizer_cuts_and_pads_nothing(gemma_like: PreTrainedTokenizerFast) -> None:
+def test_truncation_and_padding_settings_of_the_tokenizer_are_ignored(gemma_like: PreTrainedTokenizerFast) -> None:
     encoder = Encoder(gemma_like, SEED_TEMPLATE, 200)
     rows = [SEED, Comparison(("why is the sky blue",), ("air",), ("light",))]
     expected = [gemma_like(encoder.text(row))["input_ids"] for row in rows]
@@ -133,10 +133,10 @@ def test_report_sums_what_was_cut(words: PreTrainedTokenizerFast) -> None:
     encoded = Encoder(words, SEED_TEMPLATE, 13 + 40).encode([fits, turns, long])
     # `turns` loses a turn of 25 tokens for three marks, `long` 74 tokens.
     assert [row.tokens_lost for row in encoded] == [0, 22, 74]
-    report = CutReport.of(encoded)
-    assert report == CutReport(rows=3, rows_cut=2, tokens_lost=96, tokens_kept=38 + 41 + 53, turns_dropped=1)
+    report = TruncationReport.of(encoded)
+    assert report == TruncationReport(rows=3, rows_cut=2, tokens_lost=96, tokens_kept=38 + 41 + 53, turns_dropped=1)
     assert str(report) == ("2 of 3 comparisons cut (66.7%): 96 tokens lost (42.1%), 132 kept; turns dropped: 1")
-    assert CutReport.of(list[Encoded]()).rows_cut == 0
+    assert TruncationReport.of(list[Encoded]()).rows_cut == 0
 
 
 class TestRealGemma:
@@ -175,10 +175,10 @@ def test_importing_the_text_layer_loads_neither_torch_nor_transformers() -> None
 
 @settings(max_examples=60, deadline=None)
 @given(comparisons(), texts, st.integers(110, 220), st.sampled_from(["gemma_like", "qwen_like"]))
-def test_what_is_read_of_an_answer_does_not_depend_on_the_other(
+def test_the_encoding_of_an_answer_does_not_depend_on_the_other(
     request: pytest.FixtureRequest, comparison: Comparison, other: str, max_length: int, name: str
 ) -> None:
-    """A side is cut by itself, keeps its budget, and its text has its ids."""
+    """A side is cut separately, within its budget, and its text has its ids."""
     tokenizer: PreTrainedTokenizerFast = request.getfixturevalue(name)
     encoder = Encoder(tokenizer, REWARD_TEMPLATE, max_length)
     beside = replace(comparison, answer_b=tuple(other for _ in comparison.answer_b))
@@ -190,7 +190,7 @@ def test_what_is_read_of_an_answer_does_not_depend_on_the_other(
         assert row.ids.tolist() == tokenizer(encoder.text(spoken))["input_ids"]
 
 
-def test_a_long_answer_alone_has_all_that_the_prompt_leaves(words: PreTrainedTokenizerFast) -> None:
+def test_a_long_answer_alone_gets_all_that_the_prompt_leaves(words: PreTrainedTokenizerFast) -> None:
     around = words(REWARD_TEMPLATE.render(Conversation(("",), ("",))))["input_ids"]
     encoder = Encoder(words, REWARD_TEMPLATE, len(around) + 41)
     [row] = encoder.encode([Conversation((said("p", 10),), (said("a", 90),))])

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import doctest
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiebreak.text import Pack, PackReport, pack, shared_tokens
+from tiebreak.text import Pack, pack, packed_tokens
 
-# Few different tokens, so that prefixes are shared, sequences identical, and some the prefix of others.
+# Few different tokens, so that prefixes are shared, some sequences are identical, and some are prefixes of others.
 requests = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), max_size=12)
 
 
@@ -29,7 +26,7 @@ def path(item: Pack, pooled: int) -> list[int]:
 
 
 @given(requests, st.integers(9, 30), st.data())
-def test_packs_give_back_every_sequence_as_if_it_stood_alone(
+def test_packs_contain_every_sequence_with_its_own_mask_and_positions(
     sequences: list[list[int]], tokens_per_pass: int, data: st.DataObject
 ) -> None:
     groups = data.draw(st.none() | st.lists(st.integers(0, 1), min_size=len(sequences), max_size=len(sequences)))
@@ -82,7 +79,7 @@ def test_three_sequences_of_which_two_share() -> None:
     assert {array.dtype for array in (item.input_ids, item.positions, item.starts, item.pooled)} == {np.dtype(np.int64)}
 
 
-def test_grandchildren_attend_to_their_grandparents() -> None:
+def test_segments_attend_to_all_ancestors() -> None:
     [item] = pack(arrays([[1, 2, 3], [1, 2, 4], [1, 5]]), tokens_per_pass=10, groups=[0, 0, 0])
     assert item.input_ids.tolist() == [1, 2, 3, 4, 5]
     assert item.parents.tolist() == [-1, 0, 1, 1, 0]
@@ -101,7 +98,7 @@ def test_identical_sequences_keep_a_last_token_each() -> None:
     assert item.pooled.tolist() == [2, 3]
 
 
-def test_a_tree_beyond_the_budget_is_taken_apart() -> None:
+def test_a_tree_beyond_the_budget_is_split() -> None:
     packs = pack(arrays([[1, 2, 3], [1, 2, 4]]), tokens_per_pass=3, groups=[0, 0])
     assert [item.input_ids.tolist() for item in packs] == [[1, 2, 3], [1, 2, 4]]
 
@@ -118,14 +115,14 @@ def test_a_tree_beyond_the_budget_is_split_where_it_still_shares() -> None:
 def test_splitting_a_tree_costs_its_prefix_again_and_no_more(sequences: list[list[int]], most: int) -> None:
     groups = [0] * len(sequences)
     total = sum(item.input_ids.size for item in pack(arrays(sequences), tokens_per_pass=most, groups=groups))
-    assert shared_tokens(arrays(sequences)) <= total <= sum(map(len, sequences))
+    assert packed_tokens(arrays(sequences)) <= total <= sum(map(len, sequences))
 
 
 @given(requests, st.data())
-def test_groups_that_stay_together_do(sequences: list[list[int]], data: st.DataObject) -> None:
+def test_groups_stay_together(sequences: list[list[int]], data: st.DataObject) -> None:
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(sequences), max_size=len(sequences)))
     members = {g: [s for s, of in zip(sequences, groups, strict=True) if of == g] for g in groups}
-    largest = max((shared_tokens(arrays(group)) for group in members.values()), default=1)
+    largest = max((packed_tokens(arrays(group)) for group in members.values()), default=1)
     packs = pack(arrays(sequences), tokens_per_pass=largest, groups=groups, together=True)
     where = {groups[i]: number for number, item in enumerate(packs) for i in item.sequences.tolist()}
     for number, item in enumerate(packs):
@@ -160,7 +157,7 @@ def test_no_two_packs_would_fit_into_one(sequences: list[list[int]], tokens_per_
     [(8, 2, 2048, 8192), (8, 1, 1024, 2048), (5, 1, 2048, 8192), (64, 1, 2048, 8192), (4000, 1, 2048, 8192)],
     ids=["gemma2-9b-qlora", "gemma2-9b-t4x2", "seed", "large steps", "scoring"],
 )
-def test_passes_beyond_what_the_tokens_need_are_under_two_in_a_hundred(
+def test_packing_needs_at_most_two_percent_more_passes_than_the_minimum(
     comparisons: int, orders: int, max_length: int, tokens_per_pass: int
 ) -> None:
     # Lengths as in a sample of the LMSYS votes: median 562, a tenth of them beyond 1,242.
@@ -174,15 +171,6 @@ def test_passes_beyond_what_the_tokens_need_are_under_two_in_a_hundred(
     assert passes <= 1.02 * needed
 
 
-def test_report_counts_tokens_saved_and_room_left() -> None:
-    packs = pack(arrays([[1, 2, 3, 4], [1, 2, 5], [6, 7]]), tokens_per_pass=10, groups=[0, 0, 0])
-    report = PackReport.of(packs, 10)
-    assert report == PackReport(packs=1, sequences=3, tokens=7, tokens_saved=2, tokens_free=3)
-    assert str(report) == (
-        "packs: 1, sequences: 3, tokens: 7; 30.0% of the room left free; 2 tokens saved by shared prefixes (22.2%)"
-    )
-
-
 def test_impossible_requests_name_the_values() -> None:
     with pytest.raises(ValueError, match="sequence 1 has 5 tokens, but a pack holds 1 to tokens_per_pass = 4"):
         pack(arrays([[1], [1] * 5]), tokens_per_pass=4)
@@ -191,8 +179,3 @@ def test_impossible_requests_name_the_values() -> None:
     with pytest.raises(ValueError, match="groups has 1 entries for 2 sequences"):
         pack(arrays([[1], [2]]), tokens_per_pass=4, groups=[0])
     assert pack([], tokens_per_pass=4) == []
-
-
-def test_documented_examples_hold() -> None:
-    failures, tried = doctest.testmod(sys.modules["tiebreak.text.packing"])
-    assert (failures, tried) == (0, 5)

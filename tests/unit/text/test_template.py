@@ -17,7 +17,7 @@ def test_the_seed_text_is_exact() -> None:
     assert text == ("Prompt: 1 + 1 = ? \n\nResponse_a: 2\n\nResponse_b: 3\n\n--------\n\nWhich one is better ?")
 
 
-def test_history_is_said_once_as_a_dialogue() -> None:
+def test_history_is_rendered_once_as_a_dialogue() -> None:
     comparison = Comparison(("p0", "p1", "p2"), ("same", "a1", "a2"), ("same", "b1", "b2"))
     assert PLAIN.render(comparison) == ("<User: p0\n\nAssistant: same\n\nUser: p1\n\nUser: p2|a1\n\na2|b1\n\nb2>")
 
@@ -46,7 +46,7 @@ def test_the_closing_turn_cannot_be_dropped(turns_dropped: int) -> None:
         PLAIN.render(Comparison(("p",), ("a",), ("b",)), turns_dropped=turns_dropped)
 
 
-def test_braces_that_people_write_are_text() -> None:
+def test_braces_in_texts_are_plain_characters() -> None:
     said = Comparison(("{response_a}",), ("{prompt} {0} {",), ("%s }}",))
     assert Template("{x} {prompt}{response_a}{response_b} {{").render(said) == "{x} {response_a}{prompt} {0} {%s }} {{"
 
@@ -60,7 +60,7 @@ def test_rendering_commutes_with_swapping(comparison: Comparison) -> None:
 
 
 def test_a_missing_slot_names_its_nearest_misspelling() -> None:
-    with pytest.raises(RecipeError, match=r"\{response_b\} is missing; did you mean it by \{reponse_b\}"):
+    with pytest.raises(RecipeError, match=r"\{response_b\} is missing; rename \{reponse_b\} to \{response_b\}"):
         Template("{prompt} {response_a} {reponse_b}")
     with pytest.raises(RecipeError, match=r"\{prompt\} is missing; write \{prompt\} where"):
         Template("{response_a} {response_b}")

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tiebreak.data import UnreadableError, parse_rendered_chat, shown
+from tiebreak.data import UnreadableError, parse_rendered_chat, short_repr
 from tiebreak.data.messages import Message, parse_side
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.text.template import ANSWER_SLOTS, SLOTS
@@ -89,7 +89,7 @@ def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str
 def _in_chat(judge: JudgeService, text: str) -> Conversation:
     chat = parse_rendered_chat(text)
     if chat is None:
-        own = f", or the judge's own template ({shown(judge.reads.template, 400)})" if judge.reads else ""
+        own = f", or the judge's own template ({short_repr(judge.reads.template, 400)})" if judge.reads else ""
         raise InvalidRequestError(
             "A text is in no form that is understood, so that prompt and answer cannot be told apart. Send a chat that "
             "ends in the assistant's reply, as the template of Gemma, ChatML (Qwen), Llama 2 or 3, Mistral or "

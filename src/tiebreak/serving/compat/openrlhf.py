@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from tiebreak.data import read_rendered
+from tiebreak.data import parse_rendered_completion
 from tiebreak.rewards.rendered_text import find_answer
 from tiebreak.serving.compat.errors import refusals
 from tiebreak.serving.compat.input_parsing import parse_answer_text, parse_reply
@@ -99,6 +99,6 @@ def _conversation(number: int, query: str, prompt: str) -> Conversation | None:
             "be told from the prompt. Send the prompt that was tokenised."
         )
     try:
-        return parse_reply("prompts", *read_rendered(prompt, answer))
+        return parse_reply("prompts", *parse_rendered_completion(prompt, answer))
     except InvalidRequestError:
         return None

@@ -117,7 +117,7 @@ def test_a_chat_of_several_turns_and_one_with_a_tool(pointwise: JudgeService) ->
         ("s\n\np", "q"), ("one", "two")
     )
     turns[3] = ("tool", "42")
-    with pytest.raises(InvalidRequestError, match="text: the roles run"):
+    with pytest.raises(InvalidRequestError, match="text: the roles are"):
         parse_text(pointwise, "".join(tag.format(*turn) for turn in turns))
 
 
@@ -128,9 +128,9 @@ def test_messages(pointwise: JudgeService, pairwise: JudgeService) -> None:
     assert parse_messages_input(pairwise, both) == Comparison(("s\n\np",), ("a",), ("b",))
     for judge, messages, reason in (
         (pointwise, both, "scores one answer at a time"),
-        (pointwise, asked, "messages: the roles run"),
+        (pointwise, asked, "messages: the roles are"),
         (pointwise, [("assistant", "r")], "messages: is a reply alone"),
-        (pointwise, [("user", "p"), ("response_a", "a")], "messages: the roles run"),
+        (pointwise, [("user", "p"), ("response_a", "a")], "messages: the roles are"),
         (pairwise, [*asked, ("assistant", "r")], "response_a and response_b"),
         (pairwise, both[2:], "messages: is a reply alone"),
         (pairwise, [*asked, ("response_b", "b"), ("response_a", "a")], "response_a and response_b"),

@@ -1,0 +1,91 @@
+"""Rows of prompt, response_a, response_b and a vote."""
+
+from __future__ import annotations
+
+from tiebreak.data.cells import (
+    PYTHON_LIST_NOTE,
+    Turns,
+    clean_texts,
+    decode_cell,
+    is_blank,
+    looks_like_python_repr,
+    looks_like_turns,
+    parse_turns,
+    row_holds_turns,
+)
+from tiebreak.data.issues import RowReport, UnreadableError
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
+from tiebreak.types import Comparison, Vote
+
+
+def parse_side_by_side(
+    cells: dict[str, object], layout: Layout, votes: Votes, row_id: str, report: RowReport
+) -> Comparison | None:
+    """The comparison in a row, or None with the reasons in the report."""
+    texts = _parse_texts(cells, report)
+    vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
+    if texts is None or report.is_unreadable():
+        return None
+    prompt, answer_a, answer_b = clean_texts(TEXT_COLUMNS, texts, report)
+    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin)
+
+
+def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, Turns] | None:
+    """The turns of prompt, response_a and response_b, equally many in each."""
+    texts: dict[str, object] = {}
+    for column in TEXT_COLUMNS:
+        with report:
+            texts[column] = decode_cell(column, cells.get(column))
+    if texts.get("prompt", "") is None:
+        report.add("prompt", "missing_prompt", "is missing")
+    if report.is_unreadable():
+        return None
+    row_of_turns = row_holds_turns(*(texts[column] for column in TEXT_COLUMNS))
+    if not row_of_turns and all(looks_like_turns(texts[column]) for column in TEXT_COLUMNS[1:]):
+        note = "both answers are lists of texts in JSON, but the prompt is plain text: read as plain text"
+        report.add("", "lists_as_text", note)
+    printed = [column for column in TEXT_COLUMNS if looks_like_python_repr(texts[column])]
+    if "prompt" in printed or len(printed) == 2:  # a single answer may well be about Python
+        report.add(", ".join(printed), "lists_as_text", PYTHON_LIST_NOTE)
+    turns: dict[str, Turns] = {}
+    for column, cell in texts.items():
+        with report:
+            turns[column] = () if is_blank(cell) else parse_turns(column, cell, row_of_turns)
+    if len(turns) < len(TEXT_COLUMNS):
+        return None
+    return _fill_blank(texts, turns, report)
+
+
+def _fill_blank(
+    texts: dict[str, object], turns: dict[str, Turns], report: RowReport
+) -> tuple[Turns, Turns, Turns] | None:
+    """The turns, with as many empty turns in a blank cell as the other cells have."""
+    counts = {len(turns[column]) for column in TEXT_COLUMNS if not is_blank(texts[column])} or {1}
+    if len(counts) > 1:
+        numbers = ", ".join(f"{column} has {len(turns[column])}" for column in TEXT_COLUMNS)
+        report.add("", "turn_mismatch", f"numbers of turns differ: {numbers}")
+        return None
+    count = counts.pop()
+    if not count:
+        report.add("", "no_turns", "prompt and answers are lists of no turns")
+        return None
+    prompt, answer_a, answer_b = (turns[column] or ("",) * count for column in TEXT_COLUMNS)
+    return prompt, answer_a, answer_b
+
+
+def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> tuple[Vote | None, float]:
+    """The vote and its margin; problems with them are reported."""
+    vote, margin = None, 0.0
+    with report:
+        if layout == "winner":
+            column = "winner"
+            vote = parse_winner(decode_cell(column, cells.get(column)))
+        else:
+            column = ALL_WINNER_COLUMNS
+            vote = parse_winner_columns(*(decode_cell(winner, cells.get(winner)) for winner in WINNER_COLUMNS))
+        if vote is None and votes == "required":
+            raise UnreadableError(column, "no_vote", "no vote: a vote is needed here")
+    with report:
+        margin = parse_margin(cells.get(MARGIN_COLUMN), vote)
+    return vote, margin

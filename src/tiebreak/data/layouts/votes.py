@@ -1,0 +1,112 @@
+"""Read cells of votes and margins."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Final
+
+from tiebreak.data.cells import decode_cell, is_blank
+from tiebreak.data.issues import UnreadableError, short_repr
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, WINNER_COLUMNS
+from tiebreak.types import A_WINS, B_WINS, TIE, Vote
+
+ALL_WINNER_COLUMNS: Final = "winner_*"
+"""The column that problems with the three columns of votes together are reported under."""
+
+_SUM_TOLERANCE: Final = 1e-3
+_ONE_HOT: Final[dict[tuple[float, ...], Vote]] = {vote: vote for vote in (A_WINS, B_WINS, TIE)}
+_VOTES_BY_WINNER: Final[dict[str, Vote]] = {
+    "model_a": A_WINS,
+    "model_b": B_WINS,
+    "tie": TIE,
+    "tie (bothbad)": TIE,
+    "tie_bothbad": TIE,
+    "both_bad": TIE,
+}
+
+
+def parse_winner_columns(model_a: object, model_b: object, tie: object) -> Vote | None:
+    """The vote in the three `winner_*` columns; None if all three are empty.
+
+    One 1 and two 0 are the vote of one person. Other values are probabilities: they have to sum to 1 within 0.001, and
+    are divided by their sum.
+
+    Raises:
+        UnreadableError: they are neither.
+    """
+    cells = (model_a, model_b, tie)
+    if all(map(is_blank, cells)):
+        return None
+    values = tuple(map(_probability, cells))
+    if values in _ONE_HOT:
+        return _ONE_HOT[values]
+    columns = list(zip(WINNER_COLUMNS, cells, values, strict=True))
+    invalid = [f"{column} is {short_repr(cell)}" for column, cell, value in columns if not 0 <= value <= 1]
+    if invalid:
+        message = f"{', '.join(invalid)}: expected 0, 1 or between"
+        raise UnreadableError(ALL_WINNER_COLUMNS, "not_a_probability", message)
+    if set(values) == {0.0}:
+        raise UnreadableError(ALL_WINNER_COLUMNS, "no_winner", "no winner: all three are 0")
+    if set(values) <= {0.0, 1.0}:
+        winners = " and ".join(column for column, _, value in columns if value)
+        raise UnreadableError(ALL_WINNER_COLUMNS, "several_winners", f"several winners: {winners} are 1")
+    total = math.fsum(values)
+    if abs(total - 1) > _SUM_TOLERANCE:
+        raise UnreadableError(ALL_WINNER_COLUMNS, "bad_sum", f"the probabilities sum to {total:.6g}, not 1")
+    return (values[0] / total, values[1] / total, values[2] / total)
+
+
+def parse_winner(cell: object) -> Vote | None:
+    """The vote in a column `winner`; None if it is empty.
+
+    Raises:
+        UnreadableError: the cell is not a known winner.
+    """
+    if is_blank(cell):
+        return None
+    vote = _VOTES_BY_WINNER.get(cell.strip().casefold()) if isinstance(cell, str) else None
+    if vote is None:
+        raise UnreadableError("winner", "unknown_winner", f"is {short_repr(cell)}: expected model_a, model_b or tie")
+    return vote
+
+
+def parse_margin(cell: object, vote: Vote | None) -> float:
+    """The margin in a cell; 0 if the cell is empty or there is no vote.
+
+    Raises:
+        UnreadableError: the margin is not a finite number of at least 0, or is above 0 for a vote that prefers neither
+            answer.
+    """
+    cell = decode_cell(MARGIN_COLUMN, cell)
+    if is_blank(cell):
+        return 0.0
+    margin = math.nan if isinstance(cell, bool) else _number(cell)
+    if not 0 <= margin < math.inf:
+        expected = "expected a finite number of at least 0, or an empty cell"
+        raise UnreadableError(MARGIN_COLUMN, "not_a_margin", f"is {short_repr(cell)}: {expected}")
+    if vote is None:
+        return 0.0
+    a, b, _ = vote
+    if margin and a == b:
+        message = (
+            f"is {short_repr(cell)}, but the vote is a tie, in which no answer is better: give 0, or an empty cell"
+        )
+        raise UnreadableError(MARGIN_COLUMN, "margin_of_tie", message)
+    return margin
+
+
+def _probability(cell: object) -> float:
+    """The number in a cell, with true as 1 and false as 0; NaN if there is none."""
+    boolean = {"true": 1.0, "false": 0.0}.get(cell.strip().casefold()) if isinstance(cell, str) else None
+    return _number(cell) if boolean is None else boolean
+
+
+def _number(cell: object) -> float:
+    """The number in a cell; NaN if there is none."""
+    if not isinstance(cell, str | int | float | Decimal):
+        return math.nan
+    try:
+        return float(cell)
+    except (ValueError, OverflowError):
+        return math.nan
