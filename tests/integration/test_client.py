@@ -18,7 +18,7 @@ import uvicorn
 
 from tests.integration.conftest import small_votes
 from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge, reward_function
-from tiebreak.client import retries
+from tiebreak.client import transport
 from tiebreak.rewards.pairwise import compared
 from tiebreak.serving import Limits, create_app
 from tiebreak.training import TrainingResult
@@ -155,7 +155,7 @@ def test_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_busy_server_is_asked_again(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that find the queue full are answered in the end."""
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(transport, "FIRST_WAIT", 0.01)
     judge = load_judge(small_run.folder.path)
     app = create_app(judge, name="small")
     refused: list[str] = []
