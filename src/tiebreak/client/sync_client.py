@@ -263,9 +263,9 @@ class Client(Judge):
                     futures[number].set_exception(error)
                 done.put(number)
 
-        for number in range(min(self._at_once, len(items))):
-            threading.Thread(target=work, name=f"tiebreak-client-{number}", daemon=True).start()
         try:
+            for number in range(min(self._at_once, len(items))):
+                threading.Thread(target=work, name=f"tiebreak-client-{number}", daemon=True).start()
             for _ in items:
                 number = done.get()
                 futures[number].result()

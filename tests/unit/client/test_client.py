@@ -205,7 +205,7 @@ def test_error_messages(outcome: httpx2.Response | httpx2.RequestError, words: s
 @pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://host", "http://", "http://[::1", "judge"])
 def test_a_wrong_url_is_refused_by_the_constructor(url: str) -> None:
     for client in (Client, AsyncClient):
-        with pytest.raises(ServerError, match="is not (a|the) URL"):
+        with pytest.raises(ServerError, match=r"is not (a|the) URL"):
             client(url)
 
 
