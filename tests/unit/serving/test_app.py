@@ -121,14 +121,14 @@ def test_the_shapes_of_a_prompt(prompt: Any, answer: Any, turns: int) -> None:
         (
             "/v1/compare",
             ASK | {"prompt": ["p", "q"]},
-            "The prompt has 2 turns and answers[0] 1: give one reply a turn.",
+            "The prompt has 2 turns and answers[0] has 1. Give one reply per turn.",
         ),
         ("/v1/compare", ASK | {"prompt": 7}, "prompt"),
-        ("/v1/score", {"prompt": "p", "answer": "good"}, "compares answers and has no reward for one alone"),
+        ("/v1/score", {"prompt": "p", "answer": "good"}, "is a pairwise judge and cannot score a single answer"),
         ("/v1/rank", {"prompt": "p", "answers": []}, "at least 1 item"),
         ("/v1/rank", {"prompt": [{"role": "assistant", "content": "a"}], "answers": ["b"]}, "the roles run"),
-        ("/v1/compare", ASK | {"prompt": "long", "truncate": False}, "3 tokens more than a text of at most 1,000"),
-        ("/v1/rank", {"prompt": "long", "answers": ["a", "b"], "truncate": False}, "Not all of it fits"),
+        ("/v1/compare", ASK | {"prompt": "long", "truncate": False}, "3 tokens over the judge's limit of 1,000 tokens"),
+        ("/v1/rank", {"prompt": "long", "answers": ["a", "b"], "truncate": False}, "over the judge's limit"),
     ],
 )
 def test_refusals_say_why(client: TestClient, path: str, body: Any, reason: str) -> None:
@@ -147,7 +147,7 @@ def test_what_is_no_json(client: TestClient) -> None:
     headers = {"content-type": "application/json"}
     assert "not JSON" in message(client.post("/v1/compare", content=b'{"prompt":', headers=headers), 422)
     assert client.post("/v1/compare", content=b"\xff\xfe", headers=headers).status_code in (400, 422)
-    assert "Content-Type: application/json" in message(client.post("/v1/compare", content=json.dumps(ASK)), 422)
+    assert "Send application/json" in message(client.post("/v1/compare", content=json.dumps(ASK)), 422)
     assert client.post("/v1/compare", content=b"[" * 100_000, headers=headers).status_code in (400, 422)
 
 
@@ -162,16 +162,16 @@ def test_lone_surrogates_are_repaired(client: TestClient, judge: FakeJudge) -> N
 
 
 def test_nothing_there(client: TestClient) -> None:
-    assert "/openapi.json lists what there is" in message(client.get("/v2/compare"), 404)
+    assert "/v2/compare does not exist. See /openapi.json" in message(client.get("/v2/compare"), 404)
     response = client.get("/v1/compare")
-    assert message(response, 405) == "GET /v1/compare is not taken here, but POST is."
+    assert message(response, 405) == "GET is not allowed for /v1/compare. Use POST."
     assert response.headers["allow"] == "POST"
 
 
 def test_bodies_have_a_limit(judge: FakeJudge) -> None:
     with TestClient(create_app(judge, name="fake", limits=Limits(body_bytes=200), grace=1)) as client:
         assert client.post("/v1/compare", json=ASK).status_code == 200
-        assert "larger than the 200 bytes" in message(client.post("/v1/compare", json=ASK | {"prompt": "p" * 300}), 413)
+        assert "larger than 200 bytes" in message(client.post("/v1/compare", json=ASK | {"prompt": "p" * 300}), 413)
 
         def parts() -> Iterator[bytes]:
             for _ in range(100):
@@ -186,14 +186,14 @@ def test_requests_have_a_limit_of_texts(judge: FakeJudge) -> None:
     with TestClient(create_app(judge, name="fake", limits=Limits(texts=5), grace=1)) as client:
         assert client.post("/v1/compare/batch", json={"comparisons": [ASK] * 2}).status_code == 200
         reason = message(client.post("/v1/compare/batch", json={"comparisons": [ASK] * 3}), 413)
-        assert "has 6 texts read, and may have 5" in reason
+        assert "would read 6 texts for this request, over the limit of 5" in reason
         assert client.post("/v1/rank", json={"prompt": "p", "answers": ["good"] * 6}).status_code == 413
 
 
 def test_a_failing_model_is_a_readable_error(client: TestClient) -> None:
     body = ASK | {"answers": ["poison", "bad"]}
     response = TestClient(client.app, raise_server_exceptions=False).post("/v1/compare", json=body)
-    assert "its log says why" in message(response, 500)
+    assert "See its log" in message(response, 500)
     assert "poisoned" not in response.text
     assert client.post("/v1/compare", json=ASK).status_code == 200
 
@@ -311,7 +311,7 @@ def test_a_full_queue_is_refused_with_a_time_to_come_back(judge: FakeJudge) -> N
     assert answered[0]["status"] == 200
     assert refused[0]["status"] == 429
     assert (b"retry-after", b"1") in refused[0]["headers"]
-    assert b"2 texts are waiting of 3 that may" in refused[1]["body"]
+    assert b"Queue is full (2 of 3 texts)" in refused[1]["body"]
 
 
 def test_what_takes_too_long_is_given_up(judge: FakeJudge) -> None:
@@ -338,7 +338,7 @@ def test_a_tournament_stops_when_its_client_goes_away() -> None:
             await served.rank(("p",), [(f"{i}",) for i in range(20)])
         judge.gate.set()
         await asyncio.sleep(0.2)
-        assert served.counts.requests == 0
+        assert served.in_flight.requests == 0
 
     asyncio.run(scene())
     assert len(judge.passes) == 1  # of the rounds that a tournament of 20 has

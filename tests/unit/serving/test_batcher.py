@@ -139,15 +139,15 @@ def test_a_second_thread_does_not_take_the_processor_s_own_cores(judge: FakeJudg
 
 
 def test_too_much_waiting_is_refused_and_a_request_alone_is_not(batcher: Batcher) -> None:
-    with batcher.admitted(1000):  # larger than the queue, and alone
-        assert (batcher.counts.texts, batcher.counts.requests) == (1000, 1)
-        with pytest.raises(BusyError, match="1,000 texts are waiting of 100 that may"), batcher.admitted(1):
+    with batcher.admit(1000):  # larger than the queue, and alone
+        assert (batcher.in_flight.texts, batcher.in_flight.requests) == (1000, 1)
+        with pytest.raises(BusyError, match=r"Queue is full \(1,000 of 100 texts\)"), batcher.admit(1):
             pass
-    assert (batcher.counts.texts, batcher.counts.requests) == (0, 0)
+    assert (batcher.in_flight.texts, batcher.in_flight.requests) == (0, 0)
     with ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(batcher.admitted(10))
-        with pytest.raises(BusyError), batcher.admitted(1):
+            stack.enter_context(batcher.admit(10))
+        with pytest.raises(BusyError), batcher.admit(1):
             pass
 
 
@@ -157,7 +157,7 @@ def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge)
     answers: list[int] = []
 
     def request() -> None:
-        with batcher.admitted(40):
+        with batcher.admit(40):
             future = batcher.submit("as given", [comparison(f"{i}") for i in range(40)])
             accepted.set()
             answers.append(len(future.result(5)))
@@ -171,7 +171,7 @@ def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge)
     draining.start()
     while not batcher.is_draining:
         pass
-    with pytest.raises(DrainingError), batcher.admitted(1):
+    with pytest.raises(DrainingError), batcher.admit(1):
         pass
     judge.gate.set()
     for thread in (asking, draining):
@@ -183,7 +183,7 @@ def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge)
 def test_draining_gives_up_in_time(judge: FakeJudge) -> None:
     batcher = Batcher(judge, queue=100)
     judge.gate.clear()
-    with batcher.admitted(1):
+    with batcher.admit(1):
         batcher.submit("as given", [comparison("held")])
         assert not batcher.drain(0.05)
     judge.gate.set()
