@@ -430,7 +430,12 @@ def test_empty_fields_are_not_sent(page: Page, fake: Fake) -> None:
 
 
 REFUSALS = (
-    (422, "answers.1: 5,000 tokens, more than the judge's 2,048.", "The judge cannot process these texts", "Change the texts"),
+    (
+        422,
+        "answers.1: 5,000 tokens, more than the judge's 2,048.",
+        "The judge cannot process these texts",
+        "Change the texts",
+    ),
     (413, "The request has 2,000,000 bytes; at most 1,000,000.", "too long for this server", "Shorten them"),
     (503, "The server is stopping.", "stopping or not ready", "Try again when it is back"),
     (504, "Given up after 60 seconds.", "took too long", "shorter texts"),
