@@ -307,7 +307,7 @@ def test_the_servers_own_score_stays_where_it_was(rewards: Served) -> None:
     assert "vLLM.text_2: Field required" in rewards.refusal("/v1/score", {"text_1": PROMPT})
 
 
-# Jina's clients; and Cohere's SDK 7.3.1 (cohere/base_client.py, cohere/v2/client.py), which omits arguments that are not given
+# Jina's clients; and Cohere's SDK 7.3.1 (cohere/base_client.py, cohere/v2/client.py), which omits unset arguments
 
 
 @pytest.mark.parametrize(

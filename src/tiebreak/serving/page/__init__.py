@@ -3,8 +3,8 @@
 The page has no inline scripts or styles and loads nothing from other servers, as `CONTENT_SECURITY_POLICY` demands: a
 browser then runs nothing but the server's own files, so pasted text stays text.
 
-`page.js` starts the page. Its modules: `fields.js` (prompt and answers), `links.js`, `server.js` (requests and API key),
-`problem.js` (errors), `result.js` (verdicts and rankings), `format.js` (numbers and sentences), `dom.js`.
+`page.js` starts the page. Its modules: `fields.js` (prompt and answers), `links.js`, `server.js` (requests and the API
+key), `problem.js` (errors), `result.js` (verdicts and rankings), `format.js` (numbers and sentences), `dom.js`.
 """
 
 from __future__ import annotations
