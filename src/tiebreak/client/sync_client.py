@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Literal, Never, Self, TypeVar
+from typing import Any, Final, Literal, Never, Self, TypeVar
 
 import httpx2
 
@@ -46,6 +47,8 @@ from tiebreak.types import Comparison, Conversation
 
 S = TypeVar("S")
 T = TypeVar("T")
+CTRL_C_SECONDS: Final = 0.5
+"""The longest delay of Ctrl-C."""
 
 
 class Client(Judge):
@@ -267,9 +270,16 @@ class Client(Judge):
             for number in range(min(self._at_once, len(items))):
                 threading.Thread(target=work, name=f"tiebreak-client-{number}", daemon=True).start()
             for _ in items:
-                number = done.get()
+                number = _wait_for(done)
                 futures[number].result()
                 on_done(number)
         finally:
             stopped.set()
         return [future.result() for future in futures]
+
+
+def _wait_for(queue: SimpleQueue[int]) -> int:
+    """The next item. Ctrl-C does not interrupt a wait that is just beginning, or any on Windows, so waits are short."""
+    while True:
+        with suppress(Empty):
+            return queue.get(timeout=CTRL_C_SECONDS)
