@@ -61,14 +61,17 @@ def command(
 ) -> None:
     """Serve a judge over HTTP.
 
-    Open / in a browser to try it. POST /v1/compare, /v1/score and /v1/rank are its API, described in
-    /openapi.json; /healthz, /readyz and /metrics (Prometheus) are for operation.
+    Open / in a browser to try it. POST /v1/compare, /v1/score and /v1/rank are
+    its API, described in /openapi.json; /healthz, /readyz and /metrics
+    (Prometheus) are for operation.
 
-    Compatibility APIs serve clients of other reward model servers at a new address: OpenRLHF's /get_reward, vLLM's
-    /classify, /score, /rerank and /pooling, text-embeddings-inference's /predict and /rerank, SGLang's /classify, and
-    LLaMA-Factory's /v1/score/evaluation.
+    Compatibility APIs serve clients of other reward model servers at a new
+    address: OpenRLHF's /get_reward, vLLM's /classify, /score, /rerank and
+    /pooling, text-embeddings-inference's /predict and /rerank, SGLang's
+    /classify, and LLaMA-Factory's /v1/score/evaluation.
 
-    Concurrent requests are judged in shared batches; results do not depend on batching. Texts are not logged.
+    Concurrent requests are judged in shared batches; results do not depend on
+    batching. Texts are not logged.
 
     [bold]Examples[/]
 
