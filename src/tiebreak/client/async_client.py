@@ -19,6 +19,7 @@ from tiebreak.client.protocol import (
     Progress,
     average_rows,
     can_halve,
+    check_at_once,
     compare_call,
     comparison_json,
     conversation_json,
@@ -62,7 +63,7 @@ class AsyncClient:
         transport: an httpx2 transport, for certificates or proxies of your own.
 
     Raises:
-        ServerError: as in `Client`.
+        ServerError, ValueError: as in `Client`.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class AsyncClient:
     ) -> None:
         self._url = check_url(url)
         self._retries = retries
-        self._at_once = at_once
+        self._at_once = check_at_once(at_once)
         self._http = httpx2.AsyncClient(**http_options(self._url, api_key, timeout), transport=transport)
         self._model: ServedModel | None = None
 

@@ -73,6 +73,17 @@ class BatchCall(Generic[T]):
         return list(split_rows(rows, count, limits.body_bytes - ENVELOPE_BYTES))
 
 
+def check_at_once(at_once: int) -> int:
+    """The number of concurrent requests.
+
+    Raises:
+        ValueError: it is less than 1.
+    """
+    if at_once < 1:
+        raise ValueError(f"at_once is {at_once}: give at least 1")
+    return at_once
+
+
 def compare_call(model: ServedModel, swap: Literal["none", "average"], parse: Callable[[Any], T]) -> BatchCall[T]:
     """Comparisons, in one order or both."""
     texts = texts_read(model, 1, swap)

@@ -21,6 +21,7 @@ from tiebreak.client.protocol import (
     Progress,
     average_rows,
     can_halve,
+    check_at_once,
     compare_call,
     comparison_json,
     conversation_json,
@@ -68,6 +69,7 @@ class Client(Judge):
     Raises:
         ServerError: the URL or the key is invalid. Methods raise it if the server is unreachable, refuses the request,
             or is not a Tiebreak server.
+        ValueError: `at_once` is less than 1.
 
     >>> with Client("http://127.0.0.1:8000") as judge:              # doctest: +SKIP
     ...     judge.compare("1 + 1 = ?", "2", "3").answer
@@ -87,7 +89,7 @@ class Client(Judge):
         super().__init__()
         self._url = check_url(url)
         self._retries = retries
-        self._at_once = at_once
+        self._at_once = check_at_once(at_once)
         self._http = httpx2.Client(**http_options(self._url, api_key, timeout), transport=transport)
         self._model: ServedModel | None = None
 

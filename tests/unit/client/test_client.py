@@ -209,6 +209,12 @@ def test_a_wrong_url_is_refused_by_the_constructor(url: str) -> None:
             client(url)
 
 
+def test_no_concurrent_requests_are_refused() -> None:
+    for client in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="at_once is 0"):
+            client(URL, at_once=0)
+
+
 def test_a_key_that_no_header_can_hold_is_refused_without_showing_it() -> None:
     with pytest.raises(ServerError, match="one line") as refused:
         Client(URL, "sec\nret")
