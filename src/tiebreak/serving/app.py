@@ -105,7 +105,7 @@ def _model_response(service: JudgeService, about: dict[str, Any]) -> ModelRespon
     )
 
 
-def _add_operations(app: FastAPI, service: JudgeService, metrics: ServerMetrics) -> None:
+def _add_operations(app: FastAPI, service: JudgeService, server_metrics: ServerMetrics) -> None:
     """Health checks and metrics."""
 
     @app.get("/healthz", tags=["Operations"], summary="Liveness: the process is running")
@@ -130,8 +130,8 @@ def _add_operations(app: FastAPI, service: JudgeService, metrics: ServerMetrics)
             return Response(status_code=503 if service.is_draining else 200)
 
     @app.get("/metrics", tags=["Operations"], summary="Metrics for Prometheus", response_class=Response)
-    async def get_metrics() -> Response:
-        body, media_type = metrics.render()
+    async def metrics() -> Response:
+        body, media_type = server_metrics.render()
         return Response(body, media_type=media_type)
 
 

@@ -57,7 +57,7 @@ def native_routes(judge: JudgeService, model: ModelResponse) -> APIRouter:
         return CompareManyResponse(verdicts=await compare_all(comparisons, request))
 
     @routes.post("/score", summary="Score one answer; or, in vLLM's format, answers to prompts", tags=["vLLM"])
-    async def score_one(request: ScoreBody) -> ScoreResponse | PairsResponse:
+    async def score(request: ScoreBody) -> ScoreResponse | PairsResponse:
         if isinstance(request, PairsRequest):
             return await score_pairs(judge, request)
         [score] = await judge.score([parse_conversation(request.prompt, request.answer)], truncate=request.truncate)

@@ -146,7 +146,9 @@ class ScoreManyRequest(_Request):
 class ScoreResponse(BaseModel):
     """The score of one answer."""
 
-    reward: float = Field(description="In nats: an answer with a reward higher by 1 wins e times as often.")
+    reward: float = Field(
+        description="In nats: an answer with a reward higher by 1 than another's wins e times as often as it loses."
+    )
     normalised: float = Field(description="In standard deviations around the mean of the validation's answers.")
     tokens_read: int
     tokens_lost: int
