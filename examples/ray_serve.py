@@ -1,14 +1,14 @@
-"""A judge on a Ray cluster: the app of `tiebreak serve` as a Ray Serve deployment, in as many replicas as are needed.
+"""A judge on a Ray cluster: the app of `tiebreak serve` as a Ray Serve deployment with autoscaled replicas.
 
-Each replica loads the run and serves all that `tiebreak serve` does. Ray sends a request to a replica that has few
-under way, starts replicas when all have much to do, and stops them again when they have little.
+Each replica loads the run and serves every path of `tiebreak serve`. Ray sends each request to a replica with few
+requests in flight, starts replicas under load, and stops them again.
 
-`pip install "ray[serve]"` first: Ray is no dependency of Tiebreak.
+Ray is not a dependency of Tiebreak. Install it first: `pip install "ray[serve]"`.
 
     TIEBREAK_GPUS=1 TIEBREAK_API_KEY=secret serve run --app-dir examples ray_serve:build run=/mnt/runs/demo most=4
 
-The run's folder has to be there on every machine, under the same name. `serve build` makes of the same arguments a
-file for `serve deploy`, and for KubeRay.
+Every machine needs the run folder at the same path. `serve build`, with the same arguments, writes a configuration file
+for `serve deploy` and KubeRay.
 """
 
 import os
@@ -23,31 +23,32 @@ if TYPE_CHECKING:
 
 
 class Settings(BaseModel):
-    """What `serve run` is given as `key=value`."""
+    """Arguments of `serve run`, as `key=value`."""
 
     model_config = ConfigDict(extra="forbid")
 
     run: Path
-    """The run's folder, on each machine."""
+    """The run folder, on every machine."""
     merge: Literal["bf16", "fp8"] | None = None
     """As in `tiebreak serve --merge`."""
     least: int = Field(1, ge=1)
-    """Replicas that are always there; none would make the first request wait for a model to load."""
+    """The minimum of replicas. With none, the first request would wait for the model to load."""
     most: int = Field(2, ge=1)
+    """The maximum of replicas."""
     busy: int = Field(16, ge=1)
-    """Requests a replica is to have under way: more of them start another replica."""
+    """The target of requests in flight per replica; above it Ray starts another one."""
     grace: float = Field(30.0, ge=0)
-    """Seconds to finish what was accepted, when a replica is stopped."""
+    """Seconds for requests in flight when a replica is stopped."""
 
 
-def build(settings: Settings) -> serve.Application:  # Ray reads this annotation: it is not to become a string
+def build(settings: Settings) -> serve.Application:  # Ray reads this annotation, so it must not be a string
     """The application, for `serve run` and `serve.run`.
 
-    The environment it is called in says how many GPUs a replica takes (`TIEBREAK_GPUS`; 0.5 puts two on a card), and
-    the API key.
+    It reads two environment variables: `TIEBREAK_GPUS`, the GPUs per replica (0.5 puts two replicas on a GPU), and
+    `TIEBREAK_API_KEY`.
     """
     run, merge, grace = settings.run.resolve(), settings.merge, settings.grace
-    # Read here: a machine of the cluster whose environment lacks the key would serve everyone.
+    # Read once, here: a machine of the cluster without the variable would serve without a key.
     key = os.environ.get("TIEBREAK_API_KEY") or None
     gpus = float(os.environ.get("TIEBREAK_GPUS", "0"))
 
@@ -64,7 +65,7 @@ def build(settings: Settings) -> serve.Application:  # Ray reads this annotation
             "max_replicas": settings.most,
             "target_ongoing_requests": settings.busy,
         },
-        # Requests that are under way together are judged together: Ray's default of 5 would keep them apart.
+        # Concurrent requests are judged in shared batches: Ray's default of 5 would keep the batches small.
         max_ongoing_requests=8 * settings.busy,
         ray_actor_options={"num_gpus": gpus},
         graceful_shutdown_timeout_s=grace + 5,

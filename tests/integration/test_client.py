@@ -1,4 +1,4 @@
-"""The clients against a real server, beside the judge that it serves."""
+"""The clients with a real server, compared with the judge that it serves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import uvicorn
 
 from tests.integration.conftest import small_votes
 from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge, reward_function
-from tiebreak.client import retries
+from tiebreak.client import transport
 from tiebreak.rewards.pairwise import compared
 from tiebreak.serving import Limits, create_app
 from tiebreak.training import TrainingResult
@@ -92,11 +92,11 @@ async def awaited(url: str, ask: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("what", [*ASKED, *SCORED])
-def test_it_says_what_the_judge_says(judge: Judge, url: str, what: str) -> None:
+def test_results_are_those_of_the_judge(judge: Judge, url: str, what: str) -> None:
     ask = (ASKED | SCORED)[what]
     with Client(url, "secret") as client:
         if what in SCORED and not judge.gives_rewards:
-            with pytest.raises(ModelError, match=r"small at http://.* compares answers.*model\.head=pointwise"):
+            with pytest.raises(ModelError, match=r"small at http://.* is a pairwise judge.*model\.head=pointwise"):
                 ask(client)
             return
         blocking = ask(client)
@@ -118,13 +118,13 @@ def test_frames(judge: Judge, url: str) -> None:
 
 
 def test_it_is_a_judge(judge: Judge, url: str) -> None:
-    """What takes a judge takes a client: here what rewards from a judge of pairs are made of."""
+    """A client can be used wherever a judge can: here to compute rewards from a pairwise judge."""
     with Client(url, "secret") as client:
         assert (client.gives_rewards, client.is_symmetric) == (judge.gives_rewards, judge.is_symmetric)
         for swap in ("none", "average", "uncertain:0.33"):
-            pluralize: list[int] = []
-            client.compare_many(VOTES, swap=swap, on_progress=pluralize.append)
-            assert sum(pluralize) == client.texts(30, swap) == judge.texts(30, swap)
+            texts: list[int] = []
+            client.compare_many(VOTES, swap=swap, on_progress=texts.append)
+            assert sum(texts) == client.texts(30, swap) == judge.texts(30, swap)
         assert compared(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
         asked, replied = [side.prompt[0] for side in SIDES], [side.answer[-1] for side in SIDES]
         wanted = reward_function(judge)(asked, replied)
@@ -153,9 +153,9 @@ def test_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.model().name == "small"
 
 
-def test_a_busy_server_is_asked_again(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that find the queue full are answered in the end."""
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
+def test_a_busy_server_is_retried(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that meet a full queue are answered after retries."""
+    monkeypatch.setattr(transport, "FIRST_WAIT", 0.01)
     judge = load_judge(small_run.folder.path)
     app = create_app(judge, name="small")
     refused: list[str] = []

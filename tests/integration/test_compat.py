@@ -1,9 +1,8 @@
-"""Every dialect, asked as its clients ask: their own code where it is installed, or the requests that it builds.
+"""Every compatibility API, with the requests of its clients: sent by their own code if installed, or built as they do.
 
-Of OpenRLHF 0.11.0, verl 0.8.0.dev (b178a3c) and LLaMA-Factory 0.9.6.dev0 (ff6d4d1) the function that is named above a
-test was also taken from its source and run against a served judge, by hand: what is posted here is what they post, and
-what is read of an answer is what they read. The SDKs of Cohere (7.3.1) and OpenAI (3.57.0) are tried where they are
-installed.
+For OpenRLHF 0.11.0, verl 0.8.0.dev (b178a3c) and LLaMA-Factory 0.9.6.dev0 (ff6d4d1), the function named above a test
+was also copied from the source and run with a served judge by hand: these tests post what it posts, and read what it
+reads of the answer. The SDKs of Cohere (7.3.1) and OpenAI (3.57.0) are tested if they are installed.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def test_openrlhf(rewards: Served, template: str, end: str) -> None:
         assert alone["rewards"] == close([found["rewards"][number]])
 
 
-def test_openrlhf_is_told_what_its_own_file_says(rewards: Served, pairs: Served) -> None:
+def test_openrlhf_gets_the_rewards_of_its_own_file(rewards: Served, pairs: Served) -> None:
     payload = openrlhf_payload(GEMMA.format(PROMPT), ANSWERS, "<end_of_turn>")
     for one in (rewards, pairs):
         found = one.post("/get_reward", payload)
@@ -133,7 +132,7 @@ def test_openrlhf_is_told_what_its_own_file_says(rewards: Served, pairs: Served)
         assert found["rewards"] == close(in_process)
 
 
-def test_openrlhf_samples_that_are_no_conversation_are_marked(rewards: Served) -> None:
+def test_openrlhf_samples_with_tools_are_marked(rewards: Served) -> None:
     prompts = [GEMMA.format(PROMPT), GEMMA.format(PROMPT).replace("user", "tool")]
     payload = {"query": [f"{p}good<end_of_turn>" for p in prompts], "prompts": prompts, "labels": [None, None]}
     found = rewards.post("/get_reward", payload)
@@ -143,26 +142,28 @@ def test_openrlhf_samples_that_are_no_conversation_are_marked(rewards: Served) -
 
 
 def test_openrlhf_clients_that_send_no_prompts(rewards: Served) -> None:
-    """As `serve_rm` was asked before 0.5: {"query": [...]} alone."""
+    """The request of `serve_rm` before 0.5: {"query": [...]} only."""
     payload = openrlhf_payload(GEMMA.format(PROMPT), ANSWERS, "<end_of_turn>")
     assert rewards.post("/get_reward", {"query": payload["query"]}) == rewards.post("/get_reward", payload)
-    assert "in no form that is understood" in rewards.refusal("/get_reward", {"query": ["good answer"]})
+    assert "template of a text is unknown" in rewards.refusal("/get_reward", {"query": ["good answer"]})
     assert "query[0] does not begin with prompts[0]" in rewards.refusal(
         "/get_reward", {"query": ["good answer"], "prompts": ["another prompt"]}
     )
-    assert "query has 1 texts and prompts 2" in rewards.refusal("/get_reward", {"query": ["a"], "prompts": ["a", "b"]})
+    assert "query has 1 texts and prompts has 2" in rewards.refusal(
+        "/get_reward", {"query": ["a"], "prompts": ["a", "b"]}
+    )
 
 
-def test_openrlhf_asks_a_judge_of_pairs_for_one_answer(pairs: Served) -> None:
+def test_openrlhf_asks_a_pairwise_judge_for_one_answer(pairs: Served) -> None:
     payload = openrlhf_payload(GEMMA.format(PROMPT), ANSWERS[:1], "<end_of_turn>")
-    assert "there is one alone" in pairs.refusal("/get_reward", payload)
+    assert "a prompt has only one answer" in pairs.refusal("/get_reward", payload)
 
 
 # verl 0.8.0.dev: verl/experimental/reward_loop/reward_loop.py, compute_score_disrm
 
 
 def test_verl_with_vllm(rewards: Served) -> None:
-    """Rendered by the reward model's chat template, less its BOS; the last number of the last text is read."""
+    """Rendered by the reward model's chat template, without its BOS; verl reads the last number of the last text."""
     for flag in ("activation", "use_activation"):  # which it is depends on vLLM's version
         payload = {"model": "judge", "input": rendered(ANSWERS[0]), flag: False}
         output = rewards.post("/classify", payload)
@@ -192,7 +193,7 @@ def test_vllm_classify_of_an_answer(rewards: Served, form: Any) -> None:
     }  # fmt: skip
     readings = rewards.judge.read_many([rendered(answer) for answer in ANSWERS])  # as an exported folder reads them
     assert [one["probs"] for one in found["data"]] == close([list(reading.outputs) for reading in readings])
-    # A regression's reward goes through no activation, whatever is asked for
+    # A regression's reward goes through no activation, whatever the request says
     same = rewards.post("/v1/classify", {"input": [form(answer) for answer in ANSWERS], "use_activation": False})
     assert same["data"] == found["data"]
 
@@ -249,7 +250,7 @@ def test_vllm_pooling(rewards: Served, pairs: Served) -> None:
     assert "encoding_format" in pairs.refusal("/pooling", {"input": text, "encoding_format": "base64"})
 
 
-def test_one_bos_whatever_was_sent(rewards: Served, pairs: Served, tiny_base: Any) -> None:
+def test_the_judge_reads_one_bos(rewards: Served, pairs: Served, tiny_base: Any) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
@@ -283,10 +284,10 @@ def test_vllm_score(rewards: Served, path: str) -> None:
     assert [one["score"] for one in rewards.post(path, {"text_1": PROMPT, "text_2": ANSWERS[0]})["data"]] == close(
         expected[:1]
     )
-    assert "text_1 has 2 texts and text_2 4" in rewards.refusal(path, {"text_1": ["a", "b"], "text_2": ANSWERS})
+    assert "text_1 has 2 texts and text_2 has 4" in rewards.refusal(path, {"text_1": ["a", "b"], "text_2": ANSWERS})
 
 
-def test_vllm_score_by_a_judge_of_pairs(pairs: Served) -> None:
+def test_vllm_score_by_a_pairwise_judge(pairs: Served) -> None:
     ranking = pairs.judge.rank(PROMPT, ANSWERS)
     found = pairs.post("/score", {"text_1": PROMPT, "text_2": ANSWERS})["data"]
     assert [one["score"] for one in found] == close(list(ranking.rewards))
@@ -296,7 +297,7 @@ def test_vllm_score_by_a_judge_of_pairs(pairs: Served) -> None:
     found = pairs.post("/score", {"text_1": prompts, "text_2": answers})["data"]
     assert [found[i]["score"] for i in (0, 2, 3, 4)] == close(list(ranking.rewards))
     assert [found[i]["score"] for i in (1, 5)] == close(list(other.rewards))
-    assert "there is one alone" in pairs.refusal("/score", {"text_1": PROMPT, "text_2": "good"})
+    assert "a prompt has only one answer" in pairs.refusal("/score", {"text_1": PROMPT, "text_2": "good"})
 
 
 def test_the_servers_own_score_stays_where_it_was(rewards: Served) -> None:
@@ -306,7 +307,7 @@ def test_the_servers_own_score_stays_where_it_was(rewards: Served) -> None:
     assert "vLLM.text_2: Field required" in rewards.refusal("/v1/score", {"text_1": PROMPT})
 
 
-# Jina's clients; and Cohere's SDK 7.3.1 (cohere/base_client.py, cohere/v2/client.py), which omits what is not given
+# Jina's clients; and Cohere's SDK 7.3.1 (cohere/base_client.py, cohere/v2/client.py), which omits unset arguments
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,7 @@ def test_rerank(rewards: Served, pairs: Served, path: str, documents: list[Any],
 def test_rerank_by_coheres_sdk(rewards: Served, url: str, client: str) -> None:
     cohere = pytest.importorskip("cohere")
     asked = {"model": "judge", "query": PROMPT, "documents": ANSWERS, "top_n": 3}
-    found = getattr(cohere, client)(base_url=url, api_key="not looked at").rerank(**asked)
+    found = getattr(cohere, client)(base_url=url, api_key="ignored").rerank(**asked)
     expected = rewards.rewards()
     order = sorted(range(len(ANSWERS)), key=lambda i: -expected[i])[:3]
     assert [one.index for one in found.results] == order
@@ -344,9 +345,9 @@ def test_rerank_by_coheres_sdk(rewards: Served, url: str, client: str) -> None:
 
 def test_openais_sdk(url: str) -> None:
     openai = pytest.importorskip("openai")
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="not looked at")
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="ignored")
     assert [model.id for model in client.models.list().data] == ["judge"]
-    with pytest.raises(openai.NotFoundError, match="name judge, or none at all"):
+    with pytest.raises(openai.NotFoundError, match="Name judge, or leave the model out"):
         client.post("/score", body={"model": "gpt-4", "text_1": PROMPT, "text_2": "good"}, cast_to=object)
 
 
@@ -357,10 +358,10 @@ def test_truncate_prompt_tokens(rewards: Served) -> None:
         rewards.post("/rerank", {"query": PROMPT, "documents": ["good"], "truncate_prompt_tokens": most})
     for path, body in (("/classify", {"input": rendered("good")}), ("/score", {"text_1": PROMPT, "text_2": "good"})):
         refused = rewards.refusal(path, body | {"truncate_prompt_tokens": tokens - 1})
-        assert f"A text has {tokens} tokens, and truncate_prompt_tokens is {tokens - 1}" in refused
+        assert f"A text has {tokens} tokens, but truncate_prompt_tokens is {tokens - 1}" in refused
 
 
-def test_what_is_too_long_is_cut_as_in_training(rewards: Served, pairs: Served) -> None:
+def test_long_texts_are_truncated_as_in_training(rewards: Served, pairs: Served) -> None:
     long = "good bad " * 400
     expected = rewards.judge.score(PROMPT, long)
     assert expected.tokens_lost
@@ -371,15 +372,15 @@ def test_what_is_too_long_is_cut_as_in_training(rewards: Served, pairs: Served) 
     assert pairs.post("/classify", {"input": text})["data"][0]["probs"] == close(
         [verdict.model_a, verdict.model_b, verdict.tie]
     )
-    assert "Not all of it fits" in pairs.refusal("/classify", {"input": text, "use_activation": False})
-    assert "Not all of it fits" in rewards.refusal("/predict", {"inputs": rendered(long), "truncate": False})
+    assert "over the judge's limit" in pairs.refusal("/classify", {"input": text, "use_activation": False})
+    assert "over the judge's limit" in rewards.refusal("/predict", {"inputs": rendered(long), "truncate": False})
 
 
 # text-embeddings-inference: huggingface_hub's InferenceClient, and router/src/http/types.rs
 
 
 def test_tei_predict_by_hugging_faces_client(rewards: Served, url: str) -> None:
-    client = InferenceClient(model=f"{url}/predict", token="a token that is not looked at")
+    client = InferenceClient(model=f"{url}/predict", token="ignored")
     found = client.text_classification(rendered("good"))
     # Its annotation says a list; of TEI's flat list it returns the first
     assert (found.label, found.score) == ("reward", close(logistic(rewards.rewards(["good"])[0])))  # type: ignore[attr-defined]
@@ -441,4 +442,4 @@ def test_llamafactory(rewards: Served, pairs: Served) -> None:
     ranking = pairs.judge.rank(PROMPT, ANSWERS)
     assert pairs.post("/v1/score/evaluation", {"messages": messages})["scores"] == close(list(ranking.rewards))
     assert "max_length is 3" in rewards.refusal("/v1/score/evaluation", {"messages": messages, "max_length": 3})
-    assert "two answers" in pairs.refusal("/v1/score/evaluation", {"messages": [rendered_pair("good", "bad")]})
+    assert "has two answers" in pairs.refusal("/v1/score/evaluation", {"messages": [rendered_pair("good", "bad")]})

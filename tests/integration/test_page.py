@@ -1,7 +1,8 @@
-"""The page for people, in a real Chromium: before a judge that says what a test wants, and before the real server."""
+"""The page in a real Chromium: with a fake server, and with the real one."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import threading
@@ -62,7 +63,7 @@ RANKING = RankResponse.model_validate(
 
 
 class Fake:
-    """A server that answers as it is told to, and remembers what it was asked."""
+    """A server that answers as a test wants, and records the requests."""
 
     def __init__(self) -> None:
         self.reset()
@@ -175,7 +176,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
-    """A page that asks nobody but its server, and whose console stays free of errors."""
+    """A page that sends requests to its own server only, and writes no errors to the console."""
     context = browser.new_context(reduced_motion="reduce", permissions=["clipboard-read", "clipboard-write"], **options)
     context.set_default_timeout(3000)
     page = context.new_page()
@@ -189,7 +190,7 @@ def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     context.close()
     own = address.split("#", maxsplit=1)[0]
     assert [url for url in requests if not url.startswith((own, "data:image/svg+xml"))] == []
-    assert [error for error in errors if not error.startswith("Failed to load resource")] == []  # a refusal's status
+    assert [error for error in errors if not error.startswith("Failed to load resource")] == []  # an error status
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def numbers(page: Page, rows: str = "#probabilities li") -> list[str]:
 
 
 def widths(page: Page, bars: str) -> list[float]:
-    """Of the filled parts, in shares of their bars."""
+    """Of the filled parts, as shares of their bars."""
     script = "fills => fills.map(i => i.getBoundingClientRect().width / i.parentElement.getBoundingClientRect().width)"
     shares: list[float] = page.locator(f"{bars} > i").evaluate_all(script)
     return shares
@@ -250,11 +251,11 @@ def test_compare_shows_the_response(page: Page, fake: Fake) -> None:
     ]
     assert plain(page.locator("#disagreement")).startswith("The two orders differ by 5.6 points")
     assert plain(page.locator(".tokens")) == "1,432 tokens read, nothing cut."
-    expect(page.locator("#said")).to_contain_text("People would most likely prefer A")
+    expect(page.locator("#announcement")).to_contain_text("People would most likely prefer A")
     assert fake.asked == [CompareRequest(prompt="Why?", answers=["Because.", "No idea."])]
 
 
-def test_ties_rewards_and_cuts_are_told(page: Page, fake: Fake) -> None:
+def test_ties_rewards_and_truncation_are_shown(page: Page, fake: Fake) -> None:
     fake.verdict = REWARDS.model_copy(
         update={"verdict": "tie", "tokens_lost": 312, "probabilities": PAIR.probabilities.model_copy(
             update={"model_a": 0.0002, "model_b": 0.0003, "tie": 0.9995})}
@@ -269,14 +270,14 @@ def test_ties_rewards_and_cuts_are_told(page: Page, fake: Fake) -> None:
     assert page.locator("#both-orders").count() == 0
 
 
-def test_one_order_is_asked_for_by_the_box(page: Page, fake: Fake) -> None:
+def test_the_checkbox_selects_one_order(page: Page, fake: Fake) -> None:
     fake.verdict = PAIR.model_copy(update={"orders": None, "disagreement": None})
     fill(page)
     page.uncheck("#orders")
     page.click("#judge")
     expect(page.locator("#one-order")).to_contain_text("Judged in one order")
     assert fake.asked[0].swap == "none"
-    page.click("#swap")  # what the other order says is not known, so it is asked
+    page.click("#swap")  # the result of the other order is not known
     expect(page.locator(".stale")).to_have_count(0)
     assert [asked.answers for asked in fake.asked] == [["Because.", "No idea."], ["No idea.", "Because."]]
 
@@ -307,7 +308,7 @@ def test_swap_exchanges_texts_and_result(page: Page, fake: Fake) -> None:
         cell.strip().replace("\u00a0", " ")
         for cell in page.locator("#both-orders tbody tr:first-child td").all_inner_texts()
     ]
-    assert first == ["12.7 %", "8.0 %"]  # what was read first before is read second now
+    assert first == ["12.7 %", "8.0 %"]  # the order read first is now the second
     assert len(fake.asked) == 1
     expect(page.locator(".stale")).to_have_count(0)
     page.click("#swap")
@@ -370,7 +371,7 @@ def test_a_link_carries_the_comparison(page: Page, browser: Browser, address: st
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.startswith(f"{address}#c=")
     with opened(browser, link) as other:
-        other.locator("#verdict").wait_for()  # judged without a press
+        other.locator("#verdict").wait_for()  # judged without a click
         assert texts(other) == [f"{NASTY}\n?", *answers]
         assert other.title().startswith("Tiebreak")
         other.fill("#prompt", "Something else")
@@ -381,7 +382,7 @@ def test_a_link_can_be_copied_by_hand(page: Page, address: str) -> None:
     page.evaluate("() => void (navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden')))")
     fill(page)
     page.click("#link")
-    field = page.get_by_label("The link, to copy by hand", exact=True)
+    field = page.get_by_label("Link to copy", exact=True)
     expect(field).to_be_focused()
     assert field.input_value().startswith(f"{address}#c=")
 
@@ -400,45 +401,50 @@ def test_a_broken_link_says_so(browser: Browser, address: str, fake: Fake) -> No
         assert fake.asked == []
 
 
-def test_examples_and_the_way_back(page: Page, fake: Fake) -> None:
+def test_examples_can_be_undone(page: Page, fake: Fake) -> None:
     page.click("text=A sum")
     assert texts(page) == ["1 + 1 = ?", "2", "The answer is 3."]
     expect(page.locator("#notice")).to_be_hidden()
     page.click("text=Prose")
-    expect(page.locator("#notice")).to_be_hidden()  # an example is nobody's own text
+    expect(page.locator("#notice")).to_be_hidden()  # no text of the reader is lost
     fill(page, "Mine", "my one", "my two")
     page.click("text=Four answers")
     assert len(texts(page)) == 5
-    page.click("text=Put my texts back")
+    page.click("text=Restore my texts")
     assert texts(page) == ["Mine", "my one", "my two"]
     page.click("text=Clear")
     assert texts(page) == ["", "", ""]
     assert fake.asked == []
 
 
-def test_nothing_is_sent_before_the_texts_are_there(page: Page, fake: Fake) -> None:
+def test_empty_fields_are_not_sent(page: Page, fake: Fake) -> None:
     page.fill("#prompt", "Why?")
     page.click("#judge")
     expect(page.get_by_label("Answer A", exact=True)).to_be_focused()
-    expect(page.get_by_text("Write answer A.")).to_be_visible()
+    expect(page.get_by_text("Enter answer A.")).to_be_visible()
     assert page.get_by_label("Answer B", exact=True).get_attribute("aria-invalid") == "true"
     assert page.get_by_label("Prompt", exact=True).get_attribute("aria-invalid") is None
     page.get_by_label("Answer A", exact=True).fill("x")
-    expect(page.get_by_text("Write answer A.")).to_be_hidden()
+    expect(page.get_by_text("Enter answer A.")).to_be_hidden()
     assert fake.asked == []
 
 
 REFUSALS = (
-    (422, "answers.1: 5,000 tokens, more than the judge's 2,048.", "The judge cannot take this", "Change the texts"),
+    (
+        422,
+        "answers.1: 5,000 tokens, more than the judge's 2,048.",
+        "The judge cannot process these texts",
+        "Change the texts",
+    ),
     (413, "The request has 2,000,000 bytes; at most 1,000,000.", "too long for this server", "Shorten them"),
     (503, "The server is stopping.", "stopping or not ready", "Try again when it is back"),
     (504, "Given up after 60 seconds.", "took too long", "shorter texts"),
     (503, "Out of memory: 1 text of 9,000 tokens.", "do not fit into the judge's memory", "Shorten them"),
-    (500, "Something broke.", "went wrong at the server (500)", "its log says more"),
+    (500, "Something broke.", "went wrong on the server (500)", "see the server's log"),
 )
 
 
-def test_refusals_in_words(page: Page, fake: Fake) -> None:
+def test_error_messages(page: Page, fake: Fake) -> None:
     alert = page.get_by_role("alert")
     fill(page)
     for status, *words in REFUSALS:
@@ -451,37 +457,37 @@ def test_refusals_in_words(page: Page, fake: Fake) -> None:
         for part in words:
             expect(alert).to_contain_text(part)
         expect(page.locator("#result")).to_be_hidden()
-        expect(page.locator("#again")).to_be_visible(visible=status >= 500 and "memory" not in words[0])
+        expect(page.locator("#retry")).to_be_visible(visible=status >= 500 and "memory" not in words[0])
         assert texts(page) == ["Why?", "Because.", "No idea."]
 
 
-def test_a_busy_judge_says_how_long_to_wait(page: Page, fake: Fake) -> None:
+def test_a_busy_server_shows_how_long_to_wait(page: Page, fake: Fake) -> None:
     fake.refusal = (429, "256 texts wait already.", {"Retry-After": "1"})
     fill(page)
     page.click("#judge")
     expect(page.get_by_role("alert")).to_contain_text("Wait 1\u00a0second, then try again.")
-    expect(page.locator("#again")).to_contain_text("Try again (in")
+    expect(page.locator("#retry")).to_contain_text("Try again (in")
     fake.refusal = None
-    expect(page.locator("#again")).to_have_text("Try again")
-    page.click("#again")
+    expect(page.locator("#retry")).to_have_text("Try again")
+    page.click("#retry")
     assert verdict(page) == "People would most likely prefer A (71 %)"
 
 
-def test_a_key_is_asked_for_and_kept_for_the_tab_alone(browser: Browser, address: str, fake: Fake) -> None:
+def test_the_key_is_requested_and_stored_for_the_tab_only(browser: Browser, address: str, fake: Fake) -> None:
     fake.reset()
     fake.key = "s3cret"
     with opened(browser, address) as page:
         alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("This server asks for an API key")
+        expect(alert).to_contain_text("This server requires an API key")
         field = page.get_by_label("API key", exact=True)
         expect(field).to_be_focused()
-        expect(alert).not_to_contain_text("Bearer")  # people have no headers
+        expect(alert).not_to_contain_text("Bearer")  # readers of the page set no headers
         field.fill("bad key")
         field.press("Enter")
-        expect(page.locator("#key-wrong")).to_be_visible()
+        expect(page.locator("#key-error")).to_be_visible()
         field.fill("wrong")
         field.press("Enter")
-        expect(alert).to_contain_text("does not take this API key")
+        expect(alert).to_contain_text("does not accept this API key")
         field.fill("s3cret")
         field.press("Enter")
         expect(page.locator("#about-name")).to_have_text(": gemma2-9b-qlora")
@@ -494,36 +500,36 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_alone(browser: Browser, address
         page.click("text=Forget the API key")
         fill(page)
         page.click("#judge")
-        expect(alert).to_contain_text("This server asks for an API key")
+        expect(alert).to_contain_text("This server requires an API key")
         page.get_by_label("API key", exact=True).fill("s3cret")
         page.click("text=Use this key")
-        verdict(page)  # what was refused is done then
+        verdict(page)  # the refused request is repeated
 
 
-def test_a_server_that_is_gone(browser: Browser) -> None:
+def test_a_server_that_does_not_respond(browser: Browser) -> None:
     fake = Fake()
     with served(fake_app(fake)) as address:
         shown = opened(browser, address)
         page = shown.__enter__()
         fill(page)
     page.click("#judge")
-    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not respond")
     expect(page.get_by_role("alert")).to_contain_text("Your texts are still here.")
-    expect(page.locator("#again")).to_be_visible()
+    expect(page.locator("#retry")).to_be_visible()
     shown.__exit__(None, None, None)
 
 
-def test_something_else_answers(page: Page) -> None:
+def test_responses_of_other_servers(page: Page) -> None:
     page.route("**/v1/compare", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     fill(page)
     page.click("#judge")
-    expect(page.get_by_role("alert")).to_contain_text("Something went wrong at the server (502)")
+    expect(page.get_by_role("alert")).to_contain_text("Something went wrong on the server (502)")
     page.route("**/v1/compare", lambda route: route.fulfill(status=200, body="<h1>Sign in</h1>"))
-    page.click("#again")
-    expect(page.get_by_role("alert")).to_contain_text("What answered here is not a judge.")
+    page.click("#retry")
+    expect(page.get_by_role("alert")).to_contain_text("The response is not from a Tiebreak server.")
     page.route("**/v1/compare", lambda route: route.fulfill(status=200, json={"of": "another version"}))
-    page.click("#again")
-    expect(page.get_by_role("alert")).to_contain_text("This page cannot show what the server answered")
+    page.click("#retry")
+    expect(page.get_by_role("alert")).to_contain_text("This page cannot show the server's response")
 
 
 def test_judging_can_be_cancelled(page: Page, fake: Fake) -> None:
@@ -543,7 +549,7 @@ def test_judging_can_be_cancelled(page: Page, fake: Fake) -> None:
     expect(page.locator("#result")).to_be_hidden()
 
 
-def test_the_last_question_is_the_one_answered(page: Page, fake: Fake) -> None:
+def test_only_the_last_request_is_shown(page: Page, fake: Fake) -> None:
     fake.delay = 0.3
     fill(page)
     page.press("#prompt", "Control+Enter")
@@ -552,7 +558,7 @@ def test_the_last_question_is_the_one_answered(page: Page, fake: Fake) -> None:
     page.press("#prompt", "Meta+Enter")
     verdict(page)
     expect(page.locator(".stale")).to_have_count(0)
-    expect(page.locator("#notice")).to_be_hidden()  # nobody cancelled
+    expect(page.locator("#notice")).to_be_hidden()  # not shown as cancelled
     assert fake.asked[-1].prompt == "Why not?"
 
 
@@ -585,7 +591,7 @@ def test_keyboard_alone(page: Page, fake: Fake) -> None:
     assert float(outline.removesuffix("px")) >= 2
 
 
-# What is seen of every text: its colour, and the first opaque background behind it.
+# The contrast of every visible text: its colour against the first opaque background behind it.
 CONTRASTS = """() => {
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -619,7 +625,7 @@ def low_contrasts(page: Page) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_read_it(browser: Browser, address: str, fake: Fake, theme: str) -> None:
+def test_contrast_and_width(browser: Browser, address: str, fake: Fake, theme: str) -> None:
     fake.reset()
     with opened(browser, address, color_scheme=theme, viewport={"width": 360, "height": 740}) as page:
 
@@ -630,7 +636,7 @@ def test_everybody_can_read_it(browser: Browser, address: str, fake: Fake, theme
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
         page.click("#about summary")
-        page.click("#judge")  # each field complains
+        page.click("#judge")  # each field shows an error
         look()
         fake.verdict = REWARDS.model_copy(update={"orders": PAIR.orders, "disagreement": 0.056, "tokens_lost": 9})
         fill(page, "word" * 200, NASTY, "https://example.org/" + "x" * 300)
@@ -641,11 +647,11 @@ def test_everybody_can_read_it(browser: Browser, address: str, fake: Fake, theme
         fill(page, "Why?", "x" * 500, "two", "three", "four", "five", "six")
         page.click("#judge")
         page.locator("#ranking").wait_for()
-        page.click("text=Prose")  # a remark
+        page.click("text=Prose")  # a message
         look()
         fake.refusal = (429, "message" * 60, {"Retry-After": "60"})
         page.click("#judge")
-        page.locator("#again").wait_for()
+        page.locator("#retry").wait_for()
         look()
         fake.key = "k"
         page.click("#judge")
@@ -667,8 +673,8 @@ def test_built_for_screen_readers(page: Page, fake: Fake) -> None:
     names = page.locator("button:visible").evaluate_all("all => all.map(b => b.ariaLabel || b.textContent.trim())")
     assert all(names)
     assert len(names) == len({*names})
-    assert page.locator("#said").get_attribute("aria-live") == "polite"
-    expect(page.locator("#said")).to_have_text("People would most likely prefer C. Order: C, A, D, B.")
+    assert page.locator("#announcement").get_attribute("aria-live") == "polite"
+    expect(page.locator("#announcement")).to_have_text("People would most likely prefer C. Order: C, A, D, B.")
     ids = page.locator("[id]").evaluate_all("all => all.map(e => e.id)")
     assert len(ids) == len({*ids})
     described = page.locator("[aria-describedby], [aria-labelledby]").evaluate_all(
@@ -692,10 +698,10 @@ def test_targets_are_large_enough_for_a_thumb(browser: Browser, address: str, fa
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_what_is_judged_is_told(page: Page, browser: Browser, address: str, fake: Fake) -> None:
+def test_the_served_judge_is_described(page: Page, browser: Browser, address: str, fake: Fake) -> None:
     page.click("#about summary")
     told = plain(page.locator("#about"))
-    for words in ("gemma2-9b-qlora", "judge of pairs", "temperature", "0.5656", "74.4 %", "2,048 tokens"):
+    for words in ("gemma2-9b-qlora", "pairwise judge", "temperature", "0.5656", "74.4 %", "2,048 tokens"):
         assert words in told
     fake.kind = "pointwise"
     with opened(browser, address) as other:
@@ -704,10 +710,10 @@ def test_what_is_judged_is_told(page: Page, browser: Browser, address: str, fake
         fill(other)
         other.click("#judge")
         verdict(other)
-    assert [asked.swap for asked in fake.asked] == ["none"]  # the other order would be the same
+    assert [asked.swap for asked in fake.asked] == ["none"]  # the other order makes no difference
 
 
-def test_before_the_real_server(browser: Browser, small_run: TrainingResult) -> None:
+def test_with_the_real_server(browser: Browser, small_run: TrainingResult) -> None:
     judge = load_judge(small_run.folder.path)
     prompt, a, b = "question 1 2 3 ?", "good answer", "bad answer"
     expected = judge.compare(prompt, a, b, swap="average")
@@ -729,13 +735,16 @@ def test_before_the_real_server(browser: Browser, small_run: TrainingResult) -> 
         assert page.locator("#ranking .badge").all_inner_texts() == ["ABC"[i] for i in order]
 
 
-def test_the_files_need_nothing_from_elsewhere() -> None:
+def test_the_files_load_nothing_from_other_servers() -> None:
     files = page_files()
-    assert [media_type.split(";")[0] for media_type, _ in files.values()] == [
-        "text/html",
-        "text/css",
-        "text/javascript",
-    ]
+    types = {path: media_type.split(";")[0] for path, (media_type, _) in files.items()}
+    assert types["/"] == "text/html"
+    assert types["/page/page.css"] == "text/css"
+    scripts = [path for path, media_type in types.items() if media_type == "text/javascript"]
+    assert len(files) == len(scripts) + 2
+    for path in scripts:
+        imported = re.findall(r' from "\./(.*?)";', files[path][1].decode())
+        assert {f"/page/{name}" for name in imported} <= {*scripts}, path
     for _, body in files.values():
         text = body.decode().replace("http://www.w3.org/2000/svg", "")
         for elsewhere in ("http://", "https://", "@import", "innerHTML", "insertAdjacentHTML", " style=", " onclick="):

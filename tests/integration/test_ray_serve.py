@@ -1,4 +1,4 @@
-"""The example for Ray Serve, where Ray is installed: it is no dependency, so that most who run the tests skip this.
+"""The example for Ray Serve. It is skipped unless Ray is installed, which is not a dependency.
 
 pip install "ray[serve]" && pytest tests/integration/test_ray_serve.py
 """
@@ -49,7 +49,7 @@ def ray_url(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> Itera
         ray.shutdown()
 
 
-def test_replicas_say_what_the_judge_says(ray_url: str, small_run: TrainingResult) -> None:
+def test_replicas_agree_with_the_judge(ray_url: str, small_run: TrainingResult) -> None:
     votes = small_votes(200, first=90)
     said = probabilities(load_judge(small_run.folder.path), votes)
     with Client(ray_url, "secret") as client:
@@ -64,7 +64,7 @@ def test_replicas_say_what_the_judge_says(ray_url: str, small_run: TrainingResul
         client.model()
 
 
-def test_a_replica_that_is_stopped_answers_what_it_has_accepted(ray_url: str) -> None:
+def test_a_stopped_replica_answers_accepted_requests(ray_url: str) -> None:
     votes = small_votes(64, first=90)
     with Client(ray_url, "secret", retries=0) as client, ThreadPoolExecutor(8) as askers:
         client.model()

@@ -1,4 +1,4 @@
-"""`tiebreak serve` in a process of its own, under good clients, bad ones and signals."""
+"""`tiebreak serve` in its own process, with valid clients, malformed requests and signals."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def told(response: httpx2.Response) -> list[float]:
     return list(response.json()["probabilities"].values())
 
 
-def test_it_says_what_the_judge_says_whoever_else_asks(server: Server, small_run: TrainingResult) -> None:
+def test_results_are_those_of_the_judge_whatever_the_load(server: Server, small_run: TrainingResult) -> None:
     asked = small_votes(60, first=700)
     expected = probabilities(load_judge(small_run.folder.path), asked, swap="average")
     with httpx2.Client(base_url=server.url, timeout=30) as client:
@@ -91,8 +91,8 @@ def test_it_says_what_the_judge_says_whoever_else_asks(server: Server, small_run
     assert np.abs(batch - expected).max() < 1e-6
 
 
-def test_bad_clients_cost_good_ones_nothing(server: Server, small_run: TrainingResult) -> None:
-    """400 requests, of which some are no HTTP, no JSON, cut off or of people who hang up."""
+def test_malformed_requests_do_not_affect_valid_ones(server: Server, small_run: TrainingResult) -> None:
+    """400 requests, along with others that are not HTTP, not JSON, cut off, or whose clients disconnect."""
     asked = small_votes(400, first=1000)
     expected = probabilities(load_judge(small_run.folder.path), asked)
     host, _, port = server.url.removeprefix("http://").partition(":")
@@ -135,7 +135,7 @@ def test_texts_are_not_logged(server: Server) -> None:
     assert "secret" not in log
 
 
-def test_a_signal_lets_what_was_accepted_be_answered(small_run: TrainingResult) -> None:
+def test_accepted_requests_are_answered_after_a_signal(small_run: TrainingResult) -> None:
     server = Server(small_run.folder.path, TIEBREAK_API_KEY="key")
     asked = [body(c) for c in small_votes(300, first=2000)]
     headers = {"authorization": "Bearer key"}
@@ -162,12 +162,12 @@ def test_a_signal_lets_what_was_accepted_be_answered(small_run: TrainingResult) 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--host", "0.0.0.0"], "can be reached from other machines: set TIEBREAK_API_KEY"),
-        (["--api-key-file", "nowhere"], "nowhere cannot be read as a file with an API key"),
-        (["--host", "256.0.0.1", "--no-key"], "Cannot listen at 256.0.0.1:8000"),
+        (["--host", "0.0.0.0"], "can be reached from other machines. Set TIEBREAK_API_KEY"),
+        (["--api-key-file", "nowhere"], "nowhere cannot be read as an API key file"),
+        (["--host", "256.0.0.1", "--no-key"], "Cannot listen on 256.0.0.1:8000"),
     ],
 )
-def test_mistakes_are_told_before_the_judge_is_loaded(
+def test_invalid_options_are_refused_before_the_judge_is_loaded(
     small_run: TrainingResult, arguments: list[str], reason: str
 ) -> None:
     done = tiebreak("serve", small_run.folder.path, *arguments, COLUMNS="300", TIEBREAK_API_KEY="")
@@ -176,12 +176,12 @@ def test_mistakes_are_told_before_the_judge_is_loaded(
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(small_run: TrainingResult, tmp_path: Path) -> None:
+def test_a_port_in_use(small_run: TrainingResult, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         done = tiebreak("serve", small_run.folder.path, "--port", port, COLUMNS="300")
     assert done.returncode == 1
-    assert f"Cannot listen at 127.0.0.1:{port}" in done.stderr
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
     assert tiebreak("serve", tmp_path).returncode == 1

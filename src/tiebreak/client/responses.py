@@ -1,32 +1,36 @@
-"""What a server says, as the values a judge says it with; fields that are not known are not looked at."""
+"""What the server answers, as the types of `tiebreak.judges`. Unknown fields are ignored."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from tiebreak.client.transport import unexpected_answer
 from tiebreak.judges.answer_order import swap_verdict
 from tiebreak.judges.verdicts import Ranking, Score, Verdict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ServedLimits:
-    """What a server takes."""
+    """Limits of a server."""
 
     body_bytes: int
     texts: int
-    """Texts a request may have read."""
+    """Texts that the judge may read for one request."""
     tokens: int | None
-    """Tokens of a text that the judge reads; None where it counts none."""
+    """The longest text that the judge reads, in tokens; None if it does not count tokens."""
     queue: int
-    """Texts that may wait."""
+    """Texts that may be queued."""
     seconds: float
-    """After which a request is given up."""
+    """Time limit of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is served."""
+    """A judge that is served."""
 
     name: str
     tiebreak: str
@@ -36,51 +40,63 @@ class ServedModel:
     gives_rewards: bool
     base_model: str | None
     calibration: str | None
-    """The map that probabilities go through."""
+    """The calibration map of its probabilities."""
     metrics: dict[str, Any] | None
     recipe: dict[str, Any] | None
     limits: ServedLimits
 
 
-def model_of(answer: Any) -> ServedModel:
-    """What `GET /v1/model` says.
+def parse_answer(parse: Callable[[Any], T], answer: Any, url: str) -> T:
+    """An answer's JSON, parsed by one of the functions below.
 
     Raises:
-        KeyError, TypeError: it says something else, as may all of these.
+        ServerError: it does not have the expected fields.
+    """
+    try:
+        return parse(answer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise unexpected_answer(url, f"{type(error).__name__}: {error}") from error
+
+
+def parse_model(answer: Any) -> ServedModel:
+    """`GET /v1/model`.
+
+    Raises:
+        KeyError, TypeError: a field is missing, here and in the functions below.
     """
     limits = {name: answer["limits"][name] for name in ServedLimits.__slots__}
-    known = {name: answer[name] for name in ServedModel.__slots__ if name != "limits"}
-    return ServedModel(**known, limits=ServedLimits(**limits))
+    fields = {name: answer[name] for name in ServedModel.__slots__ if name != "limits"}
+    return ServedModel(**fields, limits=ServedLimits(**limits))
 
 
-def verdict_of(answer: Any) -> Verdict:
-    """A verdict of `POST /v1/compare/batch`: the mean, where both orders were judged."""
+def parse_verdict(answer: Any) -> Verdict:
+    """A verdict of `POST /v1/compare/batch`; the mean if both orders were judged."""
     return _verdict(answer, answer["probabilities"])
 
 
-def orders_of(answer: Any) -> tuple[Verdict, Verdict]:
-    """What either order gave, both told as given; of tokens the first's."""
-    both = answer["orders"]
-    return _verdict(answer, both["as_given"]), _verdict(answer, both["swapped"])
+def parse_orders(answer: Any) -> tuple[Verdict, Verdict]:
+    """The verdicts of both orders, with A as in the comparison; tokens are those of the first order."""
+    orders = answer["orders"]
+    return _verdict(answer, orders["as_given"]), _verdict(answer, orders["swapped"])
 
 
-def swapped_verdict_of(answer: Any) -> Verdict:
-    """A verdict on answers that were sent with A and B exchanged."""
-    return swap_verdict(verdict_of(answer))
+def parse_swapped_verdict(answer: Any) -> Verdict:
+    """A verdict on a comparison that was sent with A and B exchanged."""
+    return swap_verdict(parse_verdict(answer))
 
 
-def score_of(answer: Any) -> Score:
+def parse_score(answer: Any) -> Score:
     """A score of `POST /v1/score/batch`."""
     return Score(answer["reward"], answer["normalised"], answer["tokens_lost"], answer["tokens_read"])
 
 
-def ranking_of(answer: Any) -> Ranking:
-    """What `POST /v1/rank` says, in the order of the answers."""
-    places = sorted(answer["ranking"], key=lambda place: int(place["index"]))
-    normalised = tuple(place["normalised"] for place in places)
+def parse_ranking(answer: Any) -> Ranking:
+    """`POST /v1/rank`, in the order of the answers sent."""
+    ranked = sorted(answer["ranking"], key=lambda row: int(row["index"]))
+    normalised = tuple(row["normalised"] for row in ranked)
     return Ranking(
-        tuple(place["reward"] for place in places),
-        tuple(place["rank"] for place in places),
+        tuple(row["reward"] for row in ranked),
+        tuple(row["rank"] for row in ranked),
         answer["comparisons"],
         answer["tokens_lost"],
         None if None in normalised else normalised,

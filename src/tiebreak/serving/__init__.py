@@ -1,4 +1,4 @@
-"""A judge behind HTTP."""
+"""The HTTP server: `create_app` makes an ASGI app that serves a judge."""
 
 from tiebreak.serving.app import create_app
 from tiebreak.serving.judge_service import Limits

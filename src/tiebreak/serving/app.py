@@ -1,4 +1,4 @@
-"""The whole server as one ASGI app."""
+"""The server as one ASGI app."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 
 from tiebreak._version import RELEASE
 from tiebreak.errors import MemoryBudgetError, TiebreakError
-from tiebreak.serving.compat import compat_routes, refusal_of
+from tiebreak.serving.compat import compat_routes, error_body
 from tiebreak.serving.errors import ServingError
 from tiebreak.serving.judge_service import JudgeService, Limits
 from tiebreak.serving.metrics import ServerMetrics
-from tiebreak.serving.middleware import OPEN, RequestGuard
+from tiebreak.serving.middleware import HEALTH_PATHS, RequestGuard
 from tiebreak.serving.page import CONTENT_SECURITY_POLICY, page_files
 from tiebreak.serving.routes import native_routes
 from tiebreak.serving.schema import LimitsResponse, ModelResponse
@@ -38,100 +38,100 @@ def create_app(
     grace: float = 30.0,
     about: dict[str, Any] | None = None,
 ) -> ASGIApp:
-    """The app that serves a judge: Tiebreak's own API, the dialects, the page, health and metrics.
+    """The app that serves a judge: Tiebreak's own API, the compatibility APIs, the page, health checks and metrics.
 
     Args:
-        judge: what judges; it is asked from threads of the app's own.
-        name: what clients call it.
-        limits: what a request may ask for.
-        api_key: to be shown as `Authorization: Bearer KEY`; None serves everyone who reaches it.
-        grace: seconds in which what was accepted is finished at shutdown.
-        about: `kind`, `base_model`, `metrics` and `recipe` of what is served, for `GET /v1/model`.
+        judge: the judge to serve. It is called from threads of the app.
+        name: the model name for clients.
+        limits: of requests and the queue.
+        api_key: expected as `Authorization: Bearer KEY`; None to serve without a key.
+        grace: seconds for requests in flight at shutdown.
+        about: `kind`, `base_model`, `metrics` and `recipe` of the run, for `GET /v1/model`.
     """
     limits = limits or Limits()
-    counters = ServerMetrics()
-    served = JudgeService(judge, name, limits, counters.judged)
-    counters.watch(lambda: served.counts)
+    metrics = ServerMetrics()
+    service = JudgeService(judge, name, limits, metrics.observe_pass)
+    metrics.track_in_flight(lambda: service.in_flight)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        del app
-        if served.is_draining:  # the app was shut down before, and is started again
-            served.open()
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if service.is_draining:  # the app was shut down before, and is started again
+            service.start()
         yield
-        await asyncio.to_thread(served.drain, grace)
+        await asyncio.to_thread(service.drain, grace)
 
     app = FastAPI(
         title="Tiebreak",
         version=RELEASE,
-        summary="A judge of answers: which of two people would prefer, and how good one is.",
-        docs_url=None,  # their pages load scripts from elsewhere
+        summary="A judge of answers: predicts which of two people would prefer, and scores them.",
+        docs_url=None,  # these pages load scripts from other servers
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(native_routes(served, _model(served, about or {})))
-    for routes in compat_routes(served):
+    app.include_router(native_routes(service, _model_response(service, about or {})))
+    for routes in compat_routes(service):
         app.include_router(routes)
-    _add_upkeep(app, served, counters)
+    _add_operations(app, service, metrics)
     _add_page(app)
-    _add_refusals(app)
+    _add_error_handlers(app)
     return RequestGuard(
         app,
         api_key=api_key,
         body_bytes=limits.body_bytes,
-        open_paths=frozenset((*OPEN, *page_files())),
-        on_done=counters.request,
-        refusal=refusal_of,
+        open_paths=frozenset((*HEALTH_PATHS, *page_files())),
+        on_response=metrics.observe_request,
+        error_body=error_body,
     )
 
 
-def _model(judge: JudgeService, about: dict[str, Any]) -> ModelResponse:
+def _model_response(service: JudgeService, about: dict[str, Any]) -> ModelResponse:
     limits = LimitsResponse(
-        body_bytes=judge.limits.body_bytes,
-        texts=judge.limits.texts,
-        tokens=judge.reads.max_length if judge.reads else None,
-        queue=judge.limits.queue,
-        seconds=judge.limits.seconds,
+        body_bytes=service.limits.body_bytes,
+        texts=service.limits.texts,
+        tokens=service.reads.max_length if service.reads else None,
+        queue=service.limits.queue,
+        seconds=service.limits.seconds,
     )
-    known = {"kind": "pointwise" if judge.gives_rewards else "pairwise", "base_model": None} | about
     return ModelResponse(
-        name=judge.name,
+        name=service.name,
         tiebreak=RELEASE,
-        gives_rewards=judge.gives_rewards,
-        calibration=judge.calibration,
+        gives_rewards=service.gives_rewards,
+        calibration=service.calibration,
         limits=limits,
-        kind=known["kind"],
-        base_model=known["base_model"],
-        metrics=known.get("metrics"),
-        recipe=known.get("recipe"),
+        kind=about.get("kind", "pointwise" if service.gives_rewards else "pairwise"),
+        base_model=about.get("base_model"),
+        metrics=about.get("metrics"),
+        recipe=about.get("recipe"),
     )
 
 
-def _add_upkeep(app: FastAPI, judge: JudgeService, counters: ServerMetrics) -> None:
-    @app.get("/healthz", tags=["Upkeep"], summary="Whether the process is alive")
+def _add_operations(app: FastAPI, service: JudgeService, server_metrics: ServerMetrics) -> None:
+    """Health checks and metrics."""
+
+    @app.get("/healthz", tags=["Operations"], summary="Liveness: the process is running")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["Upkeep"], summary="Whether it takes requests", responses={503: {}})
+    @app.get("/readyz", tags=["Operations"], summary="Readiness: the server accepts requests", responses={503: {}})
     async def readyz(response: Response) -> dict[str, str]:
-        if judge.is_draining:
+        if service.is_draining:
             response.status_code = 503
             return {"status": "shutting down"}
         return {"status": "ready"}
 
-    @app.get("/health", include_in_schema=False)  # as vLLM, text-embeddings-inference and SGLang call it
+    @app.get("/health", include_in_schema=False)  # its name in vLLM, text-embeddings-inference and SGLang
     async def health() -> Response:
         return Response()
 
-    for path in OPEN:
+    for path in HEALTH_PATHS:
 
         @app.head(path, include_in_schema=False)
         async def head() -> Response:
-            return Response(status_code=503 if judge.is_draining else 200)
+            return Response(status_code=503 if service.is_draining else 200)
 
-    @app.get("/metrics", tags=["Upkeep"], summary="For Prometheus", response_class=Response)
+    @app.get("/metrics", tags=["Operations"], summary="Metrics for Prometheus", response_class=Response)
     async def metrics() -> Response:
-        body, media_type = counters.text()
+        body, media_type = server_metrics.render()
         return Response(body, media_type=media_type)
 
 
@@ -146,54 +146,58 @@ def _add_page(app: FastAPI) -> None:
         add(path, media_type, body)
 
 
-def _add_refusals(app: FastAPI) -> None:
-    """Every refusal in the shape of the path's dialect, and none with a text of the request in it."""
-
-    def refuse(request: Request, error: ServingError) -> JSONResponse:
-        headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-        return JSONResponse(refusal_of(request.url.path, error), error.status, headers)
+def _add_error_handlers(app: FastAPI) -> None:
+    """Errors in the format of the path's API. No message contains a text of the request."""
 
     @app.exception_handler(TiebreakError)
-    async def refused(request: Request, error: TiebreakError) -> JSONResponse:
+    async def handle_tiebreak_error(request: Request, error: TiebreakError) -> JSONResponse:
         if isinstance(error, ServingError):
-            return refuse(request, error)
-        shown = ServingError(str(error))
+            return _error_response(request, error)
         if isinstance(error, MemoryBudgetError):
-            shown.status, shown.type = 503, "out_of_memory"
-        return refuse(request, shown)
+            return _error_response(request, _serving_error(str(error), 503, "out_of_memory"))
+        return _error_response(request, ServingError(str(error)))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        sent = request.headers.get("content-type", "none")
-        reasons = "; ".join(_reason(one) for one in error.errors()[:5])
-        # Other types are refused, since any web page can make a browser send them here.
-        wrong = "" if "json" in sent else f"Send it as Content-Type: application/json (it is {sent[:60]}). "
-        shown = ServingError(wrong + reasons)
-        shown.status, shown.type = 422, "invalid_request"
-        return refuse(request, shown)
+    async def handle_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+        message = "; ".join(_validation_message(detail) for detail in error.errors()[:5])
+        # Other types are refused, because any web page can make a browser send them here.
+        content_type = request.headers.get("content-type", "none")
+        if "json" not in content_type:
+            message = f"Content-Type is {content_type[:60]}. Send application/json. {message}"
+        return _error_response(request, _serving_error(message, 422, "invalid_request"))
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        asked = f"{request.method} {request.url.path}"
-        reasons = {
-            404: f"There is nothing at {asked}: /openapi.json lists what there is.",
-            405: f"{asked} is not taken here, but {(error.headers or {}).get('Allow', 'another method')} is.",
-        }
-        shown = ServingError(reasons.get(error.status_code, str(error.detail)))
-        shown.status, shown.type = error.status_code, "not_found" if error.status_code == 404 else "invalid_request"
-        response = refuse(request, shown)
-        response.headers.update(error.headers or {})
+    async def handle_http_error(request: Request, error: HTTPException) -> JSONResponse:
+        method, path, headers = request.method, request.url.path, error.headers or {}
+        message = {
+            404: f"{path} does not exist. See /openapi.json for all paths.",
+            405: f"{method} is not allowed for {path}. Use {headers.get('Allow', 'another method')}.",
+        }.get(error.status_code, str(error.detail))
+        kind = "not_found" if error.status_code == 404 else "invalid_request"
+        response = _error_response(request, _serving_error(message, error.status_code, kind))
+        response.headers.update(headers)
         return response
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        del error  # it goes on to the log; its message may hold a text
-        return refuse(request, ServingError("The server failed on this request; its log says why."))
+    async def handle_bug(request: Request, _: Exception) -> JSONResponse:
+        # The error itself goes to the log only: its message may contain a text of the request.
+        return _error_response(request, ServingError("The server failed on this request. See its log."))
 
 
-def _reason(error: dict[str, Any]) -> str:
-    """What is wrong where, without what was given: that may be a prompt."""
-    if error["type"] == "json_invalid":
-        return f"The body is not JSON: {error.get('ctx', {}).get('error', error['msg'])}"
-    where = ".".join(str(part) for part in error["loc"] if part != "body")
-    return f"{where or 'the body'}: {error['msg']}"
+def _serving_error(message: str, status: int, kind: str) -> ServingError:
+    error = ServingError(message)
+    error.status, error.type = status, kind
+    return error
+
+
+def _error_response(request: Request, error: ServingError) -> JSONResponse:
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return JSONResponse(error_body(request.url.path, error), error.status, headers)
+
+
+def _validation_message(detail: dict[str, Any]) -> str:
+    """Where and what is wrong, without the value, which may be a prompt."""
+    if detail["type"] == "json_invalid":
+        return f"The body is not JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
+    where = ".".join(str(part) for part in detail["loc"] if part != "body")
+    return f"{where or 'the body'}: {detail['msg']}"

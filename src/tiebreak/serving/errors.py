@@ -1,72 +1,111 @@
-"""Refusals, each with its HTTP status and a reason that can be read.
+"""Errors that a request is answered with: their statuses, their messages, and their JSON in Tiebreak's own API.
 
-ServingError
-├── InvalidRequestError    422: understood, and impossible
-├── UnknownModelError      404: a request names another model than the one served
-├── TooLargeError          413: more than a request may hold
-├── UnauthorizedError      401: the key is missing or another
-├── BusyError              429: as much is waiting as may
-├── DrainingError          503: the server is shutting down
-└── TimedOutError          504: it took too long
+ServingError             500
+├── InvalidRequestError  422: the request cannot be judged
+├── UnknownModelError    404: the request names another model
+├── TooLargeError        413: the request is over a limit
+├── UnauthorizedError    401: the API key is missing or wrong
+├── BusyError            429: the queue is full
+├── DrainingError        503: the server is shutting down
+└── TimedOutError        504: judging took too long
+
+The other servers' JSON for the same errors is in `compat`.
 """
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from pydantic import BaseModel
+
 from tiebreak.errors import TiebreakError
+
+RESPONSE_DESCRIPTIONS: Final = {
+    400: "The request is not valid HTTP or JSON.",
+    401: "The API key is missing or wrong.",
+    404: "The request names another model than the served one.",
+    413: "The request is over one of the server's limits.",
+    422: "The request is invalid; the message says why.",
+    429: "The queue is full; Retry-After says when to try again.",
+    503: "The server is shutting down, or the texts do not fit into memory.",
+    504: "The request was not judged within the time limit.",
+}
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    code: int
+
+
+class ErrorResponse(BaseModel):
+    """An error, with a readable message."""
+
+    error: ErrorDetail
+
+
+def error_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a router, for its OpenAPI description."""
+    return {
+        status: {"model": model, "description": description}
+        for status, description in RESPONSE_DESCRIPTIONS.items()
+    }  # fmt: skip
 
 
 class ServingError(TiebreakError):
-    """A request is refused."""
+    """A request is refused, or failed."""
 
     status = 500
     type = "server_error"
     retry_after: int | None = None
-    """Seconds after which it may be tried again."""
+    """Seconds after which to try again."""
 
 
 class InvalidRequestError(ServingError):
-    """A request is understood, and impossible."""
+    """A request that cannot be judged."""
 
     status = 422
     type = "invalid_request"
 
 
 class UnknownModelError(ServingError):
-    """A request names another model than the one served."""
+    """A request that names another model than the served one."""
 
     status = 404
     type = "not_found"
 
     def __init__(self, served: str) -> None:
-        super().__init__(f"The model of that name is not served here: name {served}, or none at all.")
+        super().__init__(f"No model of this name is served. Name {served}, or leave the model out.")
 
 
 class TooLargeError(ServingError):
-    """A request holds more than it may."""
+    """A request over one of the server's limits."""
 
     status = 413
     type = "too_large"
 
 
 class UnauthorizedError(ServingError):
-    """The API key is missing or another."""
+    """A request without the API key."""
 
     status = 401
     type = "unauthorized"
 
     def __init__(self) -> None:
-        super().__init__("Give the server's API key: the header `Authorization: Bearer KEY`.")
+        super().__init__("The API key is missing or wrong. Send the header `Authorization: Bearer KEY`.")
 
 
 class BusyError(ServingError):
-    """As much is waiting as may."""
+    """The queue is full."""
 
     status = 429
     type = "busy"
     retry_after = 1
 
-    def __init__(self, waiting: int, queue: int) -> None:
-        super().__init__(f"{waiting:,} texts are waiting of {queue:,} that may: try again in a second.")
+    def __init__(self, texts: int, queue: int) -> None:
+        super().__init__(f"Queue is full ({texts:,} of {queue:,} texts). Try again in a second.")
 
 
 class DrainingError(ServingError):
@@ -77,16 +116,21 @@ class DrainingError(ServingError):
     retry_after = 5
 
     def __init__(self) -> None:
-        super().__init__("The server is shutting down, and answers only what it has accepted: try again in a moment.")
+        super().__init__("The server is shutting down and accepts no new requests. Try again in a few seconds.")
 
 
 class TimedOutError(ServingError):
-    """A request took too long."""
+    """A request over the time limit."""
 
     status = 504
     type = "timed_out"
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"It was not judged within {seconds:g} seconds: send less at a time, or wait for a quieter one."
+            f"The request was not judged within {seconds:g} seconds. Send less at a time, or try again later."
         )
+
+
+def native_error_body(error: ServingError) -> dict[str, Any]:
+    """An error as an `ErrorResponse`."""
+    return {"error": {"message": str(error), "type": error.type, "code": error.status}}

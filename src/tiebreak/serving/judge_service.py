@@ -1,4 +1,4 @@
-"""A judge as the server's routes ask it: whole requests in, awaited answers out, within limits."""
+"""The judge as routes call it: whole requests, awaited, within the server's limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiebreak.formatting import pluralize
 from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.judges.reward_model import ranking_of
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
-from tiebreak.serving.batcher import Batcher, Counts, Kind
+from tiebreak.serving.batcher import Batcher, InFlight, Kind
 from tiebreak.serving.errors import InvalidRequestError, TimedOutError, TooLargeError
 from tiebreak.types import Comparison, Conversation
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from tiebreak.judges import HeadOutput, InputLimits, Judge, Ranking, Score, Swap, Verdict
 
 T = TypeVar("T")
-RANKINGS_AT_ONCE: Final = 32
-"""Tournaments under way; others wait."""
+CONCURRENT_TOURNAMENTS: Final = 32
+"""Further rankings by a pairwise judge wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server takes."""
+    """Limits of the server."""
 
     body_bytes: int = 8 * 1024 * 1024
     """Of a request's body."""
     texts: int = 4096
-    """A request may have read."""
+    """Texts that the judge may read for one request."""
     queue: int = 8192
-    """Texts that may wait or be judged at a time."""
+    """Texts queued or being judged."""
     seconds: float = 180.0
-    """After which a request is given up."""
+    """Time limit of a request."""
 
 
 class JudgeService:
-    """The judge behind every dialect.
+    """The judge behind every route.
 
     Args:
-        judge: what judges.
-        name: what clients call it.
-        limits: what a request may ask for.
+        judge: the judge to serve.
+        name: the model name for clients.
+        limits: of requests and the queue.
         on_pass: as in `Batcher`.
     """
 
@@ -60,25 +60,25 @@ class JudgeService:
         self.limits = limits
         self._judge = judge
         self._batcher = Batcher(judge, queue=limits.queue, on_pass=on_pass)
-        self._tournaments = ThreadPoolExecutor(RANKINGS_AT_ONCE, "tiebreak-rank")
+        self._tournaments = ThreadPoolExecutor(CONCURRENT_TOURNAMENTS, "tiebreak-rank")
 
-    def open(self) -> None:
-        """Take requests again, after a `drain`."""
-        self._batcher.open()
+    def start(self) -> None:
+        """Accept requests again, after a `drain`."""
+        self._batcher.start()
 
     @property
     def gives_rewards(self) -> bool:
-        """Whether it scores an answer alone."""
+        """Whether it scores single answers."""
         return self._judge.gives_rewards
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether its probabilities go through a calibration."""
+        """Whether its probabilities are calibrated."""
         return self._judge.calibration is not None
 
     @property
     def calibration(self) -> str | None:
-        """The kind of map that probabilities go through."""
+        """The kind of calibration map; None without one."""
         calibration = self._judge.calibration
         return None if calibration is None else calibration.map.method
 
@@ -89,64 +89,64 @@ class JudgeService:
 
     @property
     def reads(self) -> InputLimits | None:
-        """How much it reads, and around what; None where that is not one language model's."""
+        """As in `Judge`."""
         return self._judge.reads
 
     @property
-    def counts(self) -> Counts:
-        """How much is under way."""
-        return self._batcher.counts
+    def in_flight(self) -> InFlight:
+        """What is accepted and not yet answered."""
+        return self._batcher.in_flight
 
     def drain(self, seconds: float) -> bool:
-        """Take nothing more, and finish what was accepted; returns whether that was in time."""
+        """Refuse new requests, and wait for those in flight; returns whether all were answered in time."""
         return self._batcher.drain(seconds)
 
     async def compare(
         self, comparisons: Sequence[Comparison], *, swap: Literal["none", "average"], truncate: bool = True
     ) -> list[tuple[Verdict, Verdict | None]]:
-        """The verdict as given, and with the answers exchanged where `swap` is average; both told as given.
+        """Verdicts, each in the order given and, with `swap="average"`, in the other one; A is the same answer in both.
 
         Raises:
-            ServingError: there are too many, too many wait, or one is too long and not to be cut.
+            ServingError: the request or the queue is over a limit, or a comparison is too long and `truncate` is false.
         """
-        kind: Kind = "both orders" if swap == "average" else "as given"
+        kind = _comparison_kind(swap)
         texts = self._judge.texts(len(comparisons), swap)
-        found: list[tuple[Verdict, Verdict | None]] = await self._submit(kind, comparisons, texts)
-        self._check_not_truncated([verdict.tokens_lost for verdict, _ in found], truncate)
-        return found
+        verdicts: list[tuple[Verdict, Verdict | None]] = await self._submit(kind, comparisons, texts)
+        self._check_not_truncated([verdict.tokens_lost for verdict, _ in verdicts], truncate)
+        return verdicts
 
     async def score(self, conversations: Sequence[Conversation], *, truncate: bool = True) -> list[Score]:
         """The reward of each answer.
 
         Raises:
-            ServingError: as in `compare`; or the judge has no reward for an answer alone.
+            ServingError: as in `compare`; or the judge cannot score a single answer.
         """
         if not self.gives_rewards:
             raise InvalidRequestError(
-                f"{self.name} compares answers and has no reward for one alone: compare two (POST /v1/compare), rank "
-                "several (POST /v1/rank), or serve a run that was trained with model.head=pointwise."
+                f"{self.name} is a pairwise judge and cannot score a single answer. Compare two (POST /v1/compare), "
+                "rank several (POST /v1/rank), or serve a run that was trained with model.head=pointwise."
             )
-        found: list[Score] = await self._submit("score", conversations, len(conversations))
-        self._check_not_truncated([score.tokens_lost for score in found], truncate)
-        return found
+        scores: list[Score] = await self._submit("score", conversations, len(conversations))
+        self._check_not_truncated([score.tokens_lost for score in scores], truncate)
+        return scores
 
     async def read(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = True) -> list[HeadOutput]:
-        """What the head gives for texts that were rendered elsewhere.
+        """The head's outputs for rendered texts, or for their token ids.
 
         Raises:
-            ServingError: as in `compare`; or the judge has no head of its own, or an id is no token's.
+            ServingError: as in `compare`; or the judge has no head, or a token id is invalid.
         """
         if self.reads is None:
             raise InvalidRequestError(
-                f"{self.name} has no language model with a head to read a text with: compare two answers "
+                f"{self.name} has no language model with a head that reads rendered texts. Compare two answers "
                 "(POST /v1/compare), or serve the run of a fine-tuned model."
             )
         try:
-            found: list[HeadOutput] = await self._submit("read", texts, len(texts))
+            outputs: list[HeadOutput] = await self._submit("read", texts, len(texts))
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
-        self._check_not_truncated([reading.tokens_lost for reading in found], truncate)
-        return found
+        self._check_not_truncated([output.tokens_lost for output in outputs], truncate)
+        return outputs
 
     async def rank(
         self,
@@ -156,24 +156,24 @@ class JudgeService:
         swap: Literal["none", "average"] = "average",
         truncate: bool = True,
     ) -> Ranking:
-        """Answers to one prompt, scored and ranked.
+        """The ranking of answers to one prompt.
 
         Raises:
             ServingError: as in `compare`.
         """
         if self.gives_rewards:
-            scores = await self.score([Conversation(tuple(prompt), tuple(a)) for a in answers], truncate=truncate)
-            return ranking_of(scores)
-        # Of a tournament's comparisons a part is under way at a time: all of them would keep others out.
+            conversations = [Conversation(tuple(prompt), tuple(answer)) for answer in answers]
+            return ranking_of(await self.score(conversations, truncate=truncate))
+        # One comparison per answer, about a round: room for the whole tournament would keep other requests out.
         texts = self._judge.texts(len(answers), swap)
         self._check_size(texts)
         tournament = _Tournament(self._judge, self._batcher)
-        with self._batcher.admitted(texts):
+        with self._batcher.admit(texts):
             running = asyncio.get_running_loop().run_in_executor(
                 self._tournaments, lambda: tournament.rank_many([(prompt, answers)], swap=swap)
             )
             try:
-                [ranking] = await self._within(running)
+                [ranking] = await self._within_time_limit(running)
             finally:
                 tournament.stop()
         self._check_not_truncated([ranking.tokens_lost], truncate)
@@ -181,47 +181,52 @@ class JudgeService:
 
     async def _submit(self, kind: Kind, rows: Sequence[Any], texts: int) -> list[Any]:
         self._check_size(texts)
-        with self._batcher.admitted(texts):
-            return await self._within(asyncio.wrap_future(self._batcher.submit(kind, rows)))
+        with self._batcher.admit(texts):
+            return await self._within_time_limit(asyncio.wrap_future(self._batcher.submit(kind, rows)))
 
-    async def _within(self, awaited: asyncio.Future[T]) -> T:
-        """Given up after a time; that frees what has not been judged yet, as does a client that went away."""
+    async def _within_time_limit(self, result: asyncio.Future[T]) -> T:
+        """A result within the time limit. A timeout cancels it, as a disconnect does, which drops its queued rows."""
         try:
-            return await asyncio.wait_for(awaited, self.limits.seconds)
+            return await asyncio.wait_for(result, self.limits.seconds)
         except TimeoutError:
             raise TimedOutError(self.limits.seconds) from None
 
     def _check_size(self, texts: int) -> None:
         if texts > self.limits.texts:
             raise TooLargeError(
-                f"The request has {pluralize(texts, 'text')} read, and may have {self.limits.texts:,}: split it."
+                f"The judge would read {pluralize(texts, 'text')} for this request, over the limit of "
+                f"{self.limits.texts:,}. Split the request."
             )
 
     def _check_not_truncated(self, lost: Sequence[int], truncate: bool) -> None:
         worst = max(lost, default=0)
         if worst and not truncate:
-            most = f" of at most {self.reads.max_length:,} tokens" if self.reads else ""
+            limit = f" of {self.reads.max_length:,} tokens" if self.reads else ""
             raise InvalidRequestError(
-                f"Not all of it fits: {worst:,} tokens more than a text{most} has room for. Shorten it, or let it be "
-                "cut (truncate: true)."
+                f"A text is {worst:,} tokens over the judge's limit{limit}. Shorten it, or allow truncation "
+                "(truncate: true)."
             )
 
 
+def _comparison_kind(swap: Swap) -> Kind:
+    return "both orders" if swap == "average" else "as given"
+
+
 class _Tournament(TournamentRankingJudge):
-    """A judge of pairs whose comparisons join everyone's passes; for a thread of its own."""
+    """Ranks with a pairwise judge, in a thread of its own, through the batcher: its comparisons share passes."""
 
     def __init__(self, judge: Judge, batcher: Batcher) -> None:
         super().__init__(judge.calibration)
         self._judge = judge
         self._batcher = batcher
         self._stopped = threading.Event()
-        self._under_way: Future[list[Any]] | None = None
+        self._submitted: Future[list[Any]] | None = None
 
     def stop(self) -> None:
-        """Nobody waits for it any more."""
+        """Cancel it: its result is no longer needed."""
         self._stopped.set()
-        if self._under_way is not None:
-            self._under_way.cancel()
+        if self._submitted is not None:
+            self._submitted.cancel()
 
     def texts(self, comparisons: int, swap: Swap) -> int:
         """As the judge's."""
@@ -234,11 +239,11 @@ class _Tournament(TournamentRankingJudge):
         swap: Swap = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """As in `Judge`, for `none` and `average`."""
+        """As in `Judge`, for `none` and `average` only."""
         if not comparisons:
             return []
         if self._stopped.is_set():
             raise CancelledError
-        kind: Kind = "both orders" if swap == "average" else "as given"
-        self._under_way = self._batcher.submit(kind, comparisons)
-        return [first if second is None else mean_verdict(first, second) for first, second in self._under_way.result()]
+        self._submitted = self._batcher.submit(_comparison_kind(swap), comparisons)
+        verdicts: list[tuple[Verdict, Verdict | None]] = self._submitted.result()
+        return [first if second is None else mean_verdict(first, second) for first, second in verdicts]

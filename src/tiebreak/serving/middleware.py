@@ -1,10 +1,11 @@
-"""What a request passes before anyone looks at it: its key, the size of its body, and whether it is still wanted."""
+"""What happens to every request before its route: authentication, limits, repair of texts, and disconnects."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import json
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -15,29 +16,32 @@ from tiebreak.serving.errors import InvalidRequestError, ServingError, TooLargeE
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN: Final = ("/healthz", "/readyz", "/health")
-"""Answered without a key, besides the page, which asks for it."""
+HEALTH_PATHS: Final = ("/healthz", "/readyz", "/health")
+"""Paths that need no key."""
 BODY_SECONDS: Final = 60.0
-"""Within which a body is to be here."""
+"""Time limit for receiving a body."""
 HEADERS: Final = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-_SURROGATE: Final = b"\\ud"
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status that counts requests whose client disconnected, as in nginx."""
+_NEEDS_REPAIR: Final = re.compile(rb"\\u(?:d[89a-f]|0000)", re.IGNORECASE)
+"""JSON escapes of surrogates and NUL. Raw ones are not valid UTF-8 or JSON."""
 
 
 class RequestGuard:
-    """Outermost around the app.
+    """The outermost middleware.
 
-    - Without the key nothing is read: not even the body.
-    - A body larger than it may be is refused as soon as that is known.
-    - Lone surrogates, which JSON can hold and no encoding can, become U+FFFD.
-    - A client that goes away is nobody's any more: what was not yet judged for it is freed.
+    - Requests without the key are refused before their body is read.
+    - Bodies over the limit are refused as soon as their size is known.
+    - Lone surrogates and NUL in texts become U+FFFD, as in data files. No other part of the server repairs texts.
+    - Requests whose client disconnects are cancelled, and their queued rows are dropped.
 
     Args:
-        app: what answers.
-        api_key: to be shown as `Authorization: Bearer KEY`; None for a server that is open.
-        body_bytes: of a body, at most.
-        open_paths: answered without a key.
-        on_done: told the path, status and seconds of every request.
-        refusal: an error as the body of a response to a path.
+        app: answers the requests.
+        api_key: expected as `Authorization: Bearer KEY`; None to serve without a key.
+        body_bytes: limit of a body.
+        open_paths: paths that need no key.
+        on_response: called with path, status and seconds of every request.
+        error_body: the JSON for an error on a path.
     """
 
     def __init__(
@@ -47,52 +51,52 @@ class RequestGuard:
         api_key: str | None,
         body_bytes: int,
         open_paths: frozenset[str],
-        on_done: Callable[[str, int, float], None],
-        refusal: Callable[[str, ServingError], Any],
+        on_response: Callable[[str, int, float], None],
+        error_body: Callable[[str, ServingError], Any],
     ) -> None:
         self._app = app
         self._key = None if api_key is None else api_key.encode()
         self._body_bytes = body_bytes
-        self._open = open_paths
-        self._on_done = on_done
-        self._refusal = refusal
+        self._open_paths = open_paths
+        self._on_response = on_response
+        self._error_body = error_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI app."""
+        """Handle a request, as an ASGI app."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = monotonic(), 499  # what a client that went away is counted as
+        started, status = monotonic(), CLIENT_CLOSED_REQUEST
 
-        async def send_on(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 present = {name for name, _ in message["headers"]}
-                message["headers"] += [pair for pair in HEADERS if pair[0] not in present]
+                message["headers"] += [header for header in HEADERS if header[0] not in present]
             await send(message)
 
         try:
             self._check_key(scope)
-            body = await self._body(scope, receive)
+            body = await self._read_body(scope, receive)
             if body is not None:
-                await self._answer(scope, body, receive, send_on)
+                await self._answer(scope, repair_texts(body), receive, send_with_headers)
         except ServingError as error:
-            await self._refuse(scope["path"], error, send_on)
+            await self._send_error(scope["path"], error, send_with_headers)
         finally:
             route = scope.get("route")
-            self._on_done(getattr(route, "path", "other"), status, monotonic() - started)
+            self._on_response(getattr(route, "path", "other"), status, monotonic() - started)
 
     def _check_key(self, scope: Scope) -> None:
-        if self._key is None or scope["path"] in self._open:
+        if self._key is None or scope["path"] in self._open_paths:
             return
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, key = given.partition(b" ")
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, key = header.partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._key):
             raise UnauthorizedError
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None if the client went away meanwhile."""
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The complete body; None if the client disconnected."""
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > self._body_bytes:
             raise self._too_large()
@@ -110,33 +114,32 @@ class RequestGuard:
                         raise self._too_large()
                     parts.append(part)
                     if not message.get("more_body", False):
-                        break
+                        return b"".join(parts)
         except TimeoutError:
-            raise InvalidRequestError(f"The body did not come within {BODY_SECONDS:g} seconds.") from None
-        body = b"".join(parts)
-        return _repaired(body) if _SURROGATE in body.lower() else body
+            raise InvalidRequestError(
+                f"The body was not received within {BODY_SECONDS:g} seconds. Send it faster, or in smaller requests."
+            ) from None
 
     def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body is larger than the {self._body_bytes:,} bytes it may have: send it in parts.")
+        return TooLargeError(f"The body is larger than {self._body_bytes:,} bytes. Send smaller requests.")
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        """Let the app answer, unless the client goes away first."""
-        read = False
+        """Let the app answer; cancel it if the client disconnects first."""
+        body_sent = False
+        disconnected = asyncio.Event()
 
         async def receive_body() -> Message:
-            nonlocal read
-            if read:
-                await gone.wait()
+            nonlocal body_sent
+            if body_sent:
+                await disconnected.wait()
                 return {"type": "http.disconnect"}
-            read = True
+            body_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
-            gone.set()
-
-        gone = asyncio.Event()
+            disconnected.set()
 
         async def answer() -> None:
             await self._app(scope, receive_body, send)
@@ -152,29 +155,36 @@ class RequestGuard:
             answering.cancel()
             watching.cancel()
 
-    async def _refuse(self, path: str, error: ServingError, send: Send) -> None:
-        body = json.dumps(self._refusal(path, error)).encode()
+    async def _send_error(self, path: str, error: ServingError, send: Send) -> None:
+        body = json.dumps(self._error_body(path, error)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         if isinstance(error, UnauthorizedError):
             headers.append((b"www-authenticate", b"Bearer"))
-        if error.status == 413:
+        if isinstance(error, TooLargeError):
             headers.append((b"connection", b"close"))  # the rest of the body is not read
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-def _repaired(body: bytes) -> bytes:
+def repair_texts(body: bytes) -> bytes:
+    """A JSON body with U+FFFD for lone surrogates and NUL; other bodies, and broken ones, as they are.
+
+    >>> repair_texts(b'{"prompt": "a\\\\ud83d"}')
+    b'{"prompt": "a\\\\ufffd"}'
+    """
+    if not _NEEDS_REPAIR.search(body):
+        return body
     try:
-        return json.dumps(_map_texts(json.loads(body))).encode()
+        return json.dumps(_repair_value(json.loads(body))).encode()
     except (ValueError, RecursionError):
-        return body  # what is wrong with it is said where it is parsed
+        return body  # the route's parser reports what is wrong
 
 
-def _map_texts(value: Any) -> Any:
+def _repair_value(value: Any) -> Any:
     if isinstance(value, str):
         return replace_lone_surrogates(value)[0]
     if isinstance(value, list):
-        return [_map_texts(item) for item in value]
+        return [_repair_value(item) for item in value]
     if isinstance(value, dict):
-        return {replace_lone_surrogates(key)[0]: _map_texts(item) for key, item in value.items()}
+        return {replace_lone_surrogates(key)[0]: _repair_value(item) for key, item in value.items()}
     return value

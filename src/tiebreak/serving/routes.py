@@ -1,9 +1,9 @@
-"""The server's own API: compare, score, rank, and what is served."""
+"""Tiebreak's own API: compare, score, rank, and the served model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 
@@ -12,14 +12,14 @@ from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.serving.compat.routing import ScoreBody
 from tiebreak.serving.compat.vllm_pairs import PairsRequest, PairsResponse
 from tiebreak.serving.compat.vllm_pairs import score as score_pairs
-from tiebreak.serving.conversations import comparison_of, conversation_of
+from tiebreak.serving.conversations import parse_comparison, parse_conversation
+from tiebreak.serving.errors import ErrorResponse, error_responses
 from tiebreak.serving.judge_service import JudgeService
 from tiebreak.serving.schema import (
     CompareManyRequest,
     CompareManyResponse,
     CompareRequest,
     CompareResponse,
-    ErrorResponse,
     ModelResponse,
     Orders,
     Probabilities,
@@ -32,94 +32,84 @@ from tiebreak.serving.schema import (
 )
 from tiebreak.types import Comparison
 
-REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": ErrorResponse, "description": "It is not HTTP or JSON as it should be."},
-    401: {"model": ErrorResponse, "description": "The API key is missing or another."},
-    404: {"model": ErrorResponse, "description": "The request names another model than the one served."},
-    413: {"model": ErrorResponse, "description": "More than a request may hold."},
-    422: {"model": ErrorResponse, "description": "Understood, and impossible; the message says why."},
-    429: {"model": ErrorResponse, "description": "As much is waiting as may; Retry-After says when to try again."},
-    503: {"model": ErrorResponse, "description": "The server is shutting down."},
-    504: {"model": ErrorResponse, "description": "It was not judged in time."},
-}
-
 
 def native_routes(judge: JudgeService, model: ModelResponse) -> APIRouter:
-    """The routes below /v1 that are Tiebreak's own.
+    """Tiebreak's own routes below /v1.
 
     Args:
-        judge: what is asked.
-        model: what `GET /v1/model` says.
+        judge: the judge that is served.
+        model: the answer to `GET /v1/model`.
     """
-    routes = APIRouter(prefix="/v1", tags=["Tiebreak"], responses=REFUSALS)
+    routes = APIRouter(prefix="/v1", tags=["Tiebreak"], responses=error_responses(ErrorResponse))
 
-    @routes.get("/model", summary="What is served")
+    @routes.get("/model", summary="The served judge and the server's limits")
     async def get_model() -> ModelResponse:
         return model
 
-    @routes.post("/compare", summary="Judge two answers to a prompt")
+    @routes.post("/compare", summary="Compare two answers to a prompt")
     async def compare(request: Annotated[CompareRequest, Body()]) -> CompareResponse:
-        [verdict] = await judged([comparison_of(request.prompt, request.answers)], request)
+        [verdict] = await compare_all([parse_comparison(request.prompt, request.answers)], request)
         return verdict
 
-    @routes.post("/compare/batch", summary="Judge many comparisons together")
+    @routes.post("/compare/batch", summary="Judge many comparisons")
     async def compare_many(request: Annotated[CompareManyRequest, Body()]) -> CompareManyResponse:
-        comparisons = [comparison_of(pair.prompt, pair.answers) for pair in request.comparisons]
-        return CompareManyResponse(verdicts=await judged(comparisons, request))
+        comparisons = [parse_comparison(pair.prompt, pair.answers) for pair in request.comparisons]
+        return CompareManyResponse(verdicts=await compare_all(comparisons, request))
 
-    @routes.post("/score", summary="Give one answer a reward; or, as vLLM has it, answers to prompts", tags=["vLLM"])
+    @routes.post("/score", summary="Score one answer; or, in vLLM's format, answers to prompts", tags=["vLLM"])
     async def score(request: ScoreBody) -> ScoreResponse | PairsResponse:
         if isinstance(request, PairsRequest):
             return await score_pairs(judge, request)
-        [found] = await judge.score([conversation_of(request.prompt, request.answer)], truncate=request.truncate)
-        return _score(found)
+        [score] = await judge.score([parse_conversation(request.prompt, request.answer)], truncate=request.truncate)
+        return _score_response(score)
 
-    @routes.post("/score/batch", summary="Give many answers rewards")
+    @routes.post("/score/batch", summary="Score many answers")
     async def score_many(request: Annotated[ScoreManyRequest, Body()]) -> ScoreManyResponse:
-        asked = [conversation_of(c.prompt, c.answer) for c in request.conversations]
-        return ScoreManyResponse(scores=[_score(s) for s in await judge.score(asked, truncate=request.truncate)])
+        conversations = [parse_conversation(item.prompt, item.answer) for item in request.conversations]
+        scores = await judge.score(conversations, truncate=request.truncate)
+        return ScoreManyResponse(scores=[_score_response(score) for score in scores])
 
     @routes.post("/rank", summary="Rank any number of answers to a prompt")
     async def rank(request: Annotated[RankRequest, Body()]) -> RankResponse:
-        sides = [conversation_of(request.prompt, a, f"answers[{i}]") for i, a in enumerate(request.answers)]
-        ranking = await judge.rank(
-            sides[0].prompt, [side.answer for side in sides], swap=request.swap, truncate=request.truncate
-        )
-        normalised = ranking.normalised or [None] * len(sides)
+        conversations = [
+            parse_conversation(request.prompt, answer, f"answers[{i}]") for i, answer in enumerate(request.answers)
+        ]
+        prompt, answers = conversations[0].prompt, [conversation.answer for conversation in conversations]
+        ranking = await judge.rank(prompt, answers, swap=request.swap, truncate=request.truncate)
+        normalised = ranking.normalised or [None] * len(answers)
         ranked = [
             Ranked(index=i, rank=ranking.ranks[i], reward=ranking.rewards[i], normalised=normalised[i])
-            for i in sorted(range(len(sides)), key=lambda i: (ranking.ranks[i], i))
+            for i in sorted(range(len(answers)), key=lambda i: (ranking.ranks[i], i))
         ]
         return RankResponse(
             best=ranking.best, ranking=ranked, comparisons=ranking.comparisons, tokens_lost=ranking.tokens_lost
         )
 
-    async def judged(
+    async def compare_all(
         comparisons: Sequence[Comparison], request: CompareRequest | CompareManyRequest
     ) -> list[CompareResponse]:
-        verdicts = await judge.compare(comparisons, swap=request.swap, truncate=request.truncate)
-        return [_verdict(*both, calibrated=judge.is_calibrated) for both in verdicts]
+        orders = await judge.compare(comparisons, swap=request.swap, truncate=request.truncate)
+        return [_compare_response(*verdicts, calibrated=judge.is_calibrated) for verdicts in orders]
 
     return routes
 
 
-def _verdict(given: Verdict, swapped: Verdict | None, *, calibrated: bool) -> CompareResponse:
-    mean = given if swapped is None else mean_verdict(given, swapped)
-    both, apart = None, None
+def _compare_response(as_given: Verdict, swapped: Verdict | None, *, calibrated: bool) -> CompareResponse:
+    mean, orders, disagreement = as_given, None, None
     if swapped is not None:
-        both = Orders(as_given=_probabilities(given), swapped=_probabilities(swapped))
-        apart = (
-            abs(given.model_a - swapped.model_a) + abs(given.model_b - swapped.model_b) + abs(given.tie - swapped.tie)
-        ) / 2
+        mean = mean_verdict(as_given, swapped)
+        orders = Orders(as_given=_probabilities(as_given), swapped=_probabilities(swapped))
+        pairs = zip(as_given.probabilities, swapped.probabilities, strict=True)
+        disagreement = sum(abs(first - second) for first, second in pairs) / 2
     return CompareResponse(
         verdict=mean.answer,
         probabilities=_probabilities(mean),
-        orders=both,
-        disagreement=apart,
-        rewards=given.rewards,
+        orders=orders,
+        disagreement=disagreement,
+        rewards=as_given.rewards,
         calibrated=calibrated,
-        tokens_read=given.tokens_read,
-        tokens_lost=given.tokens_lost,
+        tokens_read=as_given.tokens_read,
+        tokens_lost=as_given.tokens_lost,
     )
 
 
@@ -127,7 +117,7 @@ def _probabilities(verdict: Verdict) -> Probabilities:
     return Probabilities(model_a=verdict.model_a, model_b=verdict.model_b, tie=verdict.tie)
 
 
-def _score(score: Score) -> ScoreResponse:
+def _score_response(score: Score) -> ScoreResponse:
     return ScoreResponse(
         reward=score.reward,
         normalised=score.normalised,

@@ -1,4 +1,4 @@
-"""What the server's own API takes and gives: the source of its OpenAPI."""
+"""Requests and responses of Tiebreak's own API. Its OpenAPI description is made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Request(BaseModel):
 
 
 class Message(BaseModel):
-    """Something that was said."""
+    """A message of a conversation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,23 +26,23 @@ Turn = StrictStr
 Prompt = Annotated[
     Turn | Annotated[list[Turn], Field(min_length=1)] | Annotated[list[Message], Field(min_length=1)],
     Field(
-        description="What was asked: a text; or the user's turns of a conversation, in order; or its messages up to "
-        "the last of the user."
+        description="A text; or the user's turns of a conversation, in order; or its messages up to the last one of "
+        "the user."
     ),
 ]
 Answer = Annotated[
     Turn | Annotated[list[Turn], Field(min_length=1)],
-    Field(description="An answer: a text; or, where the prompt is a list of turns, one reply a turn."),
+    Field(description="A text; or, if the prompt is a list of turns, one reply per turn."),
 ]
 Swap = Annotated[
     Literal["none", "average"],
     Field(
-        description="Judge in both orders and take the mean, so that no answer gains by its place, or as given, in "
-        "half the time. A judge that gives rewards says the same in both."
+        description="`average` judges both orders of the answers and takes the mean, which removes position bias; "
+        "`none` judges the given order, in half the time. The order makes no difference to a reward model."
     ),
 ]
 Truncate = Annotated[
-    StrictBool, Field(description="Cut what is longer than the judge reads, and say how much; false refuses it.")
+    StrictBool, Field(description="Truncate texts over the judge's limit, and report it; false refuses them.")
 ]
 
 
@@ -58,7 +58,7 @@ class Pair(_Request):
 
 
 class CompareRequest(Pair):
-    """A prompt, two answers to it, and how to judge them."""
+    """A prompt and two answers to compare."""
 
     swap: Swap = "average"
     truncate: Truncate = True
@@ -79,7 +79,7 @@ class CompareManyRequest(_Request):
 
 
 class Probabilities(BaseModel):
-    """How likely people are to prefer A, to prefer B, and to call it a tie."""
+    """The probabilities that people prefer A, prefer B, or call it a tie."""
 
     model_a: float
     model_b: float
@@ -87,7 +87,7 @@ class Probabilities(BaseModel):
 
 
 class Orders(BaseModel):
-    """What either order gave; both tell the first answer of the request as A, whichever came first."""
+    """The probabilities from each order. A is the first answer of the request in both."""
 
     as_given: Probabilities
     swapped: Probabilities
@@ -96,19 +96,19 @@ class Orders(BaseModel):
 class CompareResponse(BaseModel):
     """A verdict on two answers."""
 
-    verdict: Outcome = Field(description="The likeliest of the three.")
+    verdict: Outcome = Field(description="The most likely outcome.")
     probabilities: Probabilities
-    orders: Orders | None = Field(description="What either order gave; null where only one was judged.")
+    orders: Orders | None = Field(description="The probabilities from each order; null if only one was judged.")
     disagreement: float | None = Field(
-        description="The total variation distance between the two orders, 0 to 1: how much the judge minds which "
-        "answer comes first."
+        description="The total variation distance between the two orders, from 0 to 1: how much the order of the "
+        "answers matters to the judge."
     )
     rewards: tuple[float, float] | None = Field(
-        description="The reward of each answer, in nats; null from a judge of pairs."
+        description="The reward of each answer, in nats; null from a pairwise judge."
     )
     calibrated: bool
     tokens_read: int
-    tokens_lost: int = Field(description="Tokens that were cut because they are more than the judge reads.")
+    tokens_lost: int = Field(description="Tokens removed by truncation.")
 
 
 class CompareManyResponse(BaseModel):
@@ -125,7 +125,7 @@ class Candidate(_Request):
 
 
 class ScoreRequest(Candidate):
-    """A prompt and one answer to give a reward."""
+    """A prompt and one answer to score."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"prompt": "1 + 1 = ?", "answer": "2"}]})
 
@@ -133,7 +133,7 @@ class ScoreRequest(Candidate):
 
 
 class ScoreManyRequest(_Request):
-    """Any number of answers, scored together; prompts that several have are computed once."""
+    """Any number of answers, scored together; a prompt that several share is computed once."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"conversations": [{"prompt": "1 + 1 = ?", "answer": "2"}]}]}
@@ -144,9 +144,11 @@ class ScoreManyRequest(_Request):
 
 
 class ScoreResponse(BaseModel):
-    """How good one answer is."""
+    """The score of one answer."""
 
-    reward: float = Field(description="In nats: who is higher by 1 wins e times as often as it loses.")
+    reward: float = Field(
+        description="In nats: an answer with a reward higher by 1 than another's wins e times as often as it loses."
+    )
     normalised: float = Field(description="In standard deviations around the mean of the validation's answers.")
     tokens_read: int
     tokens_lost: int
@@ -172,56 +174,42 @@ class RankRequest(_Request):
 
 
 class Ranked(BaseModel):
-    """An answer and its place."""
+    """An answer and its rank."""
 
-    index: int = Field(description="Which of the request's answers, from 0.")
-    rank: int = Field(description="1 for the best; equals share a rank, and the next one is left out.")
+    index: int = Field(description="The answer's position in the request, from 0.")
+    rank: int = Field(description="1 for the best. Equal answers share a rank, and the next rank is skipped.")
     reward: float
-    normalised: float | None = Field(description="As in a score; null from a judge of pairs.")
+    normalised: float | None = Field(description="As in a score; null from a pairwise judge.")
 
 
 class RankResponse(BaseModel):
-    """Answers from the best to the worst."""
+    """Answers from best to worst."""
 
-    best: int = Field(description="Index of the best answer.")
+    best: int = Field(description="The index of the best answer.")
     ranking: list[Ranked]
-    comparisons: int = Field(description="Pairs that were judged; 0 from a judge that gives rewards.")
+    comparisons: int = Field(description="Pairs that were judged; 0 from a reward model.")
     tokens_lost: int
 
 
 class LimitsResponse(BaseModel):
-    """What the server takes."""
+    """The server's limits."""
 
     body_bytes: int
-    texts: int = Field(description="Texts a request may have read: two a comparison judged in both orders, else one.")
-    tokens: int | None = Field(description="Tokens of a text that the judge reads; null where it counts none.")
-    queue: int = Field(description="Texts that may wait; beyond them requests are refused with status 429.")
-    seconds: float = Field(description="After which a request is given up.")
+    texts: int = Field(description="Texts of one request: two for a comparison in both orders, else one.")
+    tokens: int | None = Field(description="Tokens of one text; null from a judge that counts none.")
+    queue: int = Field(description="Texts that may be queued; further requests get status 429.")
+    seconds: float = Field(description="Time limit of a request; after it the status is 504.")
 
 
 class ModelResponse(BaseModel):
-    """What is served."""
+    """The served judge."""
 
     name: str
-    tiebreak: str = Field(description="Version.")
+    tiebreak: str = Field(description="The server's version.")
     kind: Literal["pairwise", "pointwise", "classical", "blend"]
-    gives_rewards: bool = Field(description="Whether it scores a single answer (POST /v1/score).")
+    gives_rewards: bool = Field(description="Whether it scores single answers (POST /v1/score).")
     base_model: str | None
-    calibration: str | None = Field(description="The map that probabilities go through.")
-    metrics: dict[str, Any] | None = Field(description="On the validation's votes, as the run's metrics.json has them.")
-    recipe: dict[str, Any] | None = Field(description="What it was trained by.")
+    calibration: str | None = Field(description="The calibration map of its probabilities.")
+    metrics: dict[str, Any] | None = Field(description="Validation metrics, as in the run's metrics.json.")
+    recipe: dict[str, Any] | None = Field(description="The recipe it was trained with, without file paths.")
     limits: LimitsResponse
-
-
-class ErrorDetail(BaseModel):
-    """What is wrong."""
-
-    message: str
-    type: str
-    code: int
-
-
-class ErrorResponse(BaseModel):
-    """A refusal, with a reason that can be read."""
-
-    error: ErrorDetail

@@ -1,25 +1,26 @@
-"""Clients before servers that say what a test wants."""
+"""Both clients, against servers that answer as a test wants."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from unittest import mock
 
 import httpx2
 import pytest
 
 from tiebreak import AsyncClient, Client, Comparison, ComparisonsError, Conversation, ModelError, ServerError
-from tiebreak.client import retries
-from tiebreak.client.steps import Send, Wait
-from tiebreak.client.transport import exchange
+from tiebreak.client import transport
 
 URL = "http://judge.example"
-BUSY = {"error": {"message": "9 texts are waiting of 8 that may.", "type": "busy", "code": 429}}
+BUSY = {"error": {"message": "Queue is full (9 of 8 texts).", "type": "busy", "code": 429}}
 
 
 def model(**limits: int) -> dict[str, Any]:
@@ -40,16 +41,16 @@ def comparisons(count: int) -> list[Comparison]:
 
 
 def verdict(pair: dict[str, Any]) -> dict[str, Any]:
-    """Says as its probability of A which comparison it is."""
+    """With the number of the comparison as its probability of A."""
     told = {"model_a": float(pair["prompt"][0]), "model_b": 0.0, "tie": 0.0}
     return {"probabilities": told, "orders": None, "rewards": None, "tokens_read": 3, "tokens_lost": 0}
 
 
 class Server:
-    """Answers comparisons, and keeps what it was asked.
+    """Answers comparisons, and records the requests.
 
     Args:
-        refuses: what is answered in the place of a verdict, if anything.
+        refuses: answers a request instead of the server, unless it returns None.
         limits: as in `model`.
     """
 
@@ -77,26 +78,26 @@ class Server:
         return [len(json.loads(body)["comparisons"]) for body in self.bodies]
 
 
-def tries(
-    *outcomes: httpx2.Response | httpx2.RequestError, allowed: int = 5
-) -> tuple[Any, list[float]]:  # fmt: skip
-    """What comes of a request that meets these, and what was waited for in between."""
-    steps = exchange(Send("POST", "/v1/compare/batch", b"{}"), URL, allowed)
-    waits: list[float] = []
+def tries(*outcomes: httpx2.Response | httpx2.RequestError, allowed: int = 5) -> tuple[Any, list[float]]:
+    """What a request with these outcomes results in, and the waits between its attempts."""
     coming = iter(outcomes)
-    value: Any = None
-    try:
-        while True:
-            step = steps.send(value)
-            if isinstance(step, Wait):
-                waits.append(step.seconds)
-                value = None
-            else:
-                value = next(coming)
-    except StopIteration as done:
-        return done.value, waits
-    except ServerError as error:
-        return error, waits
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        outcome = next(coming)
+        if isinstance(outcome, httpx2.RequestError):
+            raise outcome
+        return httpx2.Response(outcome.status_code, headers=outcome.headers, content=outcome.content)
+
+    async def ask() -> Any:
+        async with AsyncClient(URL, retries=allowed, transport=httpx2.MockTransport(answer)) as client:
+            try:
+                return await client._request(transport.Request("POST", "/v1/compare/batch", b"{}"))
+            except ServerError as error:
+                return error
+
+    with mock.patch("tiebreak.client.async_client.asyncio.sleep") as sleep:
+        result = asyncio.run(ask())
+    return result, [call.args[0] for call in sleep.await_args_list]
 
 
 FINE = httpx2.Response(200, json={"fine": True})
@@ -115,7 +116,7 @@ FINE = httpx2.Response(200, json={"fine": True})
         httpx2.RemoteProtocolError("Server disconnected"),
     ],
 )
-def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(
+def test_temporary_failures_are_retried_with_exponential_backoff(
     failing: httpx2.Response | httpx2.RequestError,
 ) -> None:
     found, waits = tries(failing, failing, failing, failing, FINE)
@@ -141,14 +142,14 @@ def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(
         httpx2.Response(302, headers={"location": "https://elsewhere"}),
     ],
 )
-def test_what_would_not_pass_is_not(failing: httpx2.Response | httpx2.RequestError) -> None:
+def test_permanent_failures_are_not_retried(failing: httpx2.Response | httpx2.RequestError) -> None:
     error, waits = tries(failing)
     assert isinstance(error, ServerError)
     assert waits == []
     assert "Tried" not in str(error)
 
 
-def test_a_server_says_when_to_come_back() -> None:
+def test_retry_after() -> None:
     _, waits = tries(refusal(429, "busy", **{"retry-after": "7"}), refusal(429, "busy"), FINE)
     assert 7.25 <= waits[0] <= 7.5
     assert 0.5 <= waits[1] <= 1.0
@@ -163,10 +164,10 @@ def test_a_server_says_when_to_come_back() -> None:
     assert error.status == 503
 
 
-def test_waits_are_bounded_and_by_chance() -> None:
+def test_backoff_is_bounded_and_has_jitter() -> None:
     busy = httpx2.Response(429)
-    assert retries.retry_delay(50, busy, lambda: 1.0) == retries.LONGEST_WAIT
-    drawn = {retries.retry_delay(3, busy) for _ in range(200)}
+    assert transport.retry_delay(50, busy, lambda: 1.0) == transport.LONGEST_WAIT
+    drawn = {transport.retry_delay(3, busy) for _ in range(200)}
     assert len(drawn) > 150
     assert 2.0 <= min(drawn) < 2.3
     assert 3.7 < max(drawn) <= 4.0
@@ -179,33 +180,42 @@ def test_waits_are_bounded_and_by_chance() -> None:
             refusal(422, "invalid_request", "answers[0] has 2 turns."),
             r"batch answered with status 422: answers\[0\] has",
         ),
-        (refusal(401, "unauthorized"), r"401: the API key is missing or another\. Give the client .*TIEBREAK_API_KEY"),
-        (httpx2.ReadTimeout(""), r"judge\.example did not answer .* in time: send less at a time, or .*timeout"),
-        (httpx2.ConnectError("Name or service not known"), r"cannot be reached: Name or service.*Is the URL right"),
-        (httpx2.ConnectError(""), r"cannot be reached: ConnectError\. Is"),
-        (httpx2.RemoteProtocolError("Server disconnected."), r"cannot be reached: Server disconnected\. Is"),
-        (httpx2.Response(302, headers={"location": "https://x"}), r"302, to go to https://x: give the client the URL"),
-        (httpx2.Response(500, html="<p>Oops"), r"500, and not as a Tiebreak server does: text/html"),
-        (httpx2.Response(404, json={"detail": "Not Found"}), r"""404, and not.*'\{"detail":"Not Found"\}' \(app"""),
-        (httpx2.Response(200, html="<p>Welcome to nginx"), r"no JSON but text/html.*Is the URL right"),
-        (httpx2.Response(200, text="x" * 9999), r"no JSON but 'x{200}' \(text/plain"),
-        (httpx2.Response(204), r"no JSON but nothing that says what it is"),
+        (refusal(401, "unauthorized"), r"401: the API key is missing or wrong\. Give the client .*TIEBREAK_API_KEY"),
+        (httpx2.ReadTimeout(""), r"judge\.example did not answer .* in time\. Send less at a time, or .*timeout"),
+        (httpx2.ConnectError("Name or service not known"), r"cannot be reached: Name or service.*Check the URL"),
+        (httpx2.ConnectError(""), r"cannot be reached: ConnectError\. Check"),
+        (httpx2.RemoteProtocolError("Server disconnected."), r"cannot be reached: Server disconnected\. Check"),
+        (
+            httpx2.Response(302, headers={"location": "https://x"}),
+            r"302, a redirect to https://x\. Give the client the final URL",
+        ),
+        (httpx2.Response(500, html="<p>Oops"), r"500, but not in the format of a Tiebreak server: text/html"),
+        (httpx2.Response(404, json={"detail": "Not Found"}), r"""404, but not.*'\{"detail":"Not Found"\}' \(app"""),
+        (httpx2.Response(200, html="<p>Welcome to nginx"), r"expected JSON, got text/html.*Check the URL"),
+        (httpx2.Response(200, text="x" * 9999), r"expected JSON, got 'x{200}' \(text/plain"),
+        (httpx2.Response(204), r"expected JSON, got no content type"),
     ],
 )
-def test_errors_can_be_read(outcome: httpx2.Response | httpx2.RequestError, words: str) -> None:
+def test_error_messages(outcome: httpx2.Response | httpx2.RequestError, words: str) -> None:
     error, _ = tries(outcome, allowed=0)
     with pytest.raises(ServerError, match=words):
         raise error
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://host", "http://", "http://[::1", "judge"])
-def test_a_wrong_url_is_told_at_once(url: str) -> None:
+def test_a_wrong_url_is_refused_by_the_constructor(url: str) -> None:
     for client in (Client, AsyncClient):
-        with pytest.raises(ServerError, match="is no URL"):
+        with pytest.raises(ServerError, match=r"is not (a|the) URL"):
             client(url)
 
 
-def test_a_key_that_no_header_can_hold_is_told_without_telling_it() -> None:
+def test_no_concurrent_requests_are_refused() -> None:
+    for client in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="at_once is 0"):
+            client(URL, at_once=0)
+
+
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it() -> None:
     with pytest.raises(ServerError, match="one line") as refused:
         Client(URL, "sec\nret")
     assert "ret" not in str(refused.value)
@@ -214,7 +224,7 @@ def test_a_key_that_no_header_can_hold_is_told_without_telling_it() -> None:
         client.model()
 
 
-def test_the_key_is_an_argument_or_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_comes_from_the_argument_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIEBREAK_API_KEY", raising=False)
     server = Server()
     server.client().model()
@@ -224,7 +234,7 @@ def test_the_key_is_an_argument_or_of_the_environment(monkeypatch: pytest.Monkey
     assert server.keys == [None, "Bearer kept", "Bearer given"]
 
 
-def test_a_path_before_the_servers_stays() -> None:
+def test_a_path_in_the_url_is_kept() -> None:
     paths: list[str] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -236,25 +246,25 @@ def test_a_path_before_the_servers_stays() -> None:
 
 
 @pytest.mark.parametrize("odd", [{"data": []}, [], 7, model() | {"limits": 3}, {"verdicts": []}])
-def test_a_server_that_is_none_of_these(odd: Any) -> None:
+def test_a_server_of_another_kind(odd: Any) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, json=odd)
 
     with (
         Client(URL, transport=httpx2.MockTransport(answer)) as client,
-        pytest.raises(ServerError, match="does not answer as a Tiebreak server does"),
+        pytest.raises(ServerError, match="does not answer like a Tiebreak server"),
     ):
         client.compare("p", "a", "b")
 
 
-def test_too_few_answers_are_not_taken() -> None:
+def test_too_few_results_are_refused() -> None:
     server = Server(lambda pairs: httpx2.Response(200, json={"verdicts": [verdict(pair) for pair in pairs[1:]]}))
-    with server.client() as client, pytest.raises(ServerError, match="1 answers to 2"):
+    with server.client() as client, pytest.raises(ServerError, match="1 results for 2 rows"):
         client.compare_many(comparisons(2))
 
 
 def test_many_rows_go_in_parts_and_come_back_in_order() -> None:
-    """Four are under way at a time: each of the first four is answered when all of them are asked."""
+    """Four requests at a time: none of the first four is answered before all of them have arrived."""
     together = threading.Barrier(4)
 
     def wait(pairs: Sequence[Any]) -> None:
@@ -289,7 +299,7 @@ def test_parts_are_within_the_servers_limits() -> None:
     assert b'"swap":"average"' in server.bodies[0]
 
 
-def test_what_a_proxy_finds_too_large_goes_in_halves() -> None:
+def test_requests_too_large_for_a_proxy_are_sent_in_halves() -> None:
     server = Server(lambda pairs: httpx2.Response(413, html="<h1>nginx") if len(pairs) > 10 else None)
     with server.client() as client:
         assert [v.model_a for v in client.compare_many(comparisons(64))] == list(range(64))
@@ -301,8 +311,8 @@ def test_what_a_proxy_finds_too_large_goes_in_halves() -> None:
 
 
 def test_the_first_error_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the long pause before a try that nobody needs."""
-    monkeypatch.setattr(retries, "FIRST_WAIT", 50.0)
+    """Neither client waits for the long pause before a retry that is no longer needed."""
+    monkeypatch.setattr(transport, "FIRST_WAIT", 50.0)
 
     def refuses(pairs: Sequence[Any]) -> httpx2.Response:
         first = pairs[0]["prompt"][0] == "64"
@@ -321,7 +331,7 @@ def test_the_first_error_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None
         asyncio.run(ask())
 
 
-def test_awaited_calls_are_as_many_at_a_time_as_they_may() -> None:
+def test_concurrent_requests_of_the_async_client_are_limited() -> None:
     most = under_way = 0
     server = Server()
 
@@ -342,8 +352,8 @@ def test_awaited_calls_are_as_many_at_a_time_as_they_may() -> None:
     assert most == 3
 
 
-def test_both_clients_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
+def test_both_clients_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_WAIT", 0.001)
     refused = 0
 
     def refuses(pairs: Sequence[Any]) -> httpx2.Response | None:
@@ -371,7 +381,51 @@ def test_texts_that_utf8_cannot_hold_are_sent_repaired() -> None:
     assert sent == [{"prompt": ["1"], "answers": [["a\ufffd"], ["日本\x00"]]}]
 
 
-def test_what_a_judge_refuses_is_refused_before_it_is_sent() -> None:
+def test_ctrl_c_does_not_wait_for_requests_under_way() -> None:
+    under_way = threading.Semaphore(0)
+    release = threading.Event()
+    server = Server()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        response = server(request)
+        if request.method == "POST":
+            under_way.release()
+            release.wait(30)
+        return response
+
+    def interrupt() -> None:
+        for _ in range(4):
+            under_way.acquire(timeout=10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    client = Client(URL, transport=httpx2.MockTransport(answer))
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        client.compare_many(comparisons(1000))
+    workers = [thread for thread in threading.enumerate() if thread.name.startswith("tiebreak-client")]
+    assert len(workers) == 4
+    release.set()
+    for worker in workers:
+        worker.join(10)
+    assert len(server.bodies) == 4  # the other parts are not sent
+
+
+def test_the_client_works_inside_a_running_event_loop() -> None:
+    async def notebook() -> list[float]:
+        with Server().client() as client:
+            return [v.model_a for v in client.compare_many(comparisons(100))]
+
+    assert asyncio.run(notebook()) == list(range(100))
+
+
+def test_progress_is_reported_in_the_callers_thread() -> None:
+    threads: set[threading.Thread] = set()
+    with Server().client() as client:
+        client.compare_many(comparisons(300), on_progress=lambda _: threads.add(threading.current_thread()))
+    assert threads == {threading.current_thread()}
+
+
+def test_invalid_arguments_are_refused_before_anything_is_sent() -> None:
     server = Server()
     with server.client() as client:
         with pytest.raises(ComparisonsError, match="Prompt 1 has no answers"):
@@ -382,9 +436,9 @@ def test_what_a_judge_refuses_is_refused_before_it_is_sent() -> None:
             client.rank(["p", "q"], ["a"])
         with pytest.raises(TypeError, match="it is a list of answers"):
             client.rank("p", "ab")
-        with pytest.raises(ModelError, match="compares answers"):
+        with pytest.raises(ModelError, match="is a pairwise judge"):
             client.score_many([Conversation(("p",), ("a",))])
-        with pytest.raises(ModelError, match="calibrated where it is served"):
+        with pytest.raises(ModelError, match="calibrated by its server"):
             client.recalibrated(None)
     assert server.bodies == []
 
@@ -392,10 +446,10 @@ def test_what_a_judge_refuses_is_refused_before_it_is_sent() -> None:
 def test_a_closed_client_says_so() -> None:
     client = Server().client()
     client.close()
-    with pytest.raises(ServerError, match="was closed"):
+    with pytest.raises(ServerError, match="is closed"):
         client.compare("1", "a", "b")
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/v1", f"{URL}/v1/"])
-def test_the_url_may_end_as_clients_of_other_servers_have_it(url: str) -> None:
+def test_the_url_may_end_in_v1(url: str) -> None:
     assert Client(url, transport=httpx2.MockTransport(Server())).compare("1", "a", "b").model_a == 1.0

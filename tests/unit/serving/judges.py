@@ -1,4 +1,4 @@
-"""A judge without a model, whose passes can be held."""
+"""A judge without a model, whose passes can be blocked."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tiebreak.judges import HeadOutput, InputLimits, Score, Swap, Verdict
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
 from tiebreak.types import Comparison, Conversation
 
-SOLUTION = {"good": 2.0, "fair": 1.0, "bad": -1.0}
+WORTH = {"good": 2.0, "fair": 1.0, "bad": -1.0}
 
 
 class FakeJudge(TournamentRankingJudge):
-    """Knows what words are worth, favours the first place a little, and fails on the word `poison`.
+    """Judges by the values of words, prefers the first answer slightly, and fails on the word `poison`.
 
-    `passes` holds the rows of each call; while `gate` is closed, a pass that has begun does not end.
+    `passes` has the rows of each call. `begun` is released when a pass begins; no pass ends while `gate` is cleared.
     """
 
     def __init__(self, *, tokens_per_pass: int = 100, rewards: bool = False, on_gpu: bool = False) -> None:
@@ -30,16 +30,16 @@ class FakeJudge(TournamentRankingJudge):
 
     @property
     def gives_rewards(self) -> bool:
-        """As it was made."""
+        """As constructed."""
         return self._rewards
 
     @property
     def reads(self) -> InputLimits:
-        """As it was made."""
+        """As constructed."""
         return self._reads
 
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """As a judge of pairs."""
+        """As a pairwise judge."""
         return comparisons * (2 if swap == "average" else 1)
 
     def compare_many(
@@ -49,11 +49,11 @@ class FakeJudge(TournamentRankingJudge):
         swap: Swap = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """By the words' worth."""
+        """By the values of the answers."""
         self._pass([c.prompt[0] for c in comparisons], [*(t for c in comparisons for t in (*c.answer_a, *c.answer_b))])
         verdicts = []
         for c in comparisons:
-            worth = SOLUTION.get(c.answer_a[-1], 0.0), SOLUTION.get(c.answer_b[-1], 0.0)
+            worth = WORTH.get(c.answer_a[-1], 0.0), WORTH.get(c.answer_b[-1], 0.0)
             first = round(min(max(0.5 + 0.1 * (worth[0] - worth[1]), 0.1), 0.8), 6)
             lost = 3 if "long" in c.prompt[0] else 0
             verdicts.append(
@@ -61,21 +61,19 @@ class FakeJudge(TournamentRankingJudge):
             )  # fmt: skip
         return verdicts
 
-    def score_many(  # type: ignore[override]  # a judge of pairs never returns from it
+    def score_many(  # type: ignore[override]  # a pairwise judge never returns from it
         self,
         conversations: Sequence[Conversation],
         *,
         groups: Sequence[int] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Score]:
-        """The worth of the answer."""
+        """The value of the answer."""
         self._pass([c.prompt[0] for c in conversations], [t for c in conversations for t in c.answer])
-        return [
-            Score(SOLUTION.get(c.answer[-1], 0.0), 0.0, 3 if "long" in c.prompt[0] else 0, 10) for c in conversations
-        ]
+        return [Score(WORTH.get(c.answer[-1], 0.0), 0.0, 3 if "long" in c.prompt[0] else 0, 10) for c in conversations]
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
-        """A reward of the length; or it as the logit of a tie."""
+        """The text's length as the reward, or as the logit of a tie."""
         self._pass([str(text) for text in texts], [str(text) for text in texts])
         if self._rewards:
             return [HeadOutput((float(len(text)),), None, len(text), 0) for text in texts]

@@ -1,10 +1,11 @@
-"""Who is judged with whom, in which order, and who is not judged at all."""
+"""Which rows share a pass, in which order, and which are dropped."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from queue import SimpleQueue
 
 import pytest
 
@@ -15,7 +16,7 @@ from tiebreak.serving.errors import BusyError, DrainingError
 from tiebreak.types import Conversation
 
 LONG = "x" * 400
-"""A prompt of 100 tokens, by the batcher's reckoning."""
+"""A prompt of 100 tokens, by the batcher's estimate."""
 
 
 @pytest.fixture
@@ -40,14 +41,14 @@ def hold(judge: FakeJudge, batcher: Batcher) -> None:
     assert judge.begun.acquire(timeout=5)
 
 
-def test_a_lone_request_waits_for_nobody(judge: FakeJudge, batcher: Batcher) -> None:
+def test_a_lone_request_is_judged_at_once(judge: FakeJudge, batcher: Batcher) -> None:
     [(verdict, other)] = batcher.submit("as given", [comparison("alone")]).result(5)
     assert verdict == Verdict(0.8, 0.1, 0.1, 0, 10)
     assert other is None
     assert judge.passes == [["alone"]]
 
 
-def test_what_waits_is_judged_together_and_answered_apart(judge: FakeJudge, batcher: Batcher) -> None:
+def test_queued_requests_share_passes(judge: FakeJudge, batcher: Batcher) -> None:
     hold(judge, batcher)
     first = batcher.submit("as given", [comparison("a"), comparison("b", "bad", "good")])
     second = batcher.submit("as given", [comparison("c", "fair", "fair")])
@@ -59,14 +60,14 @@ def test_what_waits_is_judged_together_and_answered_apart(judge: FakeJudge, batc
     assert judge.passes == [["held"], ["a", "b", "c"], ["d"]]
 
 
-def test_both_orders_are_told_as_given(batcher: Batcher) -> None:
+def test_both_orders_report_a_as_given(batcher: Batcher) -> None:
     [(given, swapped)] = batcher.submit("both orders", [comparison("p")]).result(5)
     assert given.model_a == pytest.approx(0.8)
     assert swapped.model_a == pytest.approx(0.7)  # B first: 0.1 + 0.1 for B, and the place is worth 0.1
     assert swapped.tie == given.tie
 
 
-def test_a_pass_holds_what_the_judge_reads_at_once(judge: FakeJudge, batcher: Batcher) -> None:
+def test_a_pass_is_limited_by_tokens(judge: FakeJudge, batcher: Batcher) -> None:
     hold(judge, batcher)
     futures = [batcher.submit("as given", [comparison(LONG[: 4 * 24] + str(i))]) for i in range(10)]
     judge.gate.set()
@@ -97,7 +98,7 @@ def test_a_large_request_does_not_keep_a_small_one_waiting(judge: FakeJudge, bat
     assert sum(map(len, judge.passes)) == 5 * SLICE + 2
 
 
-def test_what_fails_fails_alone(judge: FakeJudge, batcher: Batcher) -> None:
+def test_only_the_faulty_request_fails(judge: FakeJudge, batcher: Batcher) -> None:
     hold(judge, batcher)
     good = batcher.submit("as given", [comparison("good")])
     bad = batcher.submit("as given", [comparison("bad", "poison")])
@@ -109,7 +110,7 @@ def test_what_fails_fails_alone(judge: FakeJudge, batcher: Batcher) -> None:
     assert len(batcher.submit("as given", [comparison("after")]).result(5)) == 1
 
 
-def test_what_nobody_waits_for_is_not_judged(judge: FakeJudge, batcher: Batcher) -> None:
+def test_cancelled_requests_are_not_judged(judge: FakeJudge, batcher: Batcher) -> None:
     hold(judge, batcher)
     left = batcher.submit("as given", [comparison(f"left {i}") for i in range(30)])
     kept = batcher.submit("as given", [comparison("kept")])
@@ -119,12 +120,28 @@ def test_what_nobody_waits_for_is_not_judged(judge: FakeJudge, batcher: Batcher)
     assert judge.passes == [["held"], ["kept"]]
 
 
-def test_a_second_thread_takes_a_full_pass_while_a_gpu_is_busy() -> None:
+def decisions(batcher: Batcher) -> SimpleQueue[bool]:
+    """What idle workers decide from now on, whenever rows are queued: whether they start a pass."""
+    made: SimpleQueue[bool] = SimpleQueue()
+    decide = batcher._can_start_pass
+
+    def recorded() -> bool:
+        decision = decide()
+        if batcher._waiting:
+            made.put(decision)
+        return decision
+
+    batcher._can_start_pass = recorded  # type: ignore[method-assign]
+    return made
+
+
+def test_a_second_worker_takes_a_full_pass_while_a_gpu_is_busy() -> None:
     judge = FakeJudge(on_gpu=True)
     batcher = Batcher(judge, queue=100)
     hold(judge, batcher)
+    made = decisions(batcher)
     batcher.submit("as given", [comparison("few")])
-    assert not judge.begun.acquire(timeout=0.2)  # it waits for others to join
+    assert made.get(timeout=5) is False  # it waits for more rows
     batcher.submit("as given", [comparison(LONG)])
     assert judge.begun.acquire(timeout=5)
     assert judge.passes[1] == ["few", LONG]
@@ -132,32 +149,35 @@ def test_a_second_thread_takes_a_full_pass_while_a_gpu_is_busy() -> None:
     assert batcher.drain(5)
 
 
-def test_a_second_thread_does_not_take_the_processor_s_own_cores(judge: FakeJudge, batcher: Batcher) -> None:
+def test_without_a_gpu_there_is_one_worker(judge: FakeJudge, batcher: Batcher) -> None:
+    assert len(batcher._workers) == 1
     hold(judge, batcher)
-    batcher.submit("as given", [comparison(LONG)])
-    assert not judge.begun.acquire(timeout=0.2)
+    waiting = batcher.submit("as given", [comparison(LONG)])
+    judge.gate.set()
+    waiting.result(5)
+    assert judge.passes == [["held"], [LONG]]
 
 
-def test_too_much_waiting_is_refused_and_a_request_alone_is_not(batcher: Batcher) -> None:
-    with batcher.admitted(1000):  # larger than the queue, and alone
-        assert (batcher.counts.texts, batcher.counts.requests) == (1000, 1)
-        with pytest.raises(BusyError, match="1,000 texts are waiting of 100 that may"), batcher.admitted(1):
+def test_a_full_queue_refuses_but_admits_a_lone_request(batcher: Batcher) -> None:
+    with batcher.admit(1000):  # larger than the queue, and alone
+        assert (batcher.in_flight.texts, batcher.in_flight.requests) == (1000, 1)
+        with pytest.raises(BusyError, match=r"Queue is full \(1,000 of 100 texts\)"), batcher.admit(1):
             pass
-    assert (batcher.counts.texts, batcher.counts.requests) == (0, 0)
+    assert (batcher.in_flight.texts, batcher.in_flight.requests) == (0, 0)
     with ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(batcher.admitted(10))
-        with pytest.raises(BusyError), batcher.admitted(1):
+            stack.enter_context(batcher.admit(10))
+        with pytest.raises(BusyError), batcher.admit(1):
             pass
 
 
-def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge) -> None:
+def test_draining_finishes_accepted_requests_and_refuses_new_ones(judge: FakeJudge) -> None:
     batcher = Batcher(judge, queue=100)
     accepted = threading.Event()
     answers: list[int] = []
 
     def request() -> None:
-        with batcher.admitted(40):
+        with batcher.admit(40):
             future = batcher.submit("as given", [comparison(f"{i}") for i in range(40)])
             accepted.set()
             answers.append(len(future.result(5)))
@@ -171,7 +191,7 @@ def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge)
     draining.start()
     while not batcher.is_draining:
         pass
-    with pytest.raises(DrainingError), batcher.admitted(1):
+    with pytest.raises(DrainingError), batcher.admit(1):
         pass
     judge.gate.set()
     for thread in (asking, draining):
@@ -180,10 +200,10 @@ def test_draining_finishes_what_was_accepted_and_takes_no_more(judge: FakeJudge)
     assert drained == [True]
 
 
-def test_draining_gives_up_in_time(judge: FakeJudge) -> None:
+def test_draining_times_out(judge: FakeJudge) -> None:
     batcher = Batcher(judge, queue=100)
     judge.gate.clear()
-    with batcher.admitted(1):
+    with batcher.admit(1):
         batcher.submit("as given", [comparison("held")])
         assert not batcher.drain(0.05)
     judge.gate.set()

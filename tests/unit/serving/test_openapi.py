@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI description allows, and what it does not, is answered: never with a server error."""
+"""Requests within and outside of the OpenAPI description never cause a server error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KIND = settings(max_examples=8, deadline=None, suppress_health_check=list(Health
 @pytest.mark.filterwarnings("ignore")
 @pairs.parametrize()
 @KIND
-def test_a_judge_of_pairs(case: schemathesis.Case) -> None:
+def test_a_pairwise_judge(case: schemathesis.Case) -> None:
     check(case)
 
 
 @pytest.mark.filterwarnings("ignore")
 @rewards.parametrize()
 @KIND
-def test_a_judge_that_gives_rewards(case: schemathesis.Case) -> None:
+def test_a_reward_model(case: schemathesis.Case) -> None:
     check(case)
 
 

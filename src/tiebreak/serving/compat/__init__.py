@@ -1,26 +1,19 @@
-"""What people's code already calls: other servers' paths, one file a dialect."""
+"""Compatibility APIs: the paths, requests and responses of other reward model servers.
 
-from __future__ import annotations
+Each API has a file: `openrlhf`, `vllm` and `vllm_pairs`, `tei` (text-embeddings-inference), `sglang`, `llamafactory`.
+They share three helpers:
 
-from typing import TYPE_CHECKING
+- `inputs`: what a request contains -> `Comparison` and `Conversation`, and the field types that requests share;
+- `outputs`: probabilities, logits and rewards of these, from either kind of judge;
+- `routing`: paths that two APIs share, the error format of each path, and the list of all routers.
 
-from tiebreak.serving.compat.errors import refusal_of
-from tiebreak.serving.compat.llamafactory import llamafactory_routes
-from tiebreak.serving.compat.openrlhf import openrlhf_routes
-from tiebreak.serving.compat.routing import shared_routes
-from tiebreak.serving.compat.tei import tei_routes
-from tiebreak.serving.compat.vllm import vllm_routes
-from tiebreak.serving.compat.vllm_pairs import vllm_pair_routes
+To add an API, write a file with its pydantic request and response models and a function `NAME_routes(judge)` that
+returns an `APIRouter`: parse the request with `inputs`, judge it with `outputs`. Add the function to `compat_routes` in
+`routing`. If its clients expect errors in a format of their own, add that format to the file and its paths to
+`error_body`. If a path exists already, add a discriminator on the body, as for `/classify`. Test it in
+`tests/integration/test_compat.py` with the requests that its real client sends.
+"""
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter
+from tiebreak.serving.compat.routing import compat_routes, error_body
 
-    from tiebreak.serving.judge_service import JudgeService
-
-__all__ = ["dialects", "refusal_of"]
-
-
-def compat_routes(judge: JudgeService) -> list[APIRouter]:
-    """The routes of every dialect."""
-    makers = (openrlhf_routes, vllm_routes, vllm_pair_routes, shared_routes, tei_routes, llamafactory_routes)
-    return [routes(judge) for routes in makers]
+__all__ = ["compat_routes", "error_body"]

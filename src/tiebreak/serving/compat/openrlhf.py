@@ -1,6 +1,6 @@
-"""OpenRLHF's remote reward model, `/get_reward`: queries and prompts as the policy's tokenizer decoded them.
+"""OpenRLHF's remote reward model, `/get_reward`: queries and prompts decoded by the policy's tokenizer.
 
-What it says is what `tiebreak.rewards.openrlhf`, the file for OpenRLHF to load, says in its process.
+Rewards are those of `tiebreak.rewards.openrlhf`, the file for OpenRLHF's own process.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from tiebreak.data import parse_rendered_completion
 from tiebreak.rewards.rendered_text import find_answer
-from tiebreak.serving.compat.errors import refusals
-from tiebreak.serving.compat.input_parsing import parse_answer_text, parse_reply
-from tiebreak.serving.compat.outputs import logistic
-from tiebreak.serving.compat.rewards import rewards_for
-from tiebreak.serving.compat.schema import Request
-from tiebreak.serving.errors import InvalidRequestError
-from tiebreak.serving.schema import ErrorResponse
+from tiebreak.serving.compat.inputs import CompatRequest, parse_answer_text, parse_reply
+from tiebreak.serving.compat.outputs import compute_rewards, logistic
+from tiebreak.serving.errors import ErrorResponse, InvalidRequestError, error_responses
 from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
@@ -28,8 +24,8 @@ if TYPE_CHECKING:
 _PROMPT = "<bos><start_of_turn>user\n1 + 1 = ?<end_of_turn>\n<start_of_turn>model\n"
 
 
-class RewardRequest(Request):
-    """Answers that a policy gave."""
+class RewardRequest(CompatRequest):
+    """A policy's answers."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"query": [f"{_PROMPT}2<end_of_turn>"], "prompts": [_PROMPT], "labels": ["2"]}]}
@@ -40,52 +36,57 @@ class RewardRequest(Request):
     )
     prompts: list[StrictStr] | None = Field(
         None,
-        description="One a query, in which it is found. Without them (older clients) the queries are chats in a known "
-        "format.",
+        description="The prompt in each query. Without prompts (older clients) the queries are chats in a known "
+        "template.",
     )
-    labels: Any = Field(None, description="Not looked at.")
+    labels: Any = Field(None, description="Ignored.")
 
 
 class RewardResponse(BaseModel):
-    """A number for each query, in their order."""
+    """Rewards in the order of the queries."""
 
     rewards: list[float] = Field(
-        description="In standard deviations around the mean of the validation's answers; from a judge of pairs in "
-        "nats, around the mean of the answers to the prompt. 0 for what could not be scored."
+        description="In standard deviations around the mean of the validation's answers; from a pairwise judge in "
+        "nats, around the mean of the answers to the prompt. 0 for answers that cannot be scored."
     )
-    scores: list[float] = Field(description="The logistic of the rewards: between 0 and 1, as dynamic filtering needs.")
+    scores: list[float] = Field(
+        description="The logistic function of the rewards: between 0 and 1, as dynamic filtering needs."
+    )
     extra_logs: dict[str, list[float]] = Field(
-        description="`unscored`: 1 for an answer to what is no conversation of texts (a tool's messages, say)."
+        description="`unscored`: 1 if the conversation has other messages than text of user and assistant (tools)."
     )
 
 
 def openrlhf_routes(judge: JudgeService) -> APIRouter:
     """The path that OpenRLHF calls."""
-    routes = APIRouter(tags=["OpenRLHF"], responses=refusals(ErrorResponse))
+    routes = APIRouter(tags=["OpenRLHF"], responses=error_responses(ErrorResponse))
 
-    @routes.post("/get_reward", summary="The rewards of a policy's answers")
+    @routes.post("/get_reward", summary="Rewards of a policy's answers")
     async def get_reward(request: RewardRequest) -> RewardResponse:
-        # Finding a prompt that a query does not repeat to the letter can take long: others are answered meanwhile.
-        asked = await asyncio.to_thread(_conversations, judge, request)
-        known = {i: one for i, one in enumerate(asked) if one is not None}
-        found = dict(zip(known, await rewards_for(judge, list(known.values())), strict=True)) if known else {}
-        rewards = [found[i].normalised if i in found else 0.0 for i in range(len(asked))]
+        # Finding a prompt that a query does not repeat exactly can take long, so it does not block the event loop.
+        conversations = await asyncio.to_thread(_conversations, judge, request)
+        scorable = {i: item for i, item in enumerate(conversations) if item is not None}
+        rewards = [0.0] * len(conversations)
+        if scorable:
+            for i, reward in zip(scorable, await compute_rewards(judge, list(scorable.values())), strict=True):
+                rewards[i] = reward.normalised
         return RewardResponse(
             rewards=rewards,
-            scores=[logistic(one) for one in rewards],
-            extra_logs={"unscored": [float(i not in found) for i in range(len(asked))]},
+            scores=[logistic(reward) for reward in rewards],
+            extra_logs={"unscored": [float(i not in scorable) for i in range(len(conversations))]},
         )
 
     return routes
 
 
 def _conversations(judge: JudgeService, request: RewardRequest) -> list[Conversation | None]:
-    """What was asked and answered; None where that is no conversation of texts."""
+    """Prompts and answers; None for a conversation that is not user and assistant in turn."""
     if not request.prompts:
         return [parse_answer_text(judge, query) for query in request.query]
     if len(request.prompts) != len(request.query):
         raise InvalidRequestError(
-            f"query has {len(request.query):,} texts and prompts {len(request.prompts):,}: give a prompt for each."
+            f"query has {len(request.query):,} texts and prompts has {len(request.prompts):,}. Give a prompt for each "
+            "query."
         )
     pairs = enumerate(zip(request.query, request.prompts, strict=True))
     return [_conversation(number, query, prompt) for number, (query, prompt) in pairs]
@@ -95,8 +96,8 @@ def _conversation(number: int, query: str, prompt: str) -> Conversation | None:
     answer = find_answer(query, prompt)
     if answer is None:
         raise InvalidRequestError(
-            f"query[{number}] does not begin with prompts[{number}], nor with the end of it, so that the answer cannot "
-            "be told from the prompt. Send the prompt that was tokenised."
+            f"query[{number}] does not begin with prompts[{number}] or with the end of it, so its answer cannot be "
+            "found. Send the prompt that was tokenised."
         )
     try:
         return parse_reply("prompts", *parse_rendered_completion(prompt, answer))

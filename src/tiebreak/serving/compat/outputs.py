@@ -1,7 +1,8 @@
-"""What was said -> the outputs of the judge's head."""
+"""What compatibility APIs return, from either kind of judge: probabilities or logits of texts, rewards of answers."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,26 +13,38 @@ from tiebreak.text import Template
 from tiebreak.types import OUTCOMES, Comparison, Conversation
 
 if TYPE_CHECKING:
-    from tiebreak.judges import HeadOutput, Verdict
+    from tiebreak.judges import HeadOutput
     from tiebreak.serving.judge_service import JudgeService
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the judge says of one text."""
+class TextOutput:
+    """The judge's output for one text."""
 
-    outputs: tuple[float, ...]
+    values: tuple[float, ...]
     """One reward in nats; or logits or probabilities over (A, B, tie)."""
     tokens_read: int
 
 
-def labels(judge: JudgeService) -> tuple[str, ...]:
-    """What the outputs are called, as in an export's configuration."""
+@dataclass(frozen=True, slots=True)
+class AnswerReward:
+    """The reward of one answer."""
+
+    reward: float
+    """In nats; from a pairwise judge with a mean of 0 over the answers to one prompt."""
+    normalised: float
+    """In standard deviations around the mean of the validation's answers; from a pairwise judge the reward itself."""
+    tokens_read: int
+    """0 from a pairwise judge: which pairs of a tournament are judged depends on their results."""
+
+
+def output_labels(judge: JudgeService) -> tuple[str, ...]:
+    """Names of a `TextOutput`'s values, as in an export's configuration."""
     return ("reward",) if judge.gives_rewards else OUTCOMES
 
 
 def logistic(reward: float) -> float:
-    """A reward between 0 and 1: the chance against an answer whose reward is 0, ties aside.
+    """The logistic function of a reward: the probability to win against an answer of reward 0, ties aside.
 
     >>> logistic(0.0), logistic(-1000.0)
     (0.5, 0.0)
@@ -39,54 +52,109 @@ def logistic(reward: float) -> float:
     return 0.5 + 0.5 * math.tanh(reward / 2)
 
 
-async def outputs_of(
+async def compute_outputs(
     judge: JudgeService,
-    said: Sequence[Conversation | Comparison | Sequence[int]],
+    inputs: Sequence[Conversation | Comparison | Sequence[int]],
     *,
     probabilities: bool,
     truncate: bool = True,
-) -> list[Judged]:
-    """What the head gives for each: a reward, or three numbers over (A, B, tie).
+) -> list[TextOutput]:
+    """The head's outputs for each input: a reward, or three values over (A, B, tie).
 
     Args:
-        judge: what is asked.
-        said: conversations, comparisons, as given and in this order alone, or the judge's own token ids.
-        probabilities: of the three, calibrated as in a verdict; or else the head's logits. A reward is a reward.
-        truncate: cut what is longer than the judge reads, in the way it was trained with.
+        judge: the served judge.
+        inputs: conversations, comparisons (judged in the order given only), or token ids of the judge's tokenizer.
+        probabilities: return calibrated probabilities instead of logits. It does not change rewards.
+        truncate: truncate longer texts as in training; otherwise refuse them.
 
     Raises:
         ServingError: as in `JudgeService`.
     """
-    found: dict[int, Judged] = {}
-    conversations = {i: one for i, one in enumerate(said) if isinstance(one, Conversation)}
-    comparisons = {i: one for i, one in enumerate(said) if isinstance(one, Comparison)}
-    tokens = {i: one for i, one in enumerate(said) if not isinstance(one, Conversation | Comparison)}
+    outputs: dict[int, TextOutput] = {}
+    conversations = {i: item for i, item in enumerate(inputs) if isinstance(item, Conversation)}
+    comparisons = {i: item for i, item in enumerate(inputs) if isinstance(item, Comparison)}
+    token_ids = {i: item for i, item in enumerate(inputs) if not isinstance(item, Conversation | Comparison)}
     if conversations:
         scores = await judge.score(list(conversations.values()), truncate=truncate)
-        found |= zip(conversations, (Judged((one.reward,), one.tokens_read) for one in scores), strict=True)
+        outputs |= zip(conversations, (TextOutput((score.reward,), score.tokens_read) for score in scores), strict=True)
     if comparisons and probabilities:
-        verdicts = await judge.compare(list(comparisons.values()), swap="none", truncate=truncate)
-        found |= zip(comparisons, (_verdict(one) for one, _ in verdicts), strict=True)
+        orders = await judge.compare(list(comparisons.values()), swap="none", truncate=truncate)
+        verdicts = [TextOutput(verdict.probabilities, verdict.tokens_read) for verdict, _ in orders]
+        outputs |= zip(comparisons, verdicts, strict=True)
     elif comparisons:
-        # A rendered text would lose its beginning, where a comparison is cut evenly.
-        logits = await judge.read([_rendered(judge, one) for one in comparisons.values()], truncate=False)
-        found |= zip(comparisons, (Judged(one.outputs, one.tokens_read) for one in logits), strict=True)
-    if tokens:
-        read = await judge.read(list(tokens.values()), truncate=truncate)
-        found |= zip(tokens, (_reading(one, probabilities=probabilities) for one in read), strict=True)
-    return [found[i] for i in range(len(said))]
+        # A rendered text would lose its beginning if it is too long, while a comparison is truncated evenly.
+        heads = await judge.read([_render(judge, item) for item in comparisons.values()], truncate=False)
+        outputs |= zip(comparisons, (TextOutput(head.outputs, head.tokens_read) for head in heads), strict=True)
+    if token_ids:
+        heads = await judge.read(list(token_ids.values()), truncate=truncate)
+        outputs |= zip(token_ids, (_head_output(head, probabilities=probabilities) for head in heads), strict=True)
+    return [outputs[i] for i in range(len(inputs))]
 
 
-def _verdict(verdict: Verdict) -> Judged:
-    return Judged(verdict.probabilities, verdict.tokens_read)
+async def compute_rewards(
+    judge: JudgeService, conversations: Sequence[Conversation], *, truncate: bool = True
+) -> list[AnswerReward]:
+    """The reward of each answer. A pairwise judge compares the answers to the same prompt with each other.
+
+    Raises:
+        InvalidRequestError: the judge is pairwise, and a prompt has only one answer.
+        ServingError: as in `JudgeService`.
+    """
+    if judge.gives_rewards:
+        scores = await judge.score(conversations, truncate=truncate)
+        return [AnswerReward(score.reward, score.normalised, score.tokens_read) for score in scores]
+    groups = _group_by_prompt(conversations)
+    if any(len(group) == 1 for group in groups):
+        raise InvalidRequestError(
+            f"{judge.name} is a pairwise judge, but a prompt has only one answer. Send two or more to the same prompt, "
+            "or serve a run that was trained with model.head=pointwise."
+        )
+    tournaments = [
+        asyncio.create_task(
+            judge.rank(conversations[group[0]].prompt, [conversations[i].answer for i in group], truncate=truncate)
+        )
+        for group in groups
+    ]
+    rewards: dict[int, AnswerReward] = {}
+    try:
+        for group, ranking in zip(groups, await asyncio.gather(*tournaments), strict=True):
+            rewards |= {i: AnswerReward(r, r, 0) for i, r in zip(group, ranking.rewards, strict=True)}
+    finally:
+        for tournament in tournaments:
+            tournament.cancel()
+    return [rewards[i] for i in range(len(conversations))]
 
 
-def _reading(reading: HeadOutput, *, probabilities: bool) -> Judged:
-    outputs = reading.probabilities if probabilities and reading.probabilities else reading.outputs
-    return Judged(outputs, reading.tokens_read)
+async def compute_rewards_for_prompt(
+    judge: JudgeService, prompt: str, answers: Sequence[str], *, truncate: bool = True
+) -> list[AnswerReward]:
+    """The rewards of answers to one prompt, in their order; a single answer has reward 0 from a pairwise judge.
+
+    Raises:
+        ServingError: as in `JudgeService`.
+    """
+    if judge.gives_rewards or len(answers) > 1:
+        conversations = [Conversation((prompt,), (answer,)) for answer in answers]
+        return await compute_rewards(judge, conversations, truncate=truncate)
+    return [AnswerReward(0.0, 0.0, 0)]
 
 
-def _rendered(judge: JudgeService, comparison: Comparison) -> str:
+def _group_by_prompt(conversations: Sequence[Conversation]) -> list[list[int]]:
+    """Indices of conversations that differ only in the last reply, grouped in order of first appearance."""
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
+    for i, conversation in enumerate(conversations):
+        groups.setdefault((conversation.prompt, conversation.answer[:-1]), []).append(i)
+    return list(groups.values())
+
+
+def _head_output(head: HeadOutput, *, probabilities: bool) -> TextOutput:
+    values = head.probabilities if probabilities and head.probabilities else head.outputs
+    return TextOutput(values, head.tokens_read)
+
+
+def _render(judge: JudgeService, comparison: Comparison) -> str:
     if judge.reads is None:
-        raise InvalidRequestError(f"{judge.name} has probabilities and no logits: ask for them (use_activation: true).")
+        raise InvalidRequestError(
+            f"{judge.name} has no logits. Request probabilities instead (use_activation: true)."
+        )  # fmt: skip
     return Template(judge.reads.template).render(comparison)

@@ -1,12 +1,13 @@
-"""vLLM's `/classify` and `/pooling`: texts, token ids or messages in, the head's outputs out; and its list of models.
+"""vLLM's `/classify` and `/pooling`: the head's outputs for texts, token ids or messages; and its `/v1/models`.
 
-The answers are those vLLM gives for an exported folder, calibration aside: three probabilities, or the reward as it is,
-since exports say `problem_type: regression`; with `use_activation: false` logits, or the same reward. verl reads the
-last of the last text.
+The outputs are those of vLLM with an exported folder, except for calibration: three probabilities, or the unchanged
+reward, since exports have `problem_type: regression`. With `use_activation: false` they are logits, or the same reward.
+verl reads the last value of the last text.
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
@@ -14,11 +15,17 @@ from uuid import uuid4
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
 
-from tiebreak.serving.compat.errors import VllmError, refusals
-from tiebreak.serving.compat.input_parsing import parse_messages_input, parse_text
-from tiebreak.serving.compat.outputs import Judged, labels, outputs_of
-from tiebreak.serving.compat.schema import CHAT, Input, ModelName, Request, rows_of
-from tiebreak.serving.errors import InvalidRequestError, UnknownModelError
+from tiebreak.serving.compat.inputs import (
+    EXAMPLE_CHAT,
+    CompatRequest,
+    ModelName,
+    TextsOrIds,
+    input_rows,
+    parse_messages,
+    parse_text,
+)
+from tiebreak.serving.compat.outputs import AnswerReward, TextOutput, compute_outputs, output_labels
+from tiebreak.serving.errors import InvalidRequestError, ServingError, UnknownModelError, error_responses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,26 +35,26 @@ if TYPE_CHECKING:
 TAG = "vLLM"
 
 
-class VllmRequest(Request):
-    """What all of vLLM's requests of this kind have."""
+class VllmRequest(CompatRequest):
+    """Fields of every request."""
 
     model: ModelName = None
     truncate_prompt_tokens: Annotated[StrictInt, Field(ge=-1)] | None = Field(
         None,
-        description="What is longer than the judge reads is cut in the way it was trained with, and nothing else is: "
-        "a text of more tokens than this is refused, where vLLM would leave it only its last ones.",
+        description="Texts of more tokens are refused, where vLLM would keep only the last ones. The judge truncates "
+        "texts only at its own limit, as in training.",
     )
     use_activation: StrictBool | None = Field(
-        None, description="Probabilities; false for logits. A reward is the same with both."
+        None, description="Return probabilities; false for logits. It does not change rewards."
     )
-    activation: StrictBool | None = Field(None, description="use_activation as vLLM called it before 0.11.2.")
-    softmax: StrictBool | None = Field(None, description="The same, before that.")
+    activation: StrictBool | None = Field(None, description="use_activation before vLLM 0.11.2.")
+    softmax: StrictBool | None = Field(None, description="use_activation in older versions.")
 
     @property
     def activated(self) -> bool:
-        """By whichever of its names it was said."""
-        said = (self.use_activation, self.activation, self.softmax)
-        return next((one for one in said if one is not None), True)
+        """The first of the three names that is set."""
+        flags = (self.use_activation, self.activation, self.softmax)
+        return next((flag for flag in flags if flag is not None), True)
 
 
 class TextPart(BaseModel):
@@ -58,7 +65,7 @@ class TextPart(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """Something that was said."""
+    """A message of a conversation."""
 
     role: StrictStr
     content: StrictStr | list[TextPart]
@@ -72,13 +79,13 @@ class ChatMessage(BaseModel):
 class InputRequest(VllmRequest):
     """Rendered texts."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"input": [CHAT]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": [EXAMPLE_CHAT]}]})
 
-    input: Input
+    input: TextsOrIds
 
 
 class MessagesRequest(VllmRequest):
-    """A conversation that ends in the assistant's message; for a judge of pairs in response_a's and response_b's."""
+    """A conversation that ends in the assistant's message; for a pairwise judge in response_a and response_b."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -98,23 +105,23 @@ class MessagesRequest(VllmRequest):
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
 
 
-class Pooled(VllmRequest):
-    """What `/pooling` knows besides."""
+class PoolingFields(VllmRequest):
+    """Further fields of `/pooling`."""
 
     encoding_format: Literal["float"] = "float"
     task: Literal["classify", "score", "encode", "reward"] | None = None
 
 
-class PoolingInputRequest(InputRequest, Pooled):
+class PoolingInputRequest(InputRequest, PoolingFields):
     """Rendered texts."""
 
 
-class PoolingMessagesRequest(MessagesRequest, Pooled):
+class PoolingMessagesRequest(MessagesRequest, PoolingFields):
     """A conversation, as for `/classify`."""
 
 
 class Usage(BaseModel):
-    """Tokens that were read."""
+    """Tokens read."""
 
     prompt_tokens: int
     total_tokens: int
@@ -123,16 +130,16 @@ class Usage(BaseModel):
 
 
 class Classification(BaseModel):
-    """What the head gives for a text."""
+    """The head's outputs for a text."""
 
     index: int
-    label: str = Field(description="The likeliest of the three; or `reward`.")
-    probs: list[float] = Field(description="Over (A, B, tie); or the reward alone.")
+    label: str = Field(description="The most likely outcome; or `reward`.")
+    probs: list[float] = Field(description="Over (A, B, tie); or the reward.")
     num_classes: int
 
 
 class ClassifyResponse(BaseModel):
-    """What the head gives for each text, in their order."""
+    """The head's outputs for each text, in their order."""
 
     id: str
     object: Literal["list"] = "list"
@@ -143,7 +150,7 @@ class ClassifyResponse(BaseModel):
 
 
 class PoolingData(BaseModel):
-    """What the head gives for a text."""
+    """The head's outputs for a text."""
 
     index: int
     object: Literal["pooling"] = "pooling"
@@ -151,7 +158,7 @@ class PoolingData(BaseModel):
 
 
 class PoolingResponse(BaseModel):
-    """What the head gives for each text, in their order."""
+    """The head's outputs for each text, in their order."""
 
     id: str
     object: Literal["list"] = "list"
@@ -162,7 +169,7 @@ class PoolingResponse(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What is served."""
+    """The served model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -170,114 +177,140 @@ class ModelCard(BaseModel):
     owned_by: Literal["tiebreak"] = "tiebreak"
     root: str
     parent: None = None
-    max_model_len: int | None = Field(description="Tokens of a text that the judge reads.")
+    max_model_len: int | None = Field(description="The judge's limit for a text, in tokens.")
 
 
 class ModelList(BaseModel):
-    """All that is served: one."""
+    """The served model, as a list."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
-def _kind(body: Any) -> str:
+class VllmErrorDetail(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: int
+
+
+class VllmError(BaseModel):
+    """An error in vLLM's format, which is that of OpenAI."""
+
+    error: VllmErrorDetail
+
+
+def vllm_error_body(error: ServingError) -> dict[str, Any]:
+    """An error as a `VllmError`."""
+    types = {400: "BadRequestError", 404: "NotFoundError", 413: "BadRequestError", 422: "BadRequestError"}
+    error_type = types.get(error.status, HTTPStatus(error.status).phrase)
+    return {"error": {"message": str(error), "type": error_type, "param": None, "code": error.status}}
+
+
+def _input_kind(body: Any) -> str:
     return "messages" if isinstance(body, dict) and "messages" in body else "input"
 
 
 ClassifyRequest = Annotated[
-    Annotated[InputRequest, Tag("input")] | Annotated[MessagesRequest, Tag("messages")], Discriminator(_kind)
+    Annotated[InputRequest, Tag("input")] | Annotated[MessagesRequest, Tag("messages")], Discriminator(_input_kind)
 ]
 PoolingRequest = Annotated[
     Annotated[PoolingInputRequest, Tag("input")] | Annotated[PoolingMessagesRequest, Tag("messages")],
-    Discriminator(_kind),
+    Discriminator(_input_kind),
 ]
 
 
 def vllm_routes(judge: JudgeService) -> APIRouter:
-    """The paths that are vLLM's alone, but for scores and rankings."""
-    routes = APIRouter(tags=[TAG], responses=refusals(VllmError))
+    """vLLM's paths for classification, and its list of models; `/classify` is in `routing`."""
+    routes = APIRouter(tags=[TAG], responses=error_responses(VllmError))
     started = int(time())
 
-    @routes.post("/v1/classify", summary="What the head gives for texts")
+    @routes.post("/v1/classify", summary="The head's outputs for texts")
     async def classify_texts(request: ClassifyRequest) -> ClassifyResponse:
         return await classify(judge, request)
 
-    @routes.post("/pooling", summary="What the head gives for texts, as numbers alone")
+    @routes.post("/pooling", summary="The head's outputs for texts, without labels")
     async def pooling(request: PoolingRequest) -> PoolingResponse:
-        found = await _judged(judge, request)
-        data = [PoolingData(index=i, data=list(one.outputs)) for i, one in enumerate(found)]
+        outputs = await _compute_outputs(judge, request)
+        data = [PoolingData(index=i, data=list(output.values)) for i, output in enumerate(outputs)]
         return PoolingResponse(
-            id=new_id("pool"), created=int(time()), model=judge.name, data=data, usage=usage_for(found)
+            id=new_id("pool"), created=int(time()), model=judge.name, data=data, usage=usage_for(outputs)
         )
 
-    @routes.get("/v1/models", summary="The model that is served, by its name")
+    @routes.get("/v1/models", summary="The name of the served model")
     async def models() -> ModelList:
-        longest = judge.reads.max_length if judge.reads else None
-        return ModelList(data=[ModelCard(id=judge.name, created=started, root=judge.name, max_model_len=longest)])
+        max_length = judge.reads.max_length if judge.reads else None
+        return ModelList(data=[ModelCard(id=judge.name, created=started, root=judge.name, max_model_len=max_length)])
 
     return routes
 
 
 async def classify(judge: JudgeService, request: InputRequest | MessagesRequest) -> ClassifyResponse:
     """Answer `/classify`."""
-    found = await _judged(judge, request)
-    names = labels(judge)
+    outputs = await _compute_outputs(judge, request)
+    labels = output_labels(judge)
     data = [
         Classification(
             index=i,
-            label=names[max(range(len(names)), key=one.outputs.__getitem__)],
-            probs=list(one.outputs),
-            num_classes=len(names),
+            label=labels[max(range(len(labels)), key=output.values.__getitem__)],
+            probs=list(output.values),
+            num_classes=len(labels),
         )
-        for i, one in enumerate(found)
+        for i, output in enumerate(outputs)
     ]
     return ClassifyResponse(
-        id=new_id("classify"), created=int(time()), model=judge.name, data=data, usage=usage_for(found)
+        id=new_id("classify"), created=int(time()), model=judge.name, data=data, usage=usage_for(outputs)
     )
 
 
-async def _judged(judge: JudgeService, request: InputRequest | MessagesRequest) -> list[Judged]:
-    require_served(judge, request.model)
+async def _compute_outputs(judge: JudgeService, request: InputRequest | MessagesRequest) -> list[TextOutput]:
+    check_model_name(judge, request.model)
     if isinstance(request, MessagesRequest):
-        said = [parse_messages_input(judge, [(message.role, message.text) for message in request.messages])]
-        found = await outputs_of(judge, said, probabilities=request.activated)
+        messages = [parse_messages(judge, [(message.role, message.text) for message in request.messages])]
+        outputs = await compute_outputs(judge, messages, probabilities=request.activated)
     else:
-        rows = [parse_text(judge, row) if isinstance(row, str) else row for row in rows_of(request.input)]
-        found = await outputs_of(judge, rows, probabilities=request.activated)
-    require_short(found, request.truncate_prompt_tokens)
-    return found
+        rows = [parse_text(judge, row) if isinstance(row, str) else row for row in input_rows(request.input)]
+        outputs = await compute_outputs(judge, rows, probabilities=request.activated)
+    check_token_limit([output.tokens_read for output in outputs], request.truncate_prompt_tokens)
+    return outputs
 
 
-def require_served(judge: JudgeService, model: str | None) -> None:
-    """Refuse what is meant for another model.
+def check_model_name(judge: JudgeService, model: str | None) -> None:
+    """Refuse a request for another model.
 
     Raises:
-        UnknownModelError: the request names another.
+        UnknownModelError: the name is not that of the served model.
     """
     if model not in (None, "", judge.name):
         raise UnknownModelError(judge.name)
 
 
-def require_short(found: Sequence[Judged], most: int | None) -> None:
-    """Refuse texts that vLLM would have cut; -1 stands for what the judge reads.
+def check_token_limit(tokens_read: Sequence[int], limit: int | None) -> None:
+    """Refuse texts that vLLM would truncate.
+
+    Args:
+        tokens_read: of each text.
+        limit: the request's `truncate_prompt_tokens`; -1 stands for the judge's own limit.
 
     Raises:
         InvalidRequestError: a text has more tokens.
     """
-    longest = max(one.tokens_read for one in found)
-    if most is not None and 0 <= most < longest:
+    longest = max(tokens_read)
+    if limit is not None and 0 <= limit < longest:
         raise InvalidRequestError(
-            f"A text has {longest:,} tokens, and truncate_prompt_tokens is {most:,}: the judge cuts what is longer "
-            "than it reads, and nothing else. Leave truncate_prompt_tokens out, or send shorter texts."
+            f"A text has {longest:,} tokens, but truncate_prompt_tokens is {limit:,}, and the judge truncates only at "
+            "its own limit. Leave truncate_prompt_tokens out, or send shorter texts."
         )
 
 
-def usage_for(found: Sequence[Judged]) -> Usage:
-    """The tokens of texts."""
-    tokens = sum(one.tokens_read for one in found)
+def usage_for(outputs: Sequence[TextOutput] | Sequence[AnswerReward]) -> Usage:
+    """The tokens read for texts or answers."""
+    tokens = sum(output.tokens_read for output in outputs)
     return Usage(prompt_tokens=tokens, total_tokens=tokens)
 
 
 def new_id(prefix: str) -> str:
-    """The name of an answer."""
+    """A unique id for a response."""
     return f"{prefix}-{uuid4().hex}"

@@ -1,25 +1,31 @@
-"""vLLM's `/score` and `/rerank`, the latter Jina's and Cohere's too: a query is a prompt, documents are answers.
+"""vLLM's `/score` and `/rerank`; Jina and Cohere have `/rerank` too. A query is a prompt, documents are answers.
 
-Scores are rewards in nats. A relevance is the reward's logistic, between 0 and 1 as Jina and Cohere have it, unless
-`use_activation` is false. A judge of pairs compares the answers to a prompt with each other: its rewards are of mean 0
-over them, so that a relevance says how an answer stands among these, and one alone has the relevance 0.5.
+Scores are rewards in nats. A relevance is the logistic function of a reward, between 0 and 1 as for Jina and Cohere,
+unless `use_activation` is false. A pairwise judge compares the answers to a prompt with each other. Its rewards have a
+mean of 0 over them, so a relevance is relative to the other answers, and that of a single answer is 0.5.
 """
 
 from __future__ import annotations
 
 from time import time
 from typing import TYPE_CHECKING, Annotated, Literal
-from uuid import uuid4
 
 from fastapi import APIRouter
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from tiebreak.serving.compat.errors import VllmError, refusals
-from tiebreak.serving.compat.outputs import Judged, logistic
-from tiebreak.serving.compat.rewards import AnswerReward, ranked, rewards_for
-from tiebreak.serving.compat.schema import explained
-from tiebreak.serving.compat.vllm import TAG, Usage, VllmRequest, require_served, require_short, usage_for
-from tiebreak.serving.errors import InvalidRequestError
+from tiebreak.serving.compat.inputs import one_error
+from tiebreak.serving.compat.outputs import AnswerReward, compute_rewards, compute_rewards_for_prompt, logistic
+from tiebreak.serving.compat.vllm import (
+    TAG,
+    Usage,
+    VllmError,
+    VllmRequest,
+    check_model_name,
+    check_token_limit,
+    new_id,
+    usage_for,
+)
+from tiebreak.serving.errors import InvalidRequestError, error_responses
 from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
@@ -28,12 +34,12 @@ if TYPE_CHECKING:
     from tiebreak.serving.judge_service import JudgeService
 
 Texts = Annotated[
-    StrictStr | Annotated[list[StrictStr], Field(min_length=1)], explained("give a text, or a list of texts")
+    StrictStr | Annotated[list[StrictStr], Field(min_length=1)], one_error("give a text, or a list of texts")
 ]
 
 
 class PairsRequest(VllmRequest):
-    """Prompts and answers to them: one prompt and any number of answers, or as many of both."""
+    """Prompts and answers: one prompt and any number of answers, or a prompt for each answer."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text_1": "1 + 1 = ?", "text_2": ["2", "3"]}]})
 
@@ -53,7 +59,7 @@ class DocumentText(BaseModel):
 
 
 class RerankRequest(VllmRequest):
-    """A prompt, and answers to be ranked."""
+    """A prompt, and answers to rank."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"query": "1 + 1 = ?", "documents": ["3", "2"], "top_n": 1}]}
@@ -62,15 +68,15 @@ class RerankRequest(VllmRequest):
     query: StrictStr
     documents: Annotated[
         Annotated[list[StrictStr | DocumentText], Field(min_length=1)],
-        explained('give a list of texts, or of {"text": ...}; not an empty one'),
+        one_error('give a list of texts, or of {"text": ...}; not an empty one'),
     ]
-    top_n: Annotated[StrictInt, Field(ge=0)] | None = Field(None, description="Of how many to tell; 0 for all.")
-    return_documents: StrictBool | None = Field(None, description="Repeat the documents in the answer, unless false.")
+    top_n: Annotated[StrictInt, Field(ge=0)] | None = Field(None, description="The number of results; 0 for all.")
+    return_documents: StrictBool | None = Field(None, description="Include the documents; true by default.")
 
     @property
     def texts(self) -> list[str]:
         """The documents as texts."""
-        return [one if isinstance(one, str) else one.text for one in self.documents]
+        return [document if isinstance(document, str) else document.text for document in self.documents]
 
 
 class PairScore(BaseModel):
@@ -82,14 +88,14 @@ class PairScore(BaseModel):
 
 
 class PairsResponse(BaseModel):
-    """The score of each answer, in their order."""
+    """The scores of the answers, in their order."""
 
     id: str
     object: Literal["list"] = "list"
     created: int
     model: str
     data: list[PairScore]
-    usage: Usage = Field(description="No tokens from a judge of pairs.")
+    usage: Usage = Field(description="0 from a pairwise judge.")
 
 
 class RerankResult(BaseModel):
@@ -101,27 +107,27 @@ class RerankResult(BaseModel):
 
 
 class RerankResponse(BaseModel):
-    """Answers from the best to the worst."""
+    """Answers from best to worst."""
 
     id: str
     model: str
-    usage: Usage = Field(description="No tokens from a judge of pairs.")
+    usage: Usage = Field(description="0 from a pairwise judge.")
     results: list[RerankResult]
 
 
 def vllm_pair_routes(judge: JudgeService) -> APIRouter:
-    """The paths of scores and rankings that are vLLM's alone."""
-    routes = APIRouter(tags=[TAG], responses=refusals(VllmError))
+    """vLLM's paths for scores and rankings; `/rerank` and `/v1/score` are in `routing`."""
+    routes = APIRouter(tags=[TAG], responses=error_responses(VllmError))
 
-    @routes.post("/score", summary="The rewards of answers to prompts")
+    @routes.post("/score", summary="Rewards of answers to prompts")
     async def score_pairs(request: PairsRequest) -> PairsResponse:
         return await score(judge, request)
 
-    @routes.post("/v1/rerank", summary="Rank answers to a prompt, as Jina has it", response_model_exclude_none=True)
+    @routes.post("/v1/rerank", summary="Rank answers to a prompt, as Jina does", response_model_exclude_none=True)
     async def rerank_v1(request: RerankRequest) -> RerankResponse:
         return await rerank(judge, request)
 
-    @routes.post("/v2/rerank", summary="Rank answers to a prompt, as Cohere has it", response_model_exclude_none=True)
+    @routes.post("/v2/rerank", summary="Rank answers to a prompt, as Cohere does", response_model_exclude_none=True)
     async def rerank_v2(request: RerankRequest) -> RerankResponse:
         return await rerank(judge, request)
 
@@ -130,40 +136,40 @@ def vllm_pair_routes(judge: JudgeService) -> APIRouter:
 
 async def score(judge: JudgeService, request: PairsRequest) -> PairsResponse:
     """Answer `/score`."""
-    require_served(judge, request.model)
-    prompts, answers = ([one] if isinstance(one, str) else one for one in (request.text_1, request.text_2))
+    check_model_name(judge, request.model)
+    prompts, answers = ([texts] if isinstance(texts, str) else texts for texts in (request.text_1, request.text_2))
     if len(prompts) == 1:
         prompts = prompts * len(answers)
     if len(prompts) != len(answers):
         raise InvalidRequestError(
-            f"text_1 has {len(prompts):,} texts and text_2 {len(answers):,}: give one prompt, or as many as answers."
+            f"text_1 has {len(prompts):,} texts and text_2 has {len(answers):,}. Give one prompt, or one per answer."
         )
     pairs = [Conversation((prompt,), (answer,)) for prompt, answer in zip(prompts, answers, strict=True)]
-    found = await rewards_for(judge, pairs)
-    data = [PairScore(index=i, score=one.reward) for i, one in enumerate(found)]
+    rewards = await compute_rewards(judge, pairs)
+    data = [PairScore(index=i, score=answer.reward) for i, answer in enumerate(rewards)]
     return PairsResponse(
-        id=f"score-{uuid4().hex}", created=int(time()), model=judge.name, data=data, usage=_usage(request, found)
+        id=new_id("score"), created=int(time()), model=judge.name, data=data, usage=_usage(request, rewards)
     )
 
 
 async def rerank(judge: JudgeService, request: RerankRequest) -> RerankResponse:
     """Answer `/rerank`."""
-    require_served(judge, request.model)
+    check_model_name(judge, request.model)
     texts = request.texts
-    found = await ranked(judge, request.query, texts)
-    best_first = sorted(range(len(texts)), key=lambda i: -found[i].reward)
+    answers = await compute_rewards_for_prompt(judge, request.query, texts)
+    rewards = [answer.reward for answer in answers]
+    best_first = sorted(range(len(texts)), key=lambda i: -rewards[i])
     results = [
         RerankResult(
             index=i,
             document=None if request.return_documents is False else DocumentText(text=texts[i]),
-            relevance_score=logistic(found[i].reward) if request.activated else found[i].reward,
+            relevance_score=logistic(rewards[i]) if request.activated else rewards[i],
         )
         for i in best_first[: request.top_n or len(texts)]
     ]
-    return RerankResponse(id=f"rerank-{uuid4().hex}", model=judge.name, usage=_usage(request, found), results=results)
+    return RerankResponse(id=new_id("rerank"), model=judge.name, usage=_usage(request, answers), results=results)
 
 
-def _usage(request: VllmRequest, found: Sequence[AnswerReward]) -> Usage:
-    read = [Judged((one.reward,), one.tokens_read) for one in found]
-    require_short(read, request.truncate_prompt_tokens)
-    return usage_for(read)
+def _usage(request: VllmRequest, rewards: Sequence[AnswerReward]) -> Usage:
+    check_token_limit([answer.tokens_read for answer in rewards], request.truncate_prompt_tokens)
+    return usage_for(rewards)

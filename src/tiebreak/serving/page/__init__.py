@@ -1,7 +1,10 @@
-"""The page for people that a judge's server shows at `/`: plain HTML, CSS and JavaScript, and nothing from elsewhere.
+"""The web page that a judge's server shows at `/`: plain HTML, CSS and JavaScript modules, with no build step.
 
-It has no inline script or style, so it works under `CONTENT_SECURITY_POLICY`, which keeps a browser from running or
-fetching anything that the server itself did not send: what is pasted into the page stays text.
+The page has no inline scripts or styles and loads nothing from other servers, as `CONTENT_SECURITY_POLICY` demands: a
+browser then runs nothing but the server's own files, so pasted text stays text.
+
+`page.js` starts the page. Its modules: `fields.js` (prompt and answers), `links.js`, `server.js` (requests and the API
+key), `problem.js` (errors), `result.js` (verdicts and rankings), `format.js` (numbers and sentences), `dom.js`.
 """
 
 from __future__ import annotations
@@ -14,17 +17,18 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The header that the page is meant to be sent with; its icon is the one `data:` address in it."""
+"""The header to send the page with. Its icon is the only `data:` address in it."""
 
-_FILES: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
-}
+_MEDIA_TYPES: Final = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 
 @cache
 def page_files() -> dict[str, tuple[str, bytes]]:
-    """What to serve for the page: path -> (media type, body). It names its files and the API by relative paths."""
+    """The page's files: path -> (media type, content). They refer to each other and to the API by relative paths."""
     folder = files(__name__)
-    return {path: (media_type, (folder / name).read_bytes()) for path, (name, media_type) in _FILES.items()}
+    served = {"/": ("text/html; charset=utf-8", (folder / "index.html").read_bytes())}
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        media_type = _MEDIA_TYPES.get(file.name.rpartition(".")[2])
+        if media_type is not None:
+            served[f"/page/{file.name}"] = (media_type, file.read_bytes())
+    return served

@@ -1,4 +1,4 @@
-"""Refusals, in the words of each dialect."""
+"""Errors in the format of each compatibility API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.unit.serving.judges import FakeJudge
 from tiebreak.serving import Limits, create_app
-from tiebreak.serving.compat import refusal_of
+from tiebreak.serving.compat import error_body
 from tiebreak.serving.errors import BusyError, DrainingError, TimedOutError, UnauthorizedError
 
 CHAT = "<start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\ngood<end_of_turn>\n"
@@ -30,7 +30,7 @@ def refused(client: TestClient, path: str, body: Any, status: int = 422) -> Any:
     return response.json()
 
 
-def test_their_shapes(client: TestClient) -> None:
+def test_error_formats(client: TestClient) -> None:
     for path in VLLM:
         error = refused(client, path, {"nothing": 1})["error"]
         assert error.keys() == {"message", "type", "param", "code"}
@@ -51,14 +51,14 @@ def test_their_shapes(client: TestClient) -> None:
         (UnauthorizedError(), "Unauthorized", "validation"),
     ],
 )
-def test_their_types(error: Any, vllm: str, tei: str) -> None:
-    assert refusal_of("/classify", error) == {
+def test_error_types(error: Any, vllm: str, tei: str) -> None:
+    assert error_body("/classify", error) == {
         "error": {"message": str(error), "type": vllm, "param": None, "code": error.status}
     }
-    assert refusal_of("/predict", error) == {"error": str(error), "error_type": tei}
+    assert error_body("/predict", error) == {"error": str(error), "error_type": tei}
 
 
-def test_without_the_key_and_beyond_the_limits() -> None:
+def test_errors_before_the_route() -> None:
     app = create_app(FakeJudge(rewards=True), name="fake", grace=1, api_key="k", limits=Limits(texts=2))
     with TestClient(app) as client:
         assert refused(client, "/predict", {}, 401)["error_type"] == "validation"
@@ -80,9 +80,9 @@ def test_without_the_key_and_beyond_the_limits() -> None:
         ("/rerank", {"query": "q", "documents": ["good"]}),
     ],
 )
-def test_another_models_name(client: TestClient, path: str, body: dict[str, Any]) -> None:
+def test_the_name_of_another_model(client: TestClient, path: str, body: dict[str, Any]) -> None:
     error = refused(client, path, body | {"model": "gpt-4"}, 404)["error"]
-    assert "name fake, or none at all" in error["message"]
+    assert "Name fake, or leave the model out" in error["message"]
     assert error["type"] == ("not_found" if path == "/v1/score" else "NotFoundError")
     for name in (None, "", "fake"):
         assert client.post(path, json=body | {"model": name}).status_code == 200
@@ -107,7 +107,7 @@ def test_the_models_that_are_served(client: TestClient) -> None:
         ("/classify", {"text": [7]}, "SGLang.text: give a text, or a list of texts"),
         ("/classify", {"input": CHAT, "truncate_prompt_tokens": -2}, "truncate_prompt_tokens"),
         ("/classify", {"input": CHAT, "use_activation": "yes"}, "use_activation: Input should be a valid boolean"),
-        ("/classify", {"input": ["good"]}, "in no form that is understood"),
+        ("/classify", {"input": ["good"]}, "template of a text is unknown"),
         ("/rerank", {"query": "q", "documents": []}, "vLLM.documents: give a list of texts"),
         ("/rerank", {"query": "q", "texts": []}, "TEI.texts: List should have at least 1 item"),
         ("/rerank", {"query": ["q"], "texts": ["a"]}, "TEI.query: Input should be a valid string"),
@@ -118,12 +118,12 @@ def test_the_models_that_are_served(client: TestClient) -> None:
         ("/v1/score/evaluation", {"messages": [{"role": "user"}]}, "messages.0: Input should be a valid string"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(client: TestClient, path: str, body: Any, reason: str) -> None:
+def test_error_messages(client: TestClient, path: str, body: Any, reason: str) -> None:
     error = refused(client, path, body)["error"]
     assert reason in (error if isinstance(error, str) else error["message"])
 
 
-def test_what_other_clients_send_besides_is_not_looked_at(client: TestClient) -> None:
+def test_unknown_fields_are_ignored(client: TestClient) -> None:
     more = {
         "user": "u", "priority": 0, "encoding_format": "float", "add_special_tokens": False, "truncation_side": "left",
         "rid": "1", "lora_path": None, "parameters": {}, "truncation_direction": "Right",
@@ -153,7 +153,7 @@ def test_mixed_inputs_keep_their_order(client: TestClient) -> None:
 
 
 def test_a_judge_without_a_language_model() -> None:
-    """Classical judges and blends compare what they are told as messages, and read no texts."""
+    """Baselines and blends compare messages, and read no rendered texts."""
     judge = FakeJudge()
     judge._reads = None  # type: ignore[assignment]
     messages = [{"role": "user", "content": "q"}, {"role": "response_a", "content": "good"}]
@@ -164,11 +164,11 @@ def test_a_judge_without_a_language_model() -> None:
         assert sum(found["probs"]) == pytest.approx(1)
         assert "no logits" in refused(client, "/classify", body | {"use_activation": False})["error"]["message"]
         assert "no language model" in refused(client, "/classify", {"input": [1, 2]})["error"]["message"]
-        assert "in no form that is understood" in refused(client, "/predict", {"inputs": "Q p A a end"})["error"]
+        assert "template of a text is unknown" in refused(client, "/predict", {"inputs": "Q p A a end"})["error"]
         assert client.get("/v1/models").json()["data"][0]["max_model_len"] is None
 
 
-def test_every_route_says_what_it_is_for(client: TestClient) -> None:
+def test_every_route_is_described(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     for path in (*VLLM, "/predict", "/get_reward", "/v1/score/evaluation", "/v1/models"):
         for operation in paths[path].values():

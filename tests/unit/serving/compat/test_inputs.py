@@ -1,4 +1,4 @@
-"""What a text stands for."""
+"""Texts and messages of compatibility APIs -> prompts and answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.serving.judges import FakeJudge
 from tiebreak.judges import InputLimits
 from tiebreak.serving import Limits
-from tiebreak.serving.compat.input_parsing import parse_answer_text, parse_messages_input, parse_text
+from tiebreak.serving.compat.inputs import parse_answer_text, parse_messages, parse_text
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.serving.judge_service import JudgeService
 from tiebreak.text import AnswerTemplate, Template
@@ -64,22 +64,22 @@ TEXTS = st.text(st.sampled_from("QABend []#>|\n<"), max_size=8)
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @given(prompt=TEXTS, answer=TEXTS)
-def test_whatever_was_said_it_is_the_same_text_again(template: str, prompt: str, answer: str) -> None:
-    whole = AnswerTemplate(template).render(Conversation((prompt,), (answer,)))
+def test_a_parsed_text_renders_to_itself(template: str, prompt: str, answer: str) -> None:
+    text = AnswerTemplate(template).render(Conversation((prompt,), (answer,)))
     with serving(template, rewards=True) as judge:
-        found = parse_text(judge, whole)
+        found = parse_text(judge, text)
     assert isinstance(found, Conversation)
-    assert AnswerTemplate(template).render(found) == whole
+    assert AnswerTemplate(template).render(found) == text
 
 
 @pytest.mark.parametrize("template", PAIR_TEMPLATES)
 @given(prompt=TEXTS, a=TEXTS, b=TEXTS)
-def test_of_two_answers_too(template: str, prompt: str, a: str, b: str) -> None:
-    whole = Template(template).render(Comparison((prompt,), (a,), (b,)))
+def test_a_parsed_text_with_two_answers_renders_to_itself(template: str, prompt: str, a: str, b: str) -> None:
+    text = Template(template).render(Comparison((prompt,), (a,), (b,)))
     with serving(template, rewards=False) as judge:
-        found = parse_text(judge, whole)
+        found = parse_text(judge, text)
     assert isinstance(found, Comparison)
-    assert Template(template).render(found) == whole
+    assert Template(template).render(found) == text
 
 
 @pytest.mark.parametrize(
@@ -89,24 +89,24 @@ def test_of_two_answers_too(template: str, prompt: str, a: str, b: str) -> None:
         "<start_of_turn>user\nq<end_of_turn>\n", "<|system|>\ns</s>\n<|user|>\nq</s>\n<|assistant|>\na</s>\n",
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(pointwise: JudgeService, pairwise: JudgeService, text: str) -> None:
+def test_unknown_templates_are_refused(pointwise: JudgeService, pairwise: JudgeService, text: str) -> None:
     for judge in (pointwise, pairwise):
-        with pytest.raises(InvalidRequestError, match="in no form that is understood"):
+        with pytest.raises(InvalidRequestError, match="template of a text is unknown"):
             parse_text(judge, text)
 
 
-def test_a_template_of_blanks_recognises_nothing() -> None:
+def test_a_template_without_markers_matches_nothing() -> None:
     with serving("{prompt}\n\n{response}", rewards=True) as judge:
-        with pytest.raises(InvalidRequestError, match="in no form that is understood"):
+        with pytest.raises(InvalidRequestError, match="template of a text is unknown"):
             parse_text(judge, "p\n\nr")
         assert parse_text(judge, CHAT) == Conversation(("q",), ("a",))
 
 
-def test_one_answer_is_no_comparison(pairwise: JudgeService) -> None:
-    with pytest.raises(InvalidRequestError, match=r"compares two answers.*response_a and response_b.*pointwise"):
+def test_a_pairwise_judge_needs_two_answers(pairwise: JudgeService) -> None:
+    with pytest.raises(InvalidRequestError, match=r"is a pairwise judge.*response_a and response_b.*pointwise"):
         parse_text(pairwise, CHAT)
     assert parse_answer_text(pairwise, CHAT) == Conversation(("q",), ("a",))
-    with pytest.raises(InvalidRequestError, match="holds two answers"):
+    with pytest.raises(InvalidRequestError, match="has two answers"):
         parse_answer_text(pairwise, "Q p A a B b end")
 
 
@@ -123,9 +123,9 @@ def test_a_chat_of_several_turns_and_one_with_a_tool(pointwise: JudgeService) ->
 
 def test_messages(pointwise: JudgeService, pairwise: JudgeService) -> None:
     asked = [("system", "s"), ("user", "p")]
-    assert parse_messages_input(pointwise, [*asked, ("assistant", "r")]) == Conversation(("s\n\np",), ("r",))
+    assert parse_messages(pointwise, [*asked, ("assistant", "r")]) == Conversation(("s\n\np",), ("r",))
     both = [*asked, ("response_a", "a"), ("response_b", "b")]
-    assert parse_messages_input(pairwise, both) == Comparison(("s\n\np",), ("a",), ("b",))
+    assert parse_messages(pairwise, both) == Comparison(("s\n\np",), ("a",), ("b",))
     for judge, messages, reason in (
         (pointwise, both, "scores one answer at a time"),
         (pointwise, asked, "messages: the roles are"),
@@ -136,4 +136,4 @@ def test_messages(pointwise: JudgeService, pairwise: JudgeService) -> None:
         (pairwise, [*asked, ("response_b", "b"), ("response_a", "a")], "response_a and response_b"),
     ):
         with pytest.raises(InvalidRequestError, match=reason):
-            parse_messages_input(judge, messages)
+            parse_messages(judge, messages)
