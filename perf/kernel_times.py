@@ -26,7 +26,7 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from triton.testing import do_bench
 
 from perf.speed import lengths
-from tiebreak.models.attention import NO_WINDOW, PackLayout, segment_attention
+from tiebreak.models.attention import NO_WINDOW, segment_attention
 from tiebreak.models.fp8 import multiply, quantise_rows
 from tiebreak.models.kernels import attention as kernels
 from tiebreak.models.kernels.attention import Scoring, Tiling
@@ -36,6 +36,7 @@ from tiebreak.models.kernels.glu import glu, glu_backward
 from tiebreak.models.kernels.nf4 import FourBitMatrix
 from tiebreak.models.kernels.norm import join, norm, norm_backward
 from tiebreak.models.kernels.rope import rope_
+from tiebreak.models.pack_layout import PackLayout
 from tiebreak.text import pack
 
 CUDA = torch.device("cuda")

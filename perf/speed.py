@@ -30,7 +30,7 @@ from perf.random_checkpoint import SHAPES
 from tiebreak.models import (
     TokenBudget,
     add_adapter,
-    checkpoint_layers,
+    layer_stack,
     lora_config,
     pack_logits,
     predict_logits,
@@ -244,12 +244,12 @@ def packed_training(run: Run, model: PeftModel, precision: str, budgets: tuple[i
     for budget in budgets:
         run.measure(f"train-{precision}-{budget}", partial(packed_step, model, tokens_per_pass=budget))
         model.zero_grad()
-    checkpoint_layers(model, 99)
+    layer_stack(model).checkpoint(99)
     for budget in budgets[:2]:
         work = partial(packed_step, model, tokens_per_pass=budget)
         run.measure(f"train-{precision}-checkpointed-{budget}", work, rows=32)
         model.zero_grad()
-    checkpoint_layers(model, 0)
+    layer_stack(model).checkpoint(0)
     if run.given.profile:
         work = partial(packed_step, model, run.sequences[:11], tokens_per_pass=8192)
         run.keep(f"profile-train-{precision}", profiled(work))
@@ -328,7 +328,7 @@ def parity(run: Run) -> None:
         for fused in (False, True):
             if fused:
                 use_fused_layers(model, DTYPE)
-            checkpoint_layers(model, 0 if fused else 99)
+            layer_stack(model).checkpoint(0 if fused else 99)
             model.train()
             model.zero_grad()
             outs = []

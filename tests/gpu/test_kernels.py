@@ -11,9 +11,10 @@ from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from torch.nn.functional import cross_entropy
 
 from tests.unit.models.conftest import make_pair, padded_logits
-from tiebreak.models import add_adapter, checkpoint_layers, lora_config, pack_logits, use_fused_layers
-from tiebreak.models.attention import NO_WINDOW, PackLayout, pack_attention, segment_attention, supports_kernels
+from tiebreak.models import add_adapter, layer_stack, lora_config, pack_logits, use_fused_layers
+from tiebreak.models.attention import NO_WINDOW, pack_attention, segment_attention, supports_kernels
 from tiebreak.models.fp8 import quantize_to_fp8, supports_fp8
+from tiebreak.models.pack_layout import PackLayout
 from tiebreak.text import Pack, pack
 
 pytestmark = [
@@ -114,7 +115,7 @@ def test_hand_made_layers_are_as_near_to_the_truth_as_transformers(name: str) ->
     theirs = results(model, torch.bfloat16)
     assert use_fused_layers(model, torch.bfloat16)
     ours = results(model, torch.bfloat16)
-    checkpoint_layers(model, 99)
+    layer_stack(model).checkpoint(99)
     again = results(model, torch.bfloat16)
     for true, their, our, checkpointed in zip(truth, theirs, ours, again, strict=True):
         error = lambda got: ((got - true).norm() / true.norm()).item()  # noqa: B023, E731

@@ -12,7 +12,7 @@ from tiebreak.models.checkpoints import (
     write_card,
 )
 from tiebreak.models.forward import pack_logits, predict_logits
-from tiebreak.models.fused.patch import checkpoint_layers, has_fused_layers, layer_count, use_fused_layers
+from tiebreak.models.fused.patch import use_fused_layers
 from tiebreak.models.heads import (
     LABELS,
     HeadKind,
@@ -22,6 +22,7 @@ from tiebreak.models.heads import (
     texts_per_vote,
     vote_logits,
 )
+from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.loading import NANO, check_supported, load_base, load_config, load_tokenizer, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
@@ -39,12 +40,10 @@ __all__ = [
     "TokenBudget",
     "add_adapter",
     "check_supported",
-    "checkpoint_layers",
     "classifier_module",
     "default_device",
-    "has_fused_layers",
     "judge_head",
-    "layer_count",
+    "layer_stack",
     "load_base",
     "load_config",
     "load_tokenizer",

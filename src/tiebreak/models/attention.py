@@ -13,116 +13,29 @@ Legend of shapes: H query heads, K key/value heads, T tokens of the pack, L toke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from tiebreak.errors import ModelError
-
-if TYPE_CHECKING:
-    from tiebreak.models.kernels.attention import Forest
-    from tiebreak.text import Pack
+from tiebreak.models.pack_layout import PackLayout
 
 ATTENTION: Final = "tiebreak"
 """The name to load a model with: `attn_implementation=ATTENTION`."""
 
 HEAD_DIMS: Final = (16, 32, 64, 128, 256)
-"""Head dimensions the kernels take."""
-
-CHUNK: Final = 128
-"""Tokens of a segment that one entry of the kernels' work lists stands for."""
+"""Head dimensions that the kernels support."""
 
 NO_WINDOW: Final = 2**30
 """A sliding window longer than any pack."""
 
 
 def supports_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the package's Triton kernels run on this device, in this type: what is of 16 bits, from Ampere on."""
+    """Whether the Triton kernels run on this device with this type: 16-bit types on CUDA devices from Ampere on."""
     return device.type == "cuda" and dtype.itemsize == 2 and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-@dataclass(frozen=True)
-class PackLayout:
-    """Who attends to whom in one pack, made once and shared by all layers."""
-
-    pack: Pack
-    device: torch.device
-
-    @cached_property
-    def longest(self) -> int:
-        """Tokens of the longest sequence."""
-        return int(self.pack.positions.max()) + 1
-
-    @cached_property
-    def paths(self) -> list[tuple[slice, ...]]:
-        """For each segment the token ranges of its ancestors, root first, and of itself last."""
-        paths: list[tuple[slice, ...]] = []
-        bounds = pairwise(self.pack.starts.tolist())
-        for (start, stop), parent in zip(bounds, self.pack.parents.tolist(), strict=True):
-            paths.append((*(paths[parent] if parent >= 0 else ()), slice(start, stop)))
-        return paths
-
-    @cached_property
-    def _on_device(self) -> list[Tensor]:
-        """Everything the kernels read, in one copy to the device: it costs a launch, not one a list."""
-        pack = self.pack
-        starts, stops = pack.starts[:-1], pack.starts[1:]
-        reach = _reach(pack)
-        table = np.stack([starts, stops, reach, pack.positions[starts], pack.parents], axis=1)
-        counts = -(-(stops - starts) // CHUNK)
-        segment = np.repeat(np.arange(len(starts)), counts)
-        within = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
-        first = starts[segment] + within * CHUNK
-        chunks = np.stack([first, segment], axis=1)
-        # What takes longest begins first, so that no single chunk is left over at the end.
-        by_queries = chunks[np.argsort(first - reach[segment], kind="stable")]
-        by_keys = chunks[np.argsort(-pack.positions[first], kind="stable")]
-        arrays = [pack.positions, table, by_keys, by_queries, pack.pooled]
-        # Each begins at a multiple of 16 bytes: Triton compiles a kernel anew for pointers that are not aligned alike.
-        rooms = [-(-array.size // 4) * 4 for array in arrays]
-        flat = torch.zeros(sum(rooms), dtype=torch.int32, pin_memory=self.device.type == "cuda")
-        for room, array in zip(torch.split(flat, rooms), arrays, strict=True):
-            room[: array.size] = torch.from_numpy(array.ravel())
-        parts = torch.split(flat.to(self.device, non_blocking=True), rooms)
-        return [part[: array.size].view(array.shape) for part, array in zip(parts, arrays, strict=True)]
-
-    @cached_property
-    def forest(self) -> Forest:
-        """The pack as the kernels read it."""
-        from tiebreak.models.kernels.attention import Forest
-
-        return Forest(*self._on_device[:4])
-
-    @cached_property
-    def pooled(self) -> Tensor:
-        """int64 [sequences]: where each sequence ends."""
-        return self._on_device[4].long()
-
-
-def _reach(pack: Pack) -> Any:
-    """int64 [segments]: one past the last token of everything below each segment, itself included.
-
-    Raises:
-        ValueError: the segments are not in preorder, each followed by all that is below it.
-    """
-    reach = pack.starts[1:].copy()
-    for segment in range(len(reach) - 1, 0, -1):
-        parent = pack.parents[segment]
-        if parent >= 0:
-            reach[parent] = max(reach[parent], reach[segment])
-    parents = pack.parents[pack.parents >= 0]
-    if (reach[parents] < reach[pack.parents >= 0]).any() or (
-        pack.starts[1:][parents] > pack.starts[:-1][pack.parents >= 0]
-    ).any():
-        raise ValueError("a pack's segments stand in preorder: each followed by all that is below it")
-    return reach
 
 
 def pack_attention(
@@ -139,20 +52,22 @@ def pack_attention(
     sliding_window: int | None = None,
     **extras: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function transformers calls: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D].
+    """The attention function that transformers calls: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D].
 
     Raises:
-        ModelError: the model asks for attention dropout or attention sinks, which packs do not have.
+        ModelError: the model does not pass the layout on, or uses attention dropout or attention sinks.
     """
     if pack_layout is None:
         raise ModelError(
-            f"{type(module).__name__} does not hand on what its model is told of packs: it cannot be used."
+            f"{type(module).__name__} does not pass keyword arguments on to its attention, so packs cannot "
+            "be used with it. Use another base model."
         )
-    del attention_mask  # the layout says it all; transformers passes None for an attention it does not know
+    del attention_mask  # the layout replaces it; transformers passes None to an attention that it does not know
     if dropout or extras.get("s_aux") is not None:
         raise ModelError(
             f"{type(module).__name__} uses {'attention dropout' if dropout else 'attention sinks'}, "
-            "which Tiebreak's attention does not have. Set it to zero in the model's config.json, or use another model."
+            "which Tiebreak's attention does not support. Set it to zero in the model's config.json, or use another "
+            "model."
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if supports_kernels(query.device, value.dtype) and query.shape[-1] in HEAD_DIMS:
@@ -178,7 +93,7 @@ def segment_attention(
     softcap: float | None,
     window: int,
 ) -> Tensor:
-    """Attention one segment at a time: query [1, H, T, D], key and value [1, K, T, D] -> [1, H, T, D]."""
+    """Attention segment by segment: query [1, H, T, D], key and value [1, K, T, D] -> [1, H, T, D]."""
     groups = query.shape[1] // key.shape[1]
     key, value = (t.repeat_interleave(groups, dim=1) if groups > 1 else t for t in (key, value))
     outs = []
@@ -197,7 +112,7 @@ def segment_attention(
 
 
 def _path_mask(own: int, path: int, window: int, device: torch.device) -> Tensor:
-    """Bool [L, P]: a path's tokens lie in order of their positions, and the last L of them are the segment's own."""
+    """Bool [L, P]: the tokens of a path are in order of position, and the last L of them are the segment's own."""
     keys = torch.arange(path, device=device)
     distance = keys[path - own :, None] - keys
     return (distance >= 0) & (distance < window)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tiebreak.models.attention import PackLayout
-from tiebreak.models.fused.patch import has_fused_layers
-from tiebreak.models.heads import classifier_module, judge_head
+from tiebreak.models.heads import judge_head
+from tiebreak.models.layer_stack import layer_stack, transformer_body
+from tiebreak.models.pack_layout import PackLayout
 from tiebreak.models.token_budget import TokenBudget
 from tiebreak.text import Pack, pack
 
@@ -32,8 +32,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
     Returns:
         float32 [sequences, labels], with gradients where they are enabled.
     """
-    classifier = classifier_module(model)
-    body: Any = getattr(classifier, classifier.base_model_prefix)
+    body = transformer_body(model)
     parameter = next(model.parameters())
     device = parameter.device
     layout = PackLayout(item, device)
@@ -45,7 +44,7 @@ def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Ten
             use_cache=False,
             pack_layout=layout,
         ).last_hidden_state[0]
-    pooled = hidden if has_fused_layers(model) else hidden[layout.pooled]
+    pooled = layer_stack(model).pool(hidden, layout)
     return cast(Tensor, judge_head(model)(pooled.float()))
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import torch
 
-from tiebreak.models import checkpoint_layers, has_fused_layers, layer_count, pack_logits
+from tiebreak.models import layer_stack, pack_logits
 from tiebreak.text import pack
 
 DEFAULT_TOKENS: Final = 8192
@@ -109,16 +109,16 @@ def search_budget(
         tell: called with a sentence about the outcome, if anything was measured.
     """
     device = next(model.parameters()).device
-    layers = layer_count(model)
+    layers = layer_stack(model).trained_layers
     if device.type != "cuda" or (tokens != "auto" and checkpointing != "auto"):
         chosen = max(DEFAULT_TOKENS, least) if tokens == "auto" else tokens
         budget = Budget(chosen, layers if checkpointing is True else 0)
-        checkpoint_layers(model, budget.checkpointed)
+        layer_stack(model).checkpoint(budget.checkpointed)
         return budget
     with _no_trace(model):
         lines: list[MemoryLine | None] = []
         for count in (layers, 0):
-            checkpoint_layers(model, count)
+            layer_stack(model).checkpoint(count)
             lines.append(_line(model, compute_dtype, device, least))
         checkpointed, kept = lines
         free, total = torch.cuda.mem_get_info(device)
@@ -128,9 +128,9 @@ def search_budget(
     usable = room * HEADROOM - 3 * trained  # the gradients, and two moments of the optimiser
     budget = choose_budget(
         kept, checkpointed or MemoryLine(0.0, float("inf")), usable=usable, layers=layers, least=least, most=most,
-        tokens=tokens, checkpointing=checkpointing, partial=has_fused_layers(model),
+        tokens=tokens, checkpointing=checkpointing, partial=layer_stack(model).checkpoints_single_layers,
     )  # fmt: skip
-    checkpoint_layers(model, budget.checkpointed)
+    layer_stack(model).checkpoint(budget.checkpointed)
     log(
         f"Memory measured: {budget.tokens:,} tokens a pass, {budget.checkpointed} of {layers} layers checkpointed "
         f"({usable / 2**30:.1f} GiB to plan with)."
@@ -157,7 +157,7 @@ def _no_trace(model: torch.nn.Module) -> Iterator[None]:
 
 def _line(model: torch.nn.Module, compute_dtype: torch.dtype, device: torch.device, longest: int) -> MemoryLine | None:
     """Memory against tokens, by a small and a larger pass; None where they do not fit."""
-    if has_fused_layers(model):
+    if layer_stack(model).checkpoints_single_layers:
         lengths: Sequence[Sequence[int]] = ([256, 256], [768, 768])
     else:  # attention of transformers' layers is quadratic in a sequence: a line by the longest one lies above the rest
         lengths = ([-(-longest // 2)], [longest])

@@ -22,10 +22,9 @@ from tiebreak.models import (
     RewardHead,
     RewardScale,
     TokenBudget,
-    checkpoint_layers,
     default_device,
     judge_head,
-    layer_count,
+    layer_stack,
     load_tokenizer,
     resolve_compute_dtype,
     save_trained,
@@ -116,7 +115,7 @@ def fine_tune(
     use_fused_layers(model, compute_dtype)
     check_context_length(model, recipe.text.max_length)
     tokens = _tokens_per_pass(model, recipe.training, examples, compute_dtype, log)
-    on_exhausted = partial(checkpoint_layers, model, layer_count(model))
+    on_exhausted = partial(layer_stack(model).checkpoint, layer_stack(model).trained_layers)
     budget = TokenBudget(tokens, log, on_exhausted if recipe.training.gradient_checkpointing == "auto" else None)
     if process_index() == 0:  # not before: a mistake in data or model leaves no folder behind
         folder.begin(dump_recipe(recipe))

@@ -12,10 +12,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.unit.models.conftest import make_pair
-from tiebreak.models import add_adapter, checkpoint_layers, layer_count, lora_config, pack_logits, use_fused_layers
+from tiebreak.models import add_adapter, layer_stack, lora_config, pack_logits, use_fused_layers
 from tiebreak.models.fp8 import Fp8Linear, quantize_to_fp8
 from tiebreak.models.fused.layer import FusedLayer
-from tiebreak.models.fused.patch import has_fused_layers
 from tiebreak.text import Pack, pack
 
 CPU = torch.device("cpu")
@@ -70,9 +69,9 @@ def test_logits_and_gradients_are_those_of_transformers(name: str, targets: Any)
     model = adapted(name, targets)
     wanted, wanted_gradients = logits_and_gradients(model)
     assert use_fused_layers(model, torch.float32)
-    assert has_fused_layers(model)
+    assert layer_stack(model).checkpoints_single_layers
     for checkpointed in (False, True):
-        checkpoint_layers(model, checkpointed)
+        layer_stack(model).checkpoint(checkpointed)
         logits, gradients = logits_and_gradients(model)
         torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
         for key, gradient in gradients.items():
@@ -85,7 +84,7 @@ def test_checkpointing_draws_the_same_dropout_again() -> None:
     model = adapted("gemma2", "all-linear", dropout=0.3)
     assert use_fused_layers(model, torch.float32)
     _, kept = logits_and_gradients(model)
-    checkpoint_layers(model, 99)
+    layer_stack(model).checkpoint(99)
     _, again = logits_and_gradients(model)
     assert all(torch.equal(kept[key], again[key]) for key in kept)
     model.eval()
@@ -164,7 +163,7 @@ def test_what_is_not_computed_here_is_left_as_it_is(change: str) -> None:
     if change == "trained-norm":
         base.model.layers[0].input_layernorm.weight.requires_grad_(True)
     assert not use_fused_layers(model, torch.float32)
-    assert not has_fused_layers(model)
+    assert not layer_stack(model).checkpoints_single_layers
     assert pack_logits(model, shared_pack(), torch.float32).shape == (3, 3)
 
 
@@ -191,9 +190,9 @@ def test_layers_below_the_first_adapter_are_not_counted_among_those_to_checkpoin
         r=2, lora_alpha=2, lora_dropout=0.0, target_modules=["q_proj"], layers_to_transform=[2, 3]
     )  # fmt: skip
     model = add_adapter(base, config)
-    assert layer_count(model) == 2
+    assert layer_stack(model).trained_layers == 2
     assert use_fused_layers(model, torch.float32)
-    checkpoint_layers(model, 1)
+    layer_stack(model).checkpoint(1)
     kept = [layer.forward.checkpointed for layer in model.get_base_model().model.layers]
     assert kept == [True, True, True, False]
 
@@ -202,7 +201,7 @@ def test_checkpointing_transformers_layers_asks_no_gradient_of_the_embeddings() 
     _, base = make_pair("qwen3")
     model = add_adapter(base, lora_config(r=2, lora_alpha=2, lora_dropout=0.0, target_modules=["q_proj"]))
     for count in (4, 0, 4):
-        checkpoint_layers(model, count)
+        layer_stack(model).checkpoint(count)
         assert not model.get_input_embeddings()(torch.tensor([[5]])).requires_grad
 
 

@@ -11,7 +11,7 @@ from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from torch import Tensor
 from torch.nn.functional import gelu, silu
 
-from tiebreak.models.attention import NO_WINDOW, PackLayout, segment_attention
+from tiebreak.models.attention import NO_WINDOW, segment_attention
 from tiebreak.models.kernels.attention import Scoring, backward, forward
 from tiebreak.models.kernels.dropout import dropout
 from tiebreak.models.kernels.fp8 import Forms, rows_to_fp8
@@ -19,6 +19,7 @@ from tiebreak.models.kernels.glu import glu, glu_backward
 from tiebreak.models.kernels.nf4 import FourBitMatrix
 from tiebreak.models.kernels.norm import join, norm, norm_backward
 from tiebreak.models.kernels.rope import rope_
+from tiebreak.models.pack_layout import PackLayout
 from tiebreak.text import Pack, pack
 
 CPU = torch.device("cpu")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tiebreak.models.architectures import GATINGS, Architecture
 from tiebreak.models.fused.linear import Group, Inner
-from tiebreak.models.fused.patch import GATINGS, Architecture
 from tiebreak.models.kernels.attention import Scoring, backward, forward
 from tiebreak.models.kernels.fp8 import Activation, rows_to_fp8
 from tiebreak.models.kernels.glu import glu, glu_backward
@@ -25,7 +25,7 @@ from tiebreak.models.kernels.norm import join, norm, norm_backward
 from tiebreak.models.kernels.rope import rope_
 
 if TYPE_CHECKING:
-    from tiebreak.models.attention import PackLayout
+    from tiebreak.models.pack_layout import PackLayout
 
 
 @dataclass

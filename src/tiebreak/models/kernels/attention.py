@@ -24,8 +24,8 @@ import triton
 from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
-from tiebreak.models.attention import CHUNK
 from tiebreak.models.kernels.attention_device import delta_kernel, forward_kernel, grad_kv_kernel, grad_q_kernel
+from tiebreak.models.pack_layout import CHUNK, Forest
 
 
 class Tiling(NamedTuple):
@@ -65,20 +65,6 @@ def _launch(name: str, like: Tensor, start: Callable[[Tiling], Any]) -> None:
             if number + 1 == len(tilings):
                 raise
             _fitting[known] = number + 1
-
-
-@dataclass(frozen=True)
-class Forest:
-    """A pack's segments, as the kernels read them; all int32."""
-
-    positions: Tensor
-    """[T]"""
-    segments: Tensor
-    """[S, 5]: START, STOP, REACH, DEPTH, PARENT."""
-    query_chunks: Tensor
-    """[C, 2]: first token and segment of every CHUNK tokens of a segment; those with the most keys first."""
-    key_chunks: Tensor
-    """[C, 2]: the same; those with the most queries first."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tiebreak.models.fused.patch import Gating
+from tiebreak.models.architectures import Gating
 from tiebreak.models.kernels.fp8 import PLAIN, Activation, Forms, largest_of, load_row, store_row
 
 
