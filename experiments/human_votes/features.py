@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from experiments.human_votes.folds import FOLDS, fold, read, write
+from tiebreak.baselines.outcomes import both_orders, twice
+from tiebreak.baselines.trees import TreeEnsemble
 
 from tiebreak import Comparison, load_recipe
 from tiebreak.baselines.features import describe
-from tiebreak.baselines.outcomes import both_orders, twice
-from tiebreak.baselines.trees import TreeEnsemble
 from tiebreak.data import load_comparisons
 from tiebreak.metrics import cross_entropies
 

@@ -59,7 +59,7 @@ def validate_rows(
     return given, target
 
 
-def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[np.float64]:
+def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Cross-entropy of each row in nats: -sum over outcomes of vote * log(probability).
 
     Args:
