@@ -23,7 +23,7 @@ from experiments.human_votes.folds import FOLDS, fold, key, read, write
 from scipy.optimize import minimize
 
 from tiebreak import Comparison
-from tiebreak.baselines.features import describe
+from tiebreak.baselines.features import extract_features
 from tiebreak.calibration import fit_blend_weights, weighted_mean
 from tiebreak.data import load_comparisons
 from tiebreak.metrics import cross_entropies, evaluate
@@ -97,7 +97,7 @@ def importance(votes: list[Comparison], others: list[Comparison]) -> np.ndarray:
     from sklearn.preprocessing import QuantileTransformer
 
     rows = [*votes, *others]
-    features = describe(rows)
+    features = extract_features(rows)
     seen = np.hstack([features.shared, features.a + features.b, np.abs(features.a - features.b)])
     told = cross_val_predict(
         make_pipeline(QuantileTransformer(n_quantiles=100), LogisticRegression(C=0.1, max_iter=500)), seen,

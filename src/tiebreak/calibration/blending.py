@@ -53,8 +53,9 @@ def fit_blend_weights(probabilities: ArrayLike, votes: Sequence[Vote] | NDArray[
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 1000},
     )  # fmt: skip
-    weights: NDArray[np.float64] = np.clip(result.x, 0.0, 1.0)
-    return weights / weights.sum()
+    weights = np.clip(result.x, 0.0, 1.0)
+    normalised: NDArray[np.float64] = weights / weights.sum()
+    return normalised
 
 
 def weighted_mean(probabilities: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:

@@ -231,8 +231,9 @@ def _choose(losses: dict[Method, NDArray[np.float64]], groups: NDArray[np.int64]
 def _row_losses(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log loss of each row, the mean over its orders, [rows]."""
     orders = p.shape[1]
-    losses: NDArray[np.float64] = cross_entropies(p.reshape(-1, 3), np.repeat(targets, orders, axis=0))
-    return losses.reshape(-1, orders).mean(axis=1)
+    losses = cross_entropies(p.reshape(-1, 3), np.repeat(targets, orders, axis=0))
+    means: NDArray[np.float64] = losses.reshape(-1, orders).mean(axis=1)
+    return means
 
 
 def _standard_error(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> float:

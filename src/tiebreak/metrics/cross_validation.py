@@ -1,4 +1,4 @@
-"""Rows dealt into the folds of a cross-validation, those of one prompt into the same."""
+"""Cross-validation folds that keep the rows of one prompt together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ FOLDS: Final = 5
 
 
 def group_folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[rows], a fold for each: large groups first, each into the fold with the fewest rows; the rest by chance.
+    """The fold of each row, [rows].
+
+    The largest group goes first into the fold with the fewest rows, as in scikit-learn's GroupKFold; groups of equal
+    size are shuffled first, so that the folds do not depend on the order of the file.
 
     Args:
-        groups: [rows], the number of each row's prompt, from 0 on without gaps.
+        groups: [rows], the group of each row, numbered from 0 without gaps.
     """
     sizes = np.bincount(groups)
     shuffled = np.random.default_rng(0).permutation(len(sizes))
-    fold_of, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
+    fold_of_group, fold_sizes = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        fold_of[group] = filled.argmin()
-        filled[fold_of[group]] += sizes[group]
-    folds: NDArray[np.int64] = fold_of[groups]
+        fold_of_group[group] = fold_sizes.argmin()
+        fold_sizes[fold_of_group[group]] += sizes[group]
+    folds: NDArray[np.int64] = fold_of_group[groups]
     return folds
