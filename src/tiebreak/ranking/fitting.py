@@ -76,15 +76,25 @@ def fit_rewards(
             model is bradley-terry; the comparisons do not link all answers; `ridge` is not positive, or `tie_parameter`
             not finite.
     """
-    from scipy.optimize import minimize
-    from scipy.special import log_softmax
-
     first, second = _validate_pairs(count, pairs)
     targets = _validate_probabilities(probabilities, len(first), tie_model)
     _validate_settings(ridge, tie_parameter)
     _check_linked(count, first, second)
     if tie_model == "bradley-terry":
         tie_parameter = 0.0
+
+    solution = _minimise(count, first, second, targets, tie_model, tie_parameter, ridge)
+    rewards = solution[:count] - solution[:count].mean()
+    return FittedRewards(rewards, float(solution[count]) if tie_parameter is None else tie_parameter)
+
+
+def _minimise(
+    count: int, first: NDArray[np.intp], second: NDArray[np.intp], targets: NDArray[np.float64], tie_model: TieModel,
+    tie_parameter: float | None, ridge: float,
+) -> NDArray[np.float64]:  # fmt: skip
+    """The rewards at the minimum of the objective, followed by the tie parameter if it is fitted."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
     def objective(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The loss and its gradient at x = rewards (and tie parameter, if it is fitted)."""
@@ -105,9 +115,8 @@ def fit_rewards(
     start = np.zeros(count if tie_parameter is not None else count + 1)
     # There is no tolerance on the loss: it stops changing in float64 long before the rewards do.
     options = {"ftol": 0, "gtol": 1e-9, "maxiter": 10_000, "maxfun": 20_000}
-    solution = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    rewards = np.asarray(solution[:count], dtype=np.float64)
-    return FittedRewards(rewards - rewards.mean(), float(solution[count]) if tie_parameter is None else tie_parameter)
+    result = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    return np.asarray(result.x, dtype=np.float64)
 
 
 def _validate_settings(ridge: float, tie_parameter: float | None) -> None:
