@@ -69,7 +69,7 @@ def main() -> None:
         results[kind] = {
             "train_seconds": seconds,
             "megabytes": round(sum(f.stat().st_size for f in (run / "model").iterdir()) / 1e6, 2),
-            "said": [line for line in log.splitlines() if line.startswith("Fitted")],
+            "fit_log": [line for line in log.splitlines() if line.startswith("Fitted")],
             "on": {votes.stem: measure(run, votes) for votes in args.on},
         }
         print(kind, json.dumps(results[kind]), flush=True)

@@ -222,7 +222,7 @@ def test_bad_votes_leave_no_folder(votes: Votes, tmp_path: Path) -> None:
     write_comparisons(tmp_path / "ties.csv", ties)
     done = tiebreak("train", "baseline-length", *settings((tmp_path / "ties.csv", votes[1]), tmp_path / "run"))
     assert done.returncode == 1
-    assert "All of 10 votes to learn from are ties" in " ".join(done.stderr.split())
+    assert "All 10 training votes are ties" in " ".join(done.stderr.split())
     assert not (tmp_path / "run").exists()
     several = tiebreak("train", "baseline-length", *settings(votes, tmp_path / "run"), "--gpus", "2")
     assert several.returncode == 1

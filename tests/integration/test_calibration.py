@@ -288,7 +288,7 @@ def test_too_few_votes_to_calibrate_on_are_refused_before_anything_is_trained(
         small_recipe("data.calibration_share=0.5", "data.calibration_rows=5")
 
     run = copied("pairwise")
-    with pytest.raises(DataError, match=r"few\.csv: 99 rows, too few"):
+    with pytest.raises(DataError, match=r"few\.csv: 99 rows are too few"):
         run_cli("calibrate", run, votes_file(tmp_path, 99))
     with pytest.raises(DataError, match="Give votes to calibrate on"):
         run_cli("calibrate", run)
