@@ -24,7 +24,7 @@ from tiebreak.baselines.vectorizers import (
     join_turns,
 )
 from tiebreak.formatting import pluralize
-from tiebreak.metrics.cross_validation import FOLDS, group_folds
+from tiebreak.metrics.cross_validation import FOLDS, group_folds, number_groups
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class GradientBoostingBaseline(Baseline):
         vectorizer = TextVectorizer.fit(texts, min_df=min_df, max_words=MAX_TOPIC_WORDS)
         topic_model = None if vectorizer is None else TopicModel.fit(texts, vectorizer, topics, seed)
         tfidf, tfidf_probabilities = None, None
-        _, prompts = np.unique([comparison.folded_prompt for comparison in comparisons], return_inverse=True)
+        prompts = number_groups([comparison.folded_prompt for comparison in comparisons])
         if stacked and prompts.max() + 1 >= FOLDS and vectorizer is not None:
             log(f"Computing features of the tfidf baseline by {FOLDS}-fold cross-validation.")
             tfidf_settings: dict[str, Any] = {"c": c, "min_df": min_df, "max_words": max_words}

@@ -9,7 +9,7 @@ import numpy as np
 
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
-from tiebreak.metrics.cross_validation import FOLDS, group_folds
+from tiebreak.metrics.cross_validation import FOLDS, group_folds, number_groups
 from tiebreak.metrics.log_loss import MIN_PROBABILITY, cross_entropies, validate_rows
 from tiebreak.types import OUTCOMES, Vote
 
@@ -80,12 +80,10 @@ def out_of_fold_blend(probabilities: ArrayLike, votes: Sequence[Vote], prompts: 
         ComparisonsError: as in `fit_blend_weights`.
     """
     p, targets = np.asarray(probabilities, dtype=np.float64), np.asarray(votes, dtype=np.float64)
-    unique_prompts, groups = np.unique(np.asarray(prompts), return_inverse=True)
-    if len(unique_prompts) < FOLDS:
-        raise DataError(
-            f"{pluralize(len(unique_prompts), 'prompt')} are too few to fit weights to: give {FOLDS} or more."
-        )
-    folds = group_folds(groups)
+    count = len(set(prompts))
+    if count < FOLDS:
+        raise DataError(f"{pluralize(count, 'prompt')} are too few to fit weights to: give {FOLDS} or more.")
+    folds = group_folds(number_groups(prompts))
     blend = np.empty(p.shape[1:])
     for fold in range(FOLDS):
         held_out = folds == fold

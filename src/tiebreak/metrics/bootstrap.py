@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiebreak.errors import ComparisonsError
+from tiebreak.metrics.cross_validation import number_groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -86,9 +87,8 @@ class Bootstrap:
         if groups is None:
             self.groups, self.codes = rows, np.arange(rows)
         else:
-            numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
-            self.groups = len(numbers)
-            self.codes = np.fromiter((numbers[group] for group in groups), np.intp, rows)
+            self.codes = number_groups(groups)
+            self.groups = int(self.codes.max()) + 1
 
     def group_sums(self, statistics: Any) -> Any:
         """Sums of dense or sparse statistics [rows, S] over the rows of each group, sparse [groups, S]."""

@@ -1,7 +1,8 @@
-"""Cross-validation folds that keep the rows of one prompt together."""
+"""Groups of rows, such as the rows of one prompt, and cross-validation folds that keep them together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDS: Final = 5
+
+
+def number_groups(keys: Sequence[str]) -> NDArray[np.int64]:
+    """The group of each row, [rows], numbered from 0 in the order of the keys. (np.unique would pad all keys.)"""
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    return np.fromiter((numbers[key] for key in keys), np.int64, len(keys))
 
 
 def group_folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
