@@ -18,9 +18,10 @@ import numpy as np
 from experiments.human_votes.folds import FOLDS, fold, read, write
 
 from tiebreak import Comparison, load_recipe
-from tiebreak.baselines.features import describe
-from tiebreak.baselines.outcomes import both_orders, twice
-from tiebreak.baselines.trees import TreeEnsemble
+from tiebreak.answer_order import average_orders
+from tiebreak.baselines.boosted_trees import BoostedTrees
+from tiebreak.baselines.features import extract_features
+from tiebreak.baselines.labels import stack_swapped_votes
 from tiebreak.data import load_comparisons
 from tiebreak.metrics import cross_entropies
 
@@ -29,7 +30,7 @@ Sides = tuple[np.ndarray, np.ndarray]
 
 def rows_of(comparisons: Sequence[Comparison], said: Sequence[np.ndarray]) -> Sides:
     """Of both orders, [n, features]."""
-    features = describe(comparisons)
+    features = extract_features(comparisons)
     logs = [np.log(p) for p in said]
     shared = np.hstack([features.shared, *(log[:, 2:] for log in logs)])
     odds = np.hstack([features.a - features.b, *(log[:, :1] - log[:, 1:2] for log in logs)])
@@ -55,20 +56,21 @@ def main() -> None:
     for name, members in (("features-with", given.members), ("features-without", [])):
         sides = rows_of(votes, [read(given.results / f"{m}-out-of-fold.parquet", votes) for m in members])
 
-        def fitted(inside: np.ndarray, sides: Sides = sides) -> TreeEnsemble:
+        def fitted(inside: np.ndarray, sides: Sides = sides) -> BoostedTrees:
             rows = np.concatenate([side[inside] for side in sides])
-            return TreeEnsemble.fit(rows, twice(np.array(targets)[inside]), **settings)
+            labels = stack_swapped_votes(np.array(targets)[inside])
+            return BoostedTrees.fit(rows, labels, np.arange(rows.shape[1]), **settings)
 
         out_of_fold_blend = np.zeros((len(votes), 3))
         for held_out in range(FOLDS):
             trees, outside = fitted(number != held_out), number == held_out
-            out_of_fold_blend[outside] = both_orders(*(trees.probabilities(side[outside]) for side in sides))
+            out_of_fold_blend[outside] = average_orders(*(trees.probabilities(side[outside]) for side in sides))
         print(name, float(cross_entropies(out_of_fold_blend, targets).mean()), flush=True)
         write(given.results / f"{name}-out-of-fold.parquet", votes, out_of_fold_blend)
         trees = fitted(np.ones(len(votes), dtype=bool))
         for dev, rows in devs.items():
             its = rows_of(rows, [read(given.results / f"{m}-{dev}.parquet", rows) for m in members])
-            write(given.results / f"{name}-{dev}.parquet", rows, both_orders(*(trees.probabilities(s) for s in its)))
+            write(given.results / f"{name}-{dev}.parquet", rows, average_orders(*(trees.probabilities(s) for s in its)))
 
 
 if __name__ == "__main__":

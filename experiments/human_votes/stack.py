@@ -23,8 +23,8 @@ from experiments.human_votes.folds import FOLDS, fold, key, read, write
 from scipy.optimize import minimize
 
 from tiebreak import Comparison
-from tiebreak.baselines.features import describe
-from tiebreak.calibration import blend, blend_weights
+from tiebreak.baselines.features import extract_features
+from tiebreak.calibration import fit_blend_weights, weighted_mean
 from tiebreak.data import load_comparisons
 from tiebreak.metrics import cross_entropies, evaluate
 
@@ -97,7 +97,7 @@ def importance(votes: list[Comparison], others: list[Comparison]) -> np.ndarray:
     from sklearn.preprocessing import QuantileTransformer
 
     rows = [*votes, *others]
-    features = describe(rows)
+    features = extract_features(rows)
     seen = np.hstack([features.shared, features.a + features.b, np.abs(features.a - features.b)])
     told = cross_val_predict(
         make_pipeline(QuantileTransformer(n_quantiles=100), LogisticRegression(C=0.1, max_iter=500)), seen,
@@ -115,7 +115,7 @@ def by_folds(parts: Probabilities, targets: Sequence[Any], number: np.ndarray) -
     for held_out in range(FOLDS):
         inside, outside = (np.flatnonzero(of).tolist() for of in (number != held_out, number == held_out))
         seen = [targets[i] for i in inside]
-        made["linear"][outside] = blend(parts[:, outside], blend_weights(parts[:, inside], seen))
+        made["linear"][outside] = weighted_mean(parts[:, outside], fit_blend_weights(parts[:, inside], seen))
         made["pool"][outside] = pooled(parts[:, outside], fit_pool(parts[:, inside], seen))
     return {name: round(float(cross_entropies(p, targets).mean()), 4) for name, p in made.items()}
 
@@ -144,7 +144,7 @@ def main() -> None:
     tried = {together: by_folds(np.array([parts[m] for m in together]), targets, number) for together in SETS}
     chosen, way = min(((t, w) for t in SETS for w in tried[t]), key=lambda of: tried[of[0]][of[1]])
     chosen_parts = np.array([parts[m] for m in chosen])
-    weights = blend_weights(chosen_parts, targets) if way == "linear" else fit_pool(chosen_parts, targets)
+    weights = fit_blend_weights(chosen_parts, targets) if way == "linear" else fit_pool(chosen_parts, targets)
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(), "out_of_fold_blend": alone,
         "tried": [{"members": together, **losses} for together, losses in tried.items()],
@@ -155,7 +155,7 @@ def main() -> None:
         for name, rows in devs.items():
             said = {m: read(given.results / f"{m}-{name}.parquet", rows) for m in members}
             parts_here = np.array([said[m] for m in chosen])
-            mixed = blend(parts_here, weights) if way == "linear" else pooled(parts_here, weights)
+            mixed = weighted_mean(parts_here, weights) if way == "linear" else pooled(parts_here, weights)
             weighing = importance(votes, rows)
             weighted = pooled(parts_here, fit_pool(chosen_parts, targets, weighing))
             write(given.results / f"blend-{name}.parquet", rows, mixed)

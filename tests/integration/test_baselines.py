@@ -38,7 +38,7 @@ def run(votes: Votes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = ("baseline.max_iter=20", "baseline.bags=1", "baseline.topics=2", "baseline.learning_rate=0.3")
     done = tiebreak("train", "baseline-trees", *settings(votes, folder, *small))
     assert done.returncode == 0, done.stderr
-    assert "Growing 1 forest of boosted trees" in done.stderr
+    assert "Fitting 1 ensemble of gradient-boosted trees" in done.stderr
     assert f"The judge is in {folder}. Next:" in done.stdout
     return folder
 
@@ -177,7 +177,7 @@ def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(tmp_path: Pa
     before = (run / "model/baseline.json").read_bytes()
     few = tiebreak("calibrate", run, tmp_path / "few.csv")
     assert few.returncode == 1
-    assert "few.csv: 99 rows, too few to calibrate on" in " ".join(few.stderr.split())
+    assert "few.csv: 99 rows are too few to calibrate on" in " ".join(few.stderr.split())
     assert (run / "model/baseline.json").read_bytes() == before
 
     shown = tiebreak("calibrate", run, tmp_path / "later.csv", "--json")
@@ -222,7 +222,7 @@ def test_bad_votes_leave_no_folder(votes: Votes, tmp_path: Path) -> None:
     write_comparisons(tmp_path / "ties.csv", ties)
     done = tiebreak("train", "baseline-length", *settings((tmp_path / "ties.csv", votes[1]), tmp_path / "run"))
     assert done.returncode == 1
-    assert "All of 10 votes to learn from are ties" in " ".join(done.stderr.split())
+    assert "All 10 training votes are ties" in " ".join(done.stderr.split())
     assert not (tmp_path / "run").exists()
     several = tiebreak("train", "baseline-length", *settings(votes, tmp_path / "run"), "--gpus", "2")
     assert several.returncode == 1

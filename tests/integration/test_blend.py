@@ -132,7 +132,7 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     assert read_run_metadata(RunFolder(run)).calibration == judge.calibration  # what the report shows
     assert tiebreak("calibrate", run, "--remove").stdout == "The calibration is taken out.\n"
     assert (run / "model/blend.json").read_bytes() == before
-    with pytest.raises(DataError, match=r"votes: 99 rows, too few"):
+    with pytest.raises(DataError, match=r"votes: 99 rows are too few"):
         calibrate_run(run, VOTES[:99])
     said: list[str] = []
     calibrate_run(run, VOTES, log=said.append)

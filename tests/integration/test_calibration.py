@@ -276,9 +276,9 @@ def test_too_few_votes_to_calibrate_on_are_refused_before_anything_is_trained(
         assert not (tmp_path / "run").exists()
         assert not any("Training rows" in line for line in said)
 
-    few = r"data\.calibration_share=0\.02 of 320 rows: 6 rows, too few to calibrate on \(at least 100\)\. Raise it, or"
+    few = r"data\.calibration_share=0\.02 of 320 rows: 6 rows are too few to calibrate on .*100\)\. Raise it, or"
     refused(DataError, few, "data.calibration_share=0.02")
-    refused(DataError, r"calibration=.*few\.csv: 90 rows, too few", f"data.calibration={votes_file(tmp_path, 90)}")
+    refused(DataError, r"calibration=.*few\.csv: 90 rows are too few", f"data.calibration={votes_file(tmp_path, 90)}")
     refused(RecipeError, r"calibration_rows=320 of 320 rows leaves nothing of 320", "data.calibration_rows=320")
     refused(
         RecipeError, r"data\.calibration_rows asks for 500 rows where there are 150", "data.calibration_rows=500",
@@ -288,7 +288,7 @@ def test_too_few_votes_to_calibrate_on_are_refused_before_anything_is_trained(
         small_recipe("data.calibration_share=0.5", "data.calibration_rows=5")
 
     run = copied("pairwise")
-    with pytest.raises(DataError, match=r"few\.csv: 99 rows, too few"):
+    with pytest.raises(DataError, match=r"few\.csv: 99 rows are too few"):
         run_cli("calibrate", run, votes_file(tmp_path, 99))
     with pytest.raises(DataError, match="Give votes to calibrate on"):
         run_cli("calibrate", run)

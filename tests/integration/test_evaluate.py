@@ -118,7 +118,7 @@ def test_votes_of_one_kind_and_none(small_run: TrainingResult, tmp_path: Path) -
     alike = [c for c in small_votes(30) if c.vote == A_WINS]
     write_comparisons(tmp_path / "alike.csv", alike)
     shown = run(small_run.folder, tmp_path / "alike.csv").stdout
-    assert "There is no AUC: all 10 votes are model_a, and it takes rows of two outcomes to rank them." in shown
+    assert "There is no AUC: all 10 votes are model_a; the AUC needs votes for two outcomes." in shown
     write_comparisons(tmp_path / "one.csv", alike[:1])
     assert "All rows have one prompt, so there are no intervals" in run(small_run.folder, tmp_path / "one.csv").stdout
     (tmp_path / "none.csv").write_text("id,prompt,response_a,response_b\n1,p,a,b\n")

@@ -1,4 +1,4 @@
-"""Classical judges of answers, from the class prior to boosted trees: what a language model has to beat. No torch."""
+"""Baselines without a language model, from the shares of the votes to gradient-boosted trees. No torch."""
 
 from tiebreak.baselines.base import Baseline, BaselineKind
 from tiebreak.baselines.registry import fit_baseline

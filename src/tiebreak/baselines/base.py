@@ -1,4 +1,4 @@
-"""What every classical judge can do."""
+"""The interface of the baselines."""
 
 from __future__ import annotations
 
@@ -18,49 +18,51 @@ State = dict[str, "NDArray[Any]"]
 
 
 class Baseline(ABC):
-    """A classical judge: fitted on votes, and kept as named arrays."""
+    """A pairwise judge without a language model: fitted to votes, stored as named arrays.
+
+    Args:
+        vote_count: the number of votes it was fitted to.
+    """
 
     kind: ClassVar[BaselineKind]
 
+    def __init__(self, vote_count: int) -> None:
+        self.vote_count = vote_count
+
     @abstractmethod
-    def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
-        """Probabilities [n, 3], the mean over both orders."""
+    def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+        """Probabilities [n, 3] before smoothing, the mean over both orders."""
 
     @abstractmethod
     def state(self) -> State:
-        """Arrays that `from_state` makes it from again."""
+        """The arrays for `from_state`."""
 
     @classmethod
     @abstractmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `state` gave."""
-
-    @property
-    @abstractmethod
-    def learned_from(self) -> int:
-        """How many votes it was fitted on."""
+        """The baseline that `state` describes."""
 
     @property
     @abstractmethod
     def feature_names(self) -> tuple[str, ...]:
-        """What it looks at, but for single words."""
+        """The names of the features; single words are not listed."""
 
     def probabilities(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
-        """Probabilities [n, 3] over `OUTCOMES`; what is judged beside a comparison changes nothing.
+        """Probabilities [n, 3] over `OUTCOMES`. The result for a comparison does not depend on the others.
 
-        After n votes each outcome gets a share of 1 / (n + 3) (Laplace's rule of succession), so that what was never
-        seen is not held impossible.
+        With n training votes, p becomes (n p + 1) / (n + 3) (Laplace's rule of succession), so that an outcome never
+        seen in training keeps some probability.
         """
-        votes = self.learned_from
-        smoothed: NDArray[np.float64] = (self._raw(comparisons) * votes + 1) / (votes + 3)
+        n = self.vote_count
+        smoothed: NDArray[np.float64] = (self._predict(comparisons) * n + 1) / (n + 3)
         return smoothed
 
 
-def named(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> State:
-    """The arrays of a part, under names of its own in the whole."""
+def add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> State:
+    """The arrays of a component, with `prefix` in front of their names."""
     return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
-def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> State:
-    """What `named` was given; none of a part that is not there."""
+def select_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> State:
+    """The arrays of a component, under the names that `add_prefix` was given; empty if there are none."""
     return {name.removeprefix(f"{prefix}."): a for name, a in arrays.items() if name.startswith(f"{prefix}.")}

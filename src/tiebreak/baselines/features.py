@@ -1,10 +1,10 @@
-"""Comparisons -> interpretable numbers: what each answer looks like, how the two differ, what the prompt asks for.
+"""Interpretable features of comparisons: each answer, the prompt, and the similarity of the answers.
 
-A comparison becomes three blocks. `shared`, [S], is the same in both orders (the prompt, and how alike the answers
-are); `a` and `b`, [F] each, describe one answer by the same function of (prompt, answer, other answer). Swapping the
-comparison therefore swaps `a` and `b` and changes nothing else, exactly.
+A comparison gives three blocks. `shared`, [S], is the same in both orders (the prompt, and the similarity of the
+answers); `a` and `b`, [F] each, describe one answer by the same function of (prompt, answer, other answer). Swapping
+the answers therefore swaps `a` and `b` and changes nothing else, exactly.
 
-Counts are in log(1 + n), so that a difference of two is the log of a ratio; shares lie between 0 and 1.
+Counts are given as log(1 + n), so that a difference of two is the log of a ratio; shares lie between 0 and 1.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tiebreak.types import Comparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-READ: Final = 20_000
-"""Characters of a text that are looked at; its length is that of the whole."""
+MAX_CHARACTERS: Final = 20_000
+"""The features of a text are those of its first characters; only its length counts all of them."""
 
 WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _SENTENCE = re.compile(r"[.!?。！？]+(?=\s|$)|\n+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _LINE = re.compile(r"[^\n]+")
 
-_COUNTED: Final = {
+_ANSWER_PATTERNS: Final = {
     "code_fences": re.compile(r"```"),
     "inline_code": re.compile(r"(?<!`)`[^`\n]+`(?!`)"),
     "bullets": re.compile(r"^\s*[-*•]\s+\S", re.M),
@@ -68,16 +68,16 @@ _COUNTED: Final = {
     "examples": re.compile(r"\b(?:for example|for instance|such as|e\.g\.|example)\b", re.I),
     "summaries": re.compile(r"\b(?:in conclusion|in summary|overall|to sum up|in short|hope this helps)\b", re.I),
 }
-"""Patterns counted in every answer."""
+"""Patterns counted in an answer."""
 
-_OPENS_POLITELY = re.compile(r"\s*(?:sure|certainly|of course|absolutely|great|thank|hello|hi\b|yes\b|here)", re.I)
-_ENDS_WHOLE = re.compile(r"[.!?。！？:;)\]\"'”`*|}>]\s*$")
-_COMMON: Final = frozenset(
+_POLITE_OPENING = re.compile(r"\s*(?:sure|certainly|of course|absolutely|great|thank|hello|hi\b|yes\b|here)", re.I)
+_COMPLETE_ENDING = re.compile(r"[.!?。！？:;)\]\"'”`*|}>]\s*$")
+_COMMON_WORDS: Final = frozenset(
     ("the", "a", "an", "of", "to", "and", "in", "is", "it", "that", "for", "on", "as", "are", "with", "be", "this",
      "by", "or", "at", "from", "was", "which", "can", "not", "have", "has")
 )  # fmt: skip
 
-_ASKED: Final = {
+_PROMPT_PATTERNS: Final = {
     "asks_code": re.compile(
         r"```|\b(?:code|python|java(?:script)?|c\+\+|sql|html|css|function|script|regex|program|algorithm|bash)\b", re.I
     ),
@@ -108,26 +108,23 @@ _ASKED: Final = {
     "asks_lookup": re.compile(r"\b(?:who|when|where|which|what year|capital|name of)\b", re.I),
     "has_material": re.compile(r"\n\s*(?:input|text|passage|article|context|paragraph)?\s*:?\s*\n|\binput\s*:", re.I),
 }
-"""Cues of what kind of prompt it is: there or not."""
+"""Patterns that indicate the kind of prompt: found or not."""
 
-_OF_ANSWER: Final = (
-    "characters", "words", "lines", "sentences", *_COUNTED, "numbers", "digit_share", "punctuation_share",
+ANSWER_FEATURES: Final[tuple[str, ...]] = (
+    "characters", "words", "lines", "sentences", *_ANSWER_PATTERNS, "numbers", "digit_share", "punctuation_share",
     "capital_share", "foreign_share", "space_share", "common_word_share", "variety", "distinct_words",
     "trigram_repetition", "line_repetition", "compression", "word_length", "sentence_length", "longest_sentence",
     "opens_politely", "ends_whole", "ends_asking", "is_empty", "words_from_prompt", "words_of_prompt_used",
     "numbers_from_prompt", "opening_from_prompt", "words_in_other", "numbers_in_other", "opens_as_prompt",
 )  # fmt: skip
-_OF_BOTH: Final = (
+"""Names of the F features of one answer. They are stored in runs."""
+SHARED_FEATURES: Final[tuple[str, ...]] = (
     "turns", "prompt_characters", "prompt_words", "prompt_lines", "prompt_question_marks", "prompt_numbers",
     "prompt_foreign_share", "prompt_capital_share", "prompt_code_fences", "prompt_ends_asking", "prompt_is_empty",
-    *_ASKED, "identical", "same_words", "same_pairs_of_words", "same_numbers", "same_beginning", "same_last_line",
-    "length_ratio", "shorter_words", "longer_words",
+    *_PROMPT_PATTERNS, "identical", "same_words", "same_pairs_of_words", "same_numbers", "same_beginning",
+    "same_last_line", "length_ratio", "shorter_words", "longer_words",
 )  # fmt: skip
-
-ANSWER_FEATURES: Final[tuple[str, ...]] = _OF_ANSWER
-"""Names of the F features of one answer."""
-SHARED_FEATURES: Final[tuple[str, ...]] = _OF_BOTH
-"""Names of the S features that are the same in both orders."""
+"""Names of the S features that are the same in both orders. They are stored in runs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,78 +136,65 @@ class Features:
     a: NDArray[np.float64]
     """[N, F], named by `ANSWER_FEATURES`."""
     b: NDArray[np.float64]
-    """[N, F], likewise."""
-
-    def swap(self) -> Features:
-        """The same comparisons seen from the other side."""
-        return Features(self.shared, self.b, self.a)
-
-    def join(self, other: Features) -> Features:
-        """These features with others of the same comparisons beside them."""
-        return Features(
-            np.hstack([self.shared, other.shared]), np.hstack([self.a, other.a]), np.hstack([self.b, other.b])
-        )
+    """[N, F], named by `ANSWER_FEATURES`."""
 
 
-def describe(comparisons: Sequence[Comparison]) -> Features:
-    """The features of comparisons; their votes are not looked at.
-
-    A conversation's turns are taken as one text.
-    """
+def extract_features(comparisons: Sequence[Comparison]) -> Features:
+    """The features of comparisons. Votes are not used; the turns of a conversation are joined into one text."""
     shared = np.empty((len(comparisons), len(SHARED_FEATURES)))
     a, b = (np.empty((len(comparisons), len(ANSWER_FEATURES))) for _ in "ab")
     for row, comparison in enumerate(comparisons):
         prompt, left, right = (
             _Text("\n".join(turns)) for turns in (comparison.prompt, comparison.answer_a, comparison.answer_b)
         )
-        shared[row] = _of_both(len(comparison.prompt), prompt, left, right)
-        a[row] = _of_answer(prompt, left, right)
-        b[row] = _of_answer(prompt, right, left)
+        shared[row] = _shared_features(len(comparison.prompt), prompt, left, right)
+        a[row] = _answer_features(prompt, left, right)
+        b[row] = _answer_features(prompt, right, left)
     return Features(shared, a, b)
 
 
 class _Text:
-    """A text, taken apart once for all features that need its parts."""
+    """A text with the parts that several features need."""
 
     def __init__(self, text: str) -> None:
         self.length = len(text)
-        self.text = text[:READ]
+        self.text = text[:MAX_CHARACTERS]
         self.words = WORD.findall(self.text.lower())
         self.vocabulary = frozenset(self.words)
         self.numbers = frozenset(_NUMBER.findall(self.text))
         self.lines = [line.strip() for line in _LINE.findall(self.text) if line.strip()]
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _share(part: float, total: float) -> float:
+    return part / total if total else 0.0
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> float:
-    """Jaccard's index; two empty sets are alike."""
-    return len(one & other) / len(one | other) if one or other else 1.0
+def _jaccard_index(a: frozenset[str], b: frozenset[str]) -> float:
+    """1 for two empty sets."""
+    return len(a & b) / len(a | b) if a or b else 1.0
 
 
-def _of_answer(prompt: _Text, answer: _Text, other: _Text) -> list[float]:
+def _answer_features(prompt: _Text, answer: _Text, other: _Text) -> list[float]:
     text, words = answer.text, answer.words
-    letters, count = max(len(text), 1), len(words)
+    characters, count = max(len(text), 1), len(words)
     sentences = [len(WORD.findall(s)) for s in _SENTENCE.split(text) if s.strip()]
     raw = text.encode("utf-8", "replace")
     trigrams = list(zip(words, words[1:], words[2:], strict=False))
-    asked = [word for word in prompt.words if word not in _COMMON]
+    content_words = [word for word in prompt.words if word not in _COMMON_WORDS]
     ending = text.rstrip()[-1:]
     return [
         log1p(answer.length),
         log1p(count),
         log1p(len(answer.lines)),
         log1p(len(sentences)),
-        *(log1p(len(pattern.findall(text))) for pattern in _COUNTED.values()),
+        *(log1p(len(pattern.findall(text))) for pattern in _ANSWER_PATTERNS.values()),
         log1p(len(answer.numbers)),
-        sum(c.isdigit() for c in text) / letters,
-        sum(not c.isalnum() and not c.isspace() for c in text) / letters,
-        sum(c.isupper() for c in text) / letters,
-        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / letters,
-        sum(c.isspace() for c in text) / letters,
-        _share(sum(word in _COMMON for word in words), count),
+        sum(c.isdigit() for c in text) / characters,
+        sum(not c.isalnum() and not c.isspace() for c in text) / characters,
+        sum(c.isupper() for c in text) / characters,
+        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / characters,
+        sum(c.isspace() for c in text) / characters,
+        _share(sum(word in _COMMON_WORDS for word in words), count),
         _share(len(answer.vocabulary), count),
         log1p(len(answer.vocabulary)),
         _share(len(trigrams) - len(set(trigrams)), len(trigrams)),
@@ -219,12 +203,12 @@ def _of_answer(prompt: _Text, answer: _Text, other: _Text) -> list[float]:
         _share(sum(map(len, words)), count),
         log1p(_share(count, len(sentences))),
         log1p(max(sentences, default=0)),
-        float(_OPENS_POLITELY.match(text) is not None),
-        float(_ENDS_WHOLE.search(text[-80:]) is not None),
+        float(_POLITE_OPENING.match(text) is not None),
+        float(_COMPLETE_ENDING.search(text[-80:]) is not None),
         float(ending in "?？" and ending != ""),
         float(not text.strip()),
         _share(sum(word in prompt.vocabulary for word in words), count),
-        _share(sum(word in answer.vocabulary for word in asked), len(asked)),
+        _share(sum(word in answer.vocabulary for word in content_words), len(content_words)),
         _share(len(answer.numbers & prompt.numbers), len(prompt.numbers)),
         _share(sum(word in prompt.vocabulary for word in words[:12]), len(words[:12])),
         _share(len(answer.vocabulary & other.vocabulary), len(answer.vocabulary)),
@@ -233,11 +217,11 @@ def _of_answer(prompt: _Text, answer: _Text, other: _Text) -> list[float]:
     ]
 
 
-def _of_both(turns: int, prompt: _Text, a: _Text, b: _Text) -> list[float]:
-    text, letters = prompt.text, max(len(prompt.text), 1)
-    pairs_a, pairs_b = (frozenset(map(" ".join, zip(x.words, x.words[1:], strict=False))) for x in (a, b))
-    least, most = sorted((len(a.words), len(b.words)))
-    same = next((i for i, (x, y) in enumerate(zip(a.words, b.words, strict=False)) if x != y), least)
+def _shared_features(turns: int, prompt: _Text, a: _Text, b: _Text) -> list[float]:
+    text, characters = prompt.text, max(len(prompt.text), 1)
+    bigrams_a, bigrams_b = (frozenset(map(" ".join, zip(x.words, x.words[1:], strict=False))) for x in (a, b))
+    shorter, longer = sorted((len(a.words), len(b.words)))
+    common_prefix = next((i for i, (x, y) in enumerate(zip(a.words, b.words, strict=False)) if x != y), shorter)
     last_a, last_b = (x.lines[-1].lower() if x.lines else "" for x in (a, b))
     return [
         float(turns),
@@ -246,19 +230,19 @@ def _of_both(turns: int, prompt: _Text, a: _Text, b: _Text) -> list[float]:
         log1p(len(prompt.lines)),
         log1p(text.count("?")),
         log1p(len(prompt.numbers)),
-        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / letters,
-        sum(c.isupper() for c in text) / letters,
+        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / characters,
+        sum(c.isupper() for c in text) / characters,
         log1p(text.count("```")),
         float(text.rstrip().endswith(("?", "？"))),
         float(not text.strip()),
-        *(float(pattern.search(text) is not None) for pattern in _ASKED.values()),
+        *(float(pattern.search(text) is not None) for pattern in _PROMPT_PATTERNS.values()),
         float(a.text == b.text and a.length == b.length),
-        _alike(a.vocabulary, b.vocabulary),
-        _alike(pairs_a, pairs_b),
-        _alike(a.numbers, b.numbers),
-        _share(same, least),
+        _jaccard_index(a.vocabulary, b.vocabulary),
+        _jaccard_index(bigrams_a, bigrams_b),
+        _jaccard_index(a.numbers, b.numbers),
+        _share(common_prefix, shorter),
         float(last_a == last_b),
         abs(log1p(a.length) - log1p(b.length)),
-        log1p(least),
-        log1p(most),
+        log1p(shorter),
+        log1p(longer),
     ]

@@ -1,173 +1,180 @@
-"""The fourth rung: boosted trees on features of both answers, topics, and what the words say."""
+"""The `trees` baseline: gradient-boosted trees on features of both answers, topics, and the `tfidf` baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, named, under
-from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, describe
-from tiebreak.baselines.outcomes import twice
+from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.boosted_trees import BoostedTrees
+from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, extract_features
+from tiebreak.baselines.labels import stack_swapped_votes
 from tiebreak.baselines.prior import PriorBaseline
+from tiebreak.baselines.sklearn_trees import SklearnTrees
 from tiebreak.baselines.tfidf import TfidfBaseline
-from tiebreak.baselines.trees import TreeEnsemble, mean_probabilities
-from tiebreak.baselines.vectorizers import TOPIC_WORDS, Topics, Vocabulary, cosines, texts_of
+from tiebreak.baselines.vectorizers import (
+    MAX_TOPIC_WORDS,
+    TextVectorizer,
+    TopicModel,
+    cosine_similarities,
+    join_turns,
+)
 from tiebreak.formatting import pluralize
+from tiebreak.metrics.cross_validation import FOLDS, group_folds, number_groups
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FOLDS: Final = 5
-"""Of the cross-validation that gives training rows a `tfidf` judge's verdicts, grouped by prompt."""
-
-_SIDES: Final = (*ANSWER_FEATURES, "cosine with prompt")
+_PER_ANSWER: Final = (*ANSWER_FEATURES, "cosine with prompt")
 _SHARED_NAMES: Final = (*SHARED_FEATURES, "answers' cosine")
-_A_NAMES, _B_NAMES, _DIFFERENCE_NAMES = (tuple(f"{name}: {of}" for name in _SIDES) for of in ("a", "b", "a - b"))
-_NAMES_OF_FEATURES: Final = frozenset((*_SHARED_NAMES, *_A_NAMES, *_B_NAMES, *_DIFFERENCE_NAMES))
-"""All that needs neither topics nor a verdict."""
+_A_NAMES, _B_NAMES, _DIFFERENCE_NAMES = (tuple(f"{name}: {of}" for name in _PER_ANSWER) for of in ("a", "b", "a - b"))
+_TEXT_FEATURES: Final = frozenset((*_SHARED_NAMES, *_A_NAMES, *_B_NAMES, *_DIFFERENCE_NAMES))
+"""Features other than topics and the probabilities of the `tfidf` baseline."""
 
 
 class GradientBoostingBaseline(Baseline):
-    """Gradient-boosted trees on features, topics and a `tfidf` judge's verdict."""
+    """Gradient-boosted trees on features, topics and the probabilities of a `tfidf` baseline."""
 
     kind = "trees"
 
-    def __init__(self, bags: Sequence[TreeEnsemble], topics: Topics, words: TfidfBaseline | None, rows: int) -> None:
-        self._bags, self._topics, self._words, self._rows = list(bags), topics, words, rows
+    def __init__(
+        self, bags: Sequence[BoostedTrees | SklearnTrees], topics: TopicModel | None, tfidf: TfidfBaseline | None,
+        vote_count: int,
+    ) -> None:  # fmt: skip
+        super().__init__(vote_count)
+        self._bags, self._topics, self._tfidf = list(bags), topics, tfidf
 
     @classmethod
     def fit(
-        cls,
-        comparisons: Sequence[Comparison],
-        votes: NDArray[np.float64],
-        *,
-        topics: int,
-        stacked: bool,
-        bags: int,
-        c: float,
-        min_df: int,
-        max_words: int,
-        seed: int,
-        log: Callable[[str], None],
-        **settings: Any,
-    ) -> Self:
-        """Fit to comparisons and votes [n, 3].
+        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, topics: int, stacked: bool, bags: int,
+        c: float, min_df: int, max_words: int, seed: int, log: Callable[[str], None], **tree_settings: Any,
+    ) -> Self:  # fmt: skip
+        """Fit to comparisons and votes.
 
         Args:
             comparisons: [n].
             votes: [n, 3].
-            topics: of the prompt, and of the answers' difference; 0 for none.
-            stacked: whether a `tfidf` judge's verdict is a feature.
-            bags: how many models the mean is taken of. Every second one sees neither topics nor the verdict: models
-                that see other things err at other places.
-            c: of the `tfidf` judge, as the next two.
-            min_df: likewise.
-            max_words: likewise.
-            seed: decides topics, folds and the features each tree sees.
-            tell: called with one sentence at a time.
-            settings: of the trees, as `Trees.fit` takes them.
+            topics: the number of topics of the prompt and of the difference of the answers; 0 for none.
+            stacked: whether the probabilities of a `tfidf` baseline are features. Training rows get theirs by
+                cross-validation.
+            bags: the number of models to average. Every second model uses neither topics nor the `tfidf` baseline:
+                models with different features make different errors.
+            c: as in `TfidfBaseline.fit`.
+            min_df: as in `TfidfBaseline.fit`.
+            max_words: as in `TfidfBaseline.fit`.
+            seed: decides the topics and the features of each split.
+            log: receives progress messages.
+            tree_settings: as in `BoostedTrees.fit`.
         """
-        texts = [text for of in texts_of(comparisons) for text in of]
-        vocabulary = Vocabulary.of(texts, min_df=min_df, most=TOPIC_WORDS)
-        found = Topics.of(texts, vocabulary, topics if vocabulary.words else 0, seed)
-        words, verdicts = None, np.zeros((len(votes), 0))
-        groups = sorted({comparison.folded_prompt for comparison in comparisons})
-        if stacked and len(groups) >= FOLDS and vocabulary.words:
-            log("Judging the training rows by their words, each by rows of other prompts.")
-            of_words: dict[str, Any] = {"c": c, "min_df": min_df, "max_words": max_words}
-            verdicts = _out_of_fold(comparisons, votes, groups, seed, of_words)
-            words = TfidfBaseline.fit(comparisons, votes, **of_words)
-        rows = _rows_for_trees(comparisons, found, verdicts)
-        both, votes_of_both = np.concatenate(rows), twice(votes)
-        log(f"Growing {pluralize(bags, 'forest')} of boosted trees on {both.shape[1]:,} features.")
-        judge = cls([], found, words, len(votes))
-        plain = np.array([name in _NAMES_OF_FEATURES for name in judge.feature_names])
-        every = np.arange(len(plain))
-        for bag in range(bags):
-            columns = every[plain] if bag % 2 else every
-            judge._bags.append(
-                TreeEnsemble.fit(both[:, columns], votes_of_both, seed=seed + bag, **settings).of_columns(columns)
+        texts = list(chain(*join_turns(comparisons)))
+        vectorizer = TextVectorizer.fit(texts, min_df=min_df, max_words=MAX_TOPIC_WORDS)
+        topic_model = None if vectorizer is None else TopicModel.fit(texts, vectorizer, topics, seed)
+        tfidf, tfidf_probabilities = None, None
+        prompts = number_groups([comparison.folded_prompt for comparison in comparisons])
+        if stacked and prompts.max() + 1 >= FOLDS and vectorizer is not None:
+            log(f"Computing features of the tfidf baseline by {FOLDS}-fold cross-validation.")
+            tfidf_settings: dict[str, Any] = {"c": c, "min_df": min_df, "max_words": max_words}
+            tfidf_probabilities = _cross_validate_tfidf(comparisons, votes, prompts, tfidf_settings)
+            tfidf = TfidfBaseline.fit(comparisons, votes, **tfidf_settings)
+        rows = np.concatenate(_feature_rows(comparisons, topic_model, tfidf_probabilities))
+        log(f"Fitting {pluralize(bags, 'ensemble')} of gradient-boosted trees on {rows.shape[1]:,} features.")
+        baseline = cls([], topic_model, tfidf, len(votes))
+        all_columns = np.arange(rows.shape[1])
+        text_columns = all_columns[[name in _TEXT_FEATURES for name in baseline.feature_names]]
+        baseline._bags = [
+            BoostedTrees.fit(
+                rows, stack_swapped_votes(votes), text_columns if bag % 2 else all_columns, seed=seed + bag,
+                **tree_settings,
             )
-        return judge
+            for bag in range(bags)
+        ]  # fmt: skip
+        return baseline
 
-    def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
-        verdicts = np.zeros((len(comparisons), 0)) if self._words is None else self._words.probabilities(comparisons)
+    def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+        tfidf_probabilities = None if self._tfidf is None else self._tfidf.probabilities(comparisons)
         as_given, swapped = (
-            mean_probabilities(self._bags, rows) for rows in _rows_for_trees(comparisons, self._topics, verdicts)
+            np.mean([trees.probabilities(rows) for trees in self._bags], axis=0)
+            for rows in _feature_rows(comparisons, self._topics, tfidf_probabilities)
         )
         return average_orders(as_given, swapped)
 
     def state(self) -> State:
-        """The arrays of trees, topics and words."""
-        arrays = {
-            **named("topics", self._topics.vocabulary.state()), "topics.directions": self._topics.directions,
-            "rows": np.array([self._rows]),
-        }  # fmt: skip
+        """The arrays of the trees, the topics and the `tfidf` baseline."""
+        arrays: State = {"rows": np.array([self.vote_count])}
         for bag, trees in enumerate(self._bags):
-            arrays |= named(f"trees.{bag}", trees.state())
-        return arrays if self._words is None else {**arrays, **named("stacked", self._words.state())}
+            arrays |= add_prefix(f"trees.{bag}", trees.state())
+        if self._topics is not None:
+            arrays |= add_prefix("topics", self._topics.state())
+        if self._tfidf is not None:
+            arrays |= add_prefix("stacked", self._tfidf.state())
+        return arrays
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `state` gave."""
-        bags = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("trees.")})
-        stacked = under("stacked", arrays)
+        """The baseline that `state` describes."""
+        bags: list[BoostedTrees | SklearnTrees] = []
+        while trees := select_prefix(f"trees.{len(bags)}", arrays):
+            bags.append((BoostedTrees if "lightgbm" in trees else SklearnTrees).from_state(trees))
+        topics, tfidf = select_prefix("topics", arrays), select_prefix("stacked", arrays)
         return cls(
-            [TreeEnsemble.from_state(under(f"trees.{bag}", arrays)) for bag in bags],
-            Topics(Vocabulary.from_state(under("topics", arrays)), arrays["topics.directions"]),
-            TfidfBaseline.from_state(stacked) if stacked else None,
+            bags,
+            TopicModel.from_state(topics) if topics else None,
+            TfidfBaseline.from_state(tfidf) if tfidf else None,
             int(arrays["rows"][0]),
         )
 
     @property
-    def learned_from(self) -> int:
-        """How many votes it was fitted on."""
-        return self._rows
-
-    @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names, in the order the trees know them by."""
-        topics = range(self._topics.directions.shape[1])
-        verdict = () if self._words is None else ("tfidf: log P(tie)", "tfidf: log P(a) / P(b)")
+        """Names, in the order of the columns that the trees are fitted to."""
+        topics = range(0 if self._topics is None else self._topics.components.shape[1])
+        tfidf = () if self._tfidf is None else ("tfidf: log P(tie)", "tfidf: log P(a) / P(b)")
         return (
-            *_SHARED_NAMES, *(f"prompt's topic {i}" for i in topics), *verdict[:1], *_A_NAMES, *_B_NAMES,
-            *_DIFFERENCE_NAMES, *(f"topic {i}: a - b" for i in topics), *verdict[1:],
+            *_SHARED_NAMES, *(f"prompt's topic {i}" for i in topics), *tfidf[:1], *_A_NAMES, *_B_NAMES,
+            *_DIFFERENCE_NAMES, *(f"topic {i}: a - b" for i in topics), *tfidf[1:],
         )  # fmt: skip
 
 
-def _out_of_fold(
-    comparisons: Sequence[Comparison], votes: NDArray[np.float64], groups: Sequence[str], seed: int,
+def _cross_validate_tfidf(
+    comparisons: Sequence[Comparison], votes: NDArray[np.float64], prompts: NDArray[np.int64],
     settings: Mapping[str, Any],
 ) -> NDArray[np.float64]:  # fmt: skip
-    """What a `tfidf` judge says of each row that learned from rows of other prompts only, [n, 3]."""
-    dealt = dict(zip(groups, np.random.default_rng(seed).permutation(len(groups)) % FOLDS, strict=True))
-    folds = np.array([dealt[comparison.folded_prompt] for comparison in comparisons])
-    verdicts = np.empty((len(votes), 3))
+    """For each row the probabilities of a `tfidf` baseline fitted to rows with other prompts, [n, 3]."""
+    folds = group_folds(prompts)
+    probabilities = np.empty((len(votes), 3))
     for fold in range(FOLDS):
-        known, asked = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
-        if votes[known, :2].any():
-            judge: Baseline = TfidfBaseline.fit([comparisons[i] for i in known], votes[known], **settings)
+        training, held_out = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
+        if votes[training, :2].any():
+            baseline: Baseline = TfidfBaseline.fit([comparisons[i] for i in training], votes[training], **settings)
         else:
-            judge = PriorBaseline.fit(votes[known])
-        verdicts[asked] = judge.probabilities([comparisons[i] for i in asked])
-    return verdicts
+            baseline = PriorBaseline.fit(votes[training])
+        probabilities[held_out] = baseline.probabilities([comparisons[i] for i in held_out])
+    return probabilities
 
 
-def _rows_for_trees(
-    comparisons: Sequence[Comparison], topics: Topics, verdicts: NDArray[np.float64]
+def _feature_rows(
+    comparisons: Sequence[Comparison], topics: TopicModel | None, tfidf_probabilities: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of both orders, [n, features]: what is shared, each answer, their difference."""
-    features = describe(comparisons)
-    (asked, asked_topics), (a, a_topics), (b, b_topics) = (topics.read(texts) for texts in texts_of(comparisons))
-    shared = [features.shared, cosines(a, b)[:, None], asked_topics]
-    left, right = (np.hstack([of, cosines(w, asked)[:, None]]) for of, w in ((features.a, a), (features.b, b)))
-    differences = [left - right, a_topics - b_topics]
-    if verdicts.shape[1]:
-        logs = np.log(verdicts)
+    """Feature rows of the comparisons as given and swapped, [n, features] each, in the order of `feature_names`."""
+    features = extract_features(comparisons)
+    if topics is None or not comparisons:
+        answer_cosines, *prompt_cosines = np.zeros((3, len(comparisons), 1))
+        count = 0 if topics is None else topics.components.shape[1]
+        prompt_topics = topic_differences = np.zeros((len(comparisons), count))
+    else:
+        (prompt, prompt_topics), (a, a_topics), (b, b_topics) = map(topics.transform, join_turns(comparisons))
+        answer_cosines = cosine_similarities(a, b)[:, None]
+        prompt_cosines = [cosine_similarities(answer, prompt)[:, None] for answer in (a, b)]
+        topic_differences = a_topics - b_topics
+    shared = [features.shared, answer_cosines, prompt_topics]
+    left, right = np.hstack([features.a, prompt_cosines[0]]), np.hstack([features.b, prompt_cosines[1]])
+    differences = [left - right, topic_differences]
+    if tfidf_probabilities is not None:
+        logs = np.log(tfidf_probabilities)
         shared.append(logs[:, 2:])
         differences.append(logs[:, :1] - logs[:, 1:2])
     return (

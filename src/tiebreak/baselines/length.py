@@ -1,4 +1,4 @@
-"""The second rung: how the answers' length and format differ."""
+"""The `length` baseline: logistic regression on differences of length and format."""
 
 from __future__ import annotations
 
@@ -8,78 +8,77 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, named, under
-from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, Features, describe
-from tiebreak.baselines.logistic_regression import Linear
-from tiebreak.baselines.outcomes import twice
+from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, extract_features
+from tiebreak.baselines.labels import stack_swapped_votes
+from tiebreak.baselines.logistic_regression import LogisticRegressionModel
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FORMAT: Final = (
+_ANSWER_FEATURES: Final = (
     "characters", "words", "lines", "sentences", "paragraphs", "code_fences", "bullets", "numbered", "bold", "headings",
     "tables", "links", "is_empty",
 )  # fmt: skip
-_SHARED: Final = ("turns", "prompt_characters", "asks_code", "identical", "same_words", "longer_words")
+_SHARED_FEATURES: Final = ("turns", "prompt_characters", "asks_code", "identical", "same_words", "longer_words")
 
 
 class LengthBaseline(Baseline):
-    """Logistic regression on differences of length and format, their sizes, and a little of the prompt."""
+    """Logistic regression on differences of length and format, their absolute values, and features of the prompt."""
 
     kind = "length"
-    _of_answers: ClassVar = [ANSWER_FEATURES.index(name) for name in _FORMAT]
-    _of_both: ClassVar = [SHARED_FEATURES.index(name) for name in _SHARED]
+    _answer_columns: ClassVar = [ANSWER_FEATURES.index(name) for name in _ANSWER_FEATURES]
+    _shared_columns: ClassVar = [SHARED_FEATURES.index(name) for name in _SHARED_FEATURES]
 
-    def __init__(self, linear: Linear, deviations: NDArray[np.float64], rows: int) -> None:
-        self._linear, self._deviations, self._rows = linear, deviations, rows
+    def __init__(self, model: LogisticRegressionModel, deviations: NDArray[np.float64], vote_count: int) -> None:
+        super().__init__(vote_count)
+        self._model, self._deviations = model, deviations
 
     @classmethod
     def fit(cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, c: float) -> Self:
-        """Fit to comparisons and votes [n, 3]; `c` is the inverse strength of regularisation."""
-        rows = cls._rows_of(describe(comparisons))
-        deviations = np.sqrt((np.concatenate(rows) ** 2).mean(axis=0))
+        """Fit to comparisons and votes [n, 3]; `c` is the inverse of the regularisation strength."""
+        rows = np.concatenate(cls._feature_rows(comparisons))
+        deviations = np.sqrt((rows**2).mean(axis=0))
         deviations[deviations == 0] = 1.0
-        linear = Linear.fit(np.concatenate(rows) / deviations, twice(votes), c)
-        return cls(linear, deviations, len(votes))
+        model = LogisticRegressionModel.fit(rows / deviations, stack_swapped_votes(votes), c)
+        return cls(model, deviations, len(votes))
 
     @classmethod
-    def _rows_of(cls, features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of both orders."""
-        differences = (features.a - features.b)[:, cls._of_answers]
-        rest = np.hstack([np.abs(differences), features.shared[:, cls._of_both]])
-        return np.hstack([differences, rest]), np.hstack([-differences, rest])
+    def _feature_rows(cls, comparisons: Sequence[Comparison]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Feature rows of the comparisons as given and swapped, [n, features] each."""
+        features = extract_features(comparisons)
+        differences = (features.a - features.b)[:, cls._answer_columns]
+        symmetric = np.hstack([np.abs(differences), features.shared[:, cls._shared_columns]])
+        return np.hstack([differences, symmetric]), np.hstack([-differences, symmetric])
 
-    def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
-        rows = self._rows_of(describe(comparisons))
-        as_given, swapped = (_one_by_one(self._linear, of / self._deviations) for of in rows)
+    def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+        from scipy.sparse import csr_array
+
+        # A sparse product sums row by row, so that the result for a row does not depend on the size of the batch.
+        as_given, swapped = (
+            self._model.probabilities(csr_array(rows / self._deviations)) for rows in self._feature_rows(comparisons)
+        )
         return average_orders(as_given, swapped)
 
     def state(self) -> State:
-        """The regression's arrays, and what features are divided by."""
+        """The arrays of the regression, and the scale of each feature."""
         return {
-            **named("linear", self._linear.state()), "deviations": self._deviations, "rows": np.array([self._rows]),
+            **add_prefix("linear", self._model.state()), "deviations": self._deviations,
+            "rows": np.array([self.vote_count]),
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `state` gave."""
-        linear = Linear.from_state(under("linear", arrays))
-        return cls(linear, arrays["deviations"], int(arrays["rows"][0]))
-
-    @property
-    def learned_from(self) -> int:
-        """How many votes it was fitted on."""
-        return self._rows
+        """The baseline that `state` describes."""
+        model = LogisticRegressionModel.from_state(select_prefix("linear", arrays))
+        return cls(model, arrays["deviations"], int(arrays["rows"][0]))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names, in the order of the regression's weights."""
-        return (*(f"{n}: a - b" for n in _FORMAT), *(f"{n}: |a - b|" for n in _FORMAT), *_SHARED)
-
-
-def _one_by_one(linear: Linear, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A dense product whose sums come out the same whatever is judged beside: a sparse one adds up row by row."""
-    from scipy.sparse import csr_array
-
-    return linear.probabilities(csr_array(rows))
+        return (
+            *(f"{name}: a - b" for name in _ANSWER_FEATURES),
+            *(f"{name}: |a - b|" for name in _ANSWER_FEATURES),
+            *_SHARED_FEATURES,
+        )

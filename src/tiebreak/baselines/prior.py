@@ -1,4 +1,4 @@
-"""The first rung: a judge that has not looked, and knows the votes' shares only."""
+"""The simplest baseline: the shares of the votes, whatever the comparison."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class PriorBaseline(Baseline):
-    """The shares of the votes, with A and B taken as one."""
+    """The shares of the votes, the same for A and B."""
 
     kind = "prior"
 
-    def __init__(self, shares: NDArray[np.float64], rows: int) -> None:
-        self._shares, self._rows = shares, rows
+    def __init__(self, shares: NDArray[np.float64], vote_count: int) -> None:
+        super().__init__(vote_count)
+        self._shares = shares
 
     @classmethod
     def fit(cls, votes: NDArray[np.float64]) -> Self:
@@ -29,24 +30,19 @@ class PriorBaseline(Baseline):
         shares = votes.mean(axis=0)
         return cls((shares + swap_outcomes(shares)) / 2, len(votes))
 
-    def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+    def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         return np.tile(self._shares, (len(comparisons), 1))
 
     def state(self) -> State:
         """The shares."""
-        return {"shares": self._shares, "rows": np.array([self._rows])}
+        return {"shares": self._shares, "rows": np.array([self.vote_count])}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `state` gave."""
+        """The baseline that `state` describes."""
         return cls(arrays["shares"], int(arrays["rows"][0]))
 
     @property
-    def learned_from(self) -> int:
-        """How many votes it was fitted on."""
-        return self._rows
-
-    @property
     def feature_names(self) -> tuple[str, ...]:
-        """Nothing."""
+        """No names."""
         return ()

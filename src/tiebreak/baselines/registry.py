@@ -1,11 +1,12 @@
-"""The ladder from statistics to deep learning, but for its last rung: four classical judges.
+"""The four baselines, by kind.
 
-`prior` knows the votes' shares only. `length` is a logistic regression on how the answers' length and format differ.
-`tfidf` is one on the words in which they differ, and on the prompt's. `trees` are gradient-boosted trees on about 200
-features of both answers, among them topics, and what `tfidf` says (of training rows by cross-validation).
+- `prior`: the shares of the votes.
+- `length`: logistic regression on differences of length and format.
+- `tfidf`: logistic regression on the words in which the answers differ, and on the prompt's words.
+- `trees`: gradient-boosted trees on about 200 features of both answers, topics, and the probabilities of `tfidf`.
 
-All of them see every comparison in both orders when they are fitted, and give the mean over both when they judge.
-Swapping a comparison therefore swaps its probabilities to the last bit, and `a` and `b` of the prior are equal.
+Each is fitted to every comparison in both orders and averages the two orders when it predicts. Swapping the answers
+therefore swaps the probabilities of A and B exactly.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from tiebreak.types import Comparison
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_JUDGES: Final[dict[BaselineKind, type[Baseline]]] = {
-    judge.kind: judge for judge in (PriorBaseline, LengthBaseline, TfidfBaseline, GradientBoostingBaseline)
+_BASELINES: Final[dict[BaselineKind, type[Baseline]]] = {
+    baseline.kind: baseline for baseline in (PriorBaseline, LengthBaseline, TfidfBaseline, GradientBoostingBaseline)
 }
 
 
@@ -51,21 +52,24 @@ def fit_baseline(
     seed: int,
     log: Callable[[str], None],
 ) -> Baseline:
-    """Fit a classical judge to comparisons with votes; the settings are those of the recipe's section `baseline`.
+    """Fit a baseline to comparisons with votes. The settings are the keys of the recipe section `baseline`.
 
     Raises:
-        DataError: there are no votes, all of them are ties and the judge is to tell answers apart, or no word is
-            frequent enough.
+        DataError: a comparison has no vote, there are no comparisons, all votes are ties (except for `prior`), or no
+            word is frequent enough for `tfidf`.
     """
     votes = np.array([comparison.vote for comparison in comparisons if comparison.vote is not None])
     if len(votes) < len(comparisons) or not len(votes):
-        raise DataError("A classical judge learns from votes: each of one or more comparisons needs one.")
+        raise DataError(
+            f"{len(votes):,} of {pluralize(len(comparisons), 'comparison')} have a vote: a baseline is fitted to one "
+            "or more comparisons, each with a vote."
+        )
     if kind == "prior":
         return PriorBaseline.fit(votes)
     if not votes[:, :2].any():
         raise DataError(
-            f"All of {pluralize(len(votes), 'vote')} to learn from are ties: nothing tells answers apart. Give others, "
-            "or take baseline.kind=prior."
+            f"All {pluralize(len(votes), 'training vote')} are ties: the {kind} baseline needs votes for an answer. "
+            "Add some, or use baseline.kind=prior."
         )
     if kind == "length":
         return LengthBaseline.fit(comparisons, votes, c=c)
@@ -79,5 +83,5 @@ def fit_baseline(
 
 
 def baseline_from_state(kind: BaselineKind, arrays: Mapping[str, NDArray[Any]]) -> Baseline:
-    """A classical judge of the arrays that its `state` gave."""
-    return _JUDGES[kind].from_state(arrays)
+    """The baseline that these arrays describe."""
+    return _BASELINES[kind].from_state(arrays)

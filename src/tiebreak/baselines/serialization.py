@@ -1,12 +1,10 @@
-"""A classical judge's folder: `baseline.json` says what it is, `arrays.safetensors` holds its numbers. No code in it.
+"""The folder of a baseline: `baseline.json` describes it, `arrays.safetensors` contains its parameters.
 
-scikit-learn's own way to save is pickle, which runs what it reads. Everything here is plain arrays, so there is
-nothing to trust: a damaged or forged folder is refused, or gives wrong numbers.
+The files contain no pickles, so loading a folder runs no code from it.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,58 +15,54 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tiebreak.baselines.base import Baseline, BaselineKind
 from tiebreak.baselines.registry import baseline_from_state
 from tiebreak.calibration import Calibration
-from tiebreak.errors import RunError
-from tiebreak.runs import BASELINE_CARD, translate_write_errors, write_text
+from tiebreak.errors import ModelError, RunError
+from tiebreak.runs import BASELINE_CARD, translate_write_errors, write_folder_atomically, write_text
 
 _ARRAYS = "arrays.safetensors"
 
 
 class BaselineCard(BaseModel):
-    """`baseline.json`."""
+    """The contents of `baseline.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     kind: BaselineKind
     settings: dict[str, Any]
-    """What it was fitted with."""
+    """The recipe section `baseline` that it was fitted with."""
     features: tuple[str, ...]
-    """What it looks at, but for single words."""
+    """`Baseline.feature_names`."""
     calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBaseline:
-    """A classical judge with its card."""
+    """A baseline and its card."""
 
-    judge: Baseline
+    baseline: Baseline
     card: BaselineCard
 
 
-def save_baseline(folder: Path, judge: Baseline, settings: dict[str, Any], calibration: Calibration | None) -> None:
-    """Write a run's `model` folder, whole or not at all.
+def save_baseline(folder: Path, baseline: Baseline, settings: dict[str, Any], calibration: Calibration | None) -> None:
+    """Write the `model` folder of a run, in place of one left by an interrupted run.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.
     """
     from safetensors.numpy import save_file
 
-    card = BaselineCard(kind=judge.kind, settings=settings, features=judge.feature_names, calibration=calibration)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
+    card = BaselineCard(kind=baseline.kind, settings=settings, features=baseline.feature_names, calibration=calibration)
+    if folder.exists():
         with translate_write_errors(folder):
-            draft.mkdir(parents=True)
-            save_file(judge.state(), draft / _ARRAYS)
-            write_baseline_card(draft, card)
-            if folder.exists():
-                shutil.rmtree(folder)
-            draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(folder)
+    with write_folder_atomically(folder) as draft:
+        with translate_write_errors(folder):
+            save_file(baseline.state(), draft / _ARRAYS)
+        write_baseline_card(draft, card)
 
 
 def write_baseline_card(folder: Path, card: BaselineCard) -> None:
-    """Write what a run's `model` folder says of itself, whole or not at all.
+    """Write the card of a run's `model` folder, atomically.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -77,7 +71,7 @@ def write_baseline_card(folder: Path, card: BaselineCard) -> None:
 
 
 def read_baseline_card(folder: Path) -> BaselineCard:
-    """What a run's `model` folder says of itself.
+    """The card of a run's `model` folder.
 
     Raises:
         RunError: this version cannot read it.
@@ -89,21 +83,24 @@ def read_baseline_card(folder: Path) -> BaselineCard:
 
 
 def load_baseline(folder: Path) -> StoredBaseline:
-    """Read a run's `model` folder.
+    """Read the `model` folder of a run.
 
     Raises:
-        RunError: it is damaged, or of a version that this one cannot read.
+        RunError: it is damaged, or written by an incompatible version.
+        ModelError: it needs LightGBM, which cannot be loaded.
     """
     from safetensors.numpy import load_file
 
     card = read_baseline_card(folder)
     try:
-        judge = baseline_from_state(card.kind, load_file(folder / _ARRAYS))
-    except Exception as error:  # safetensors has an error of its own; what lacks an array fails as it may
-        raise RunError(f"{folder / _ARRAYS} cannot be read ({error}). Copy or train the run anew.") from error
-    if judge.feature_names != card.features:
+        baseline = baseline_from_state(card.kind, load_file(folder / _ARRAYS))
+    except ModelError:
+        raise
+    except Exception as error:  # safetensors and LightGBM have their own errors; a missing array is a KeyError
+        raise RunError(f"{folder / _ARRAYS} cannot be read: {error}. Copy or train the run again.") from error
+    if baseline.feature_names != card.features:
         raise RunError(
-            f"{folder} was fitted by a version of Tiebreak with other features. Train it anew: tiebreak train "
+            f"{folder} was fitted by a version of Tiebreak with other features. Train it again: tiebreak train "
             f"{folder.parent / 'recipe.yaml'} output=runs/NAME."
         )
-    return StoredBaseline(judge, card)
+    return StoredBaseline(baseline, card)

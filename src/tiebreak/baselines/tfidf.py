@@ -1,17 +1,18 @@
-"""The third rung: the words in which the answers differ, and the prompt's."""
+"""The `tfidf` baseline: logistic regression on the words in which the answers differ, and on the prompt's words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, named, under
-from tiebreak.baselines.logistic_regression import Linear
-from tiebreak.baselines.outcomes import twice
-from tiebreak.baselines.vectorizers import Vocabulary, normalised_words, texts_of
+from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.labels import stack_swapped_votes
+from tiebreak.baselines.logistic_regression import LogisticRegressionModel
+from tiebreak.baselines.vectorizers import TextVectorizer, join_turns, normalize_rows
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.types import Comparison
@@ -21,73 +22,72 @@ if TYPE_CHECKING:
 
 
 class TfidfBaseline(Baseline):
-    """Logistic regression on TF-IDF: how the answers' words differ, how much they differ, and the prompt's words."""
+    """Logistic regression on TF-IDF vectors: a - b, |a - b|, and the prompt."""
 
     kind = "tfidf"
 
-    def __init__(self, vocabulary: Vocabulary, linear: Linear, rows: int) -> None:
-        self._vocabulary, self._linear, self._rows = vocabulary, linear, rows
+    def __init__(self, vectorizer: TextVectorizer, model: LogisticRegressionModel, vote_count: int) -> None:
+        super().__init__(vote_count)
+        self._vectorizer, self._model = vectorizer, model
 
     @classmethod
     def fit(
         cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, c: float, min_df: int, max_words: int
     ) -> Self:
-        """Fit to comparisons and votes [n, 3].
+        """Fit to comparisons and votes.
 
         Args:
             comparisons: [n].
             votes: [n, 3].
-            c: the inverse strength of regularisation.
-            min_df: words that fewer texts have are not looked at.
-            max_words: at most so many words, the most frequent.
+            c: the inverse of the regularisation strength.
+            min_df: words that occur in fewer texts are left out.
+            max_words: the size of the vocabulary; the most frequent words are kept.
 
         Raises:
-            DataError: no word stands in so many texts.
+            DataError: no word occurs in `min_df` texts.
         """
-        vocabulary = Vocabulary.of([t for of in texts_of(comparisons) for t in of], min_df=min_df, most=max_words)
-        if not vocabulary.words:
-            raise DataError(
-                f"No word stands in {min_df} or more of the texts of {pluralize(len(votes), 'comparison')}. Lower "
-                "baseline.min_df, or give more votes."
-            )
-        as_given, swapped = cls._rows_of(vocabulary, comparisons)
         from scipy.sparse import vstack
 
-        return cls(vocabulary, Linear.fit(vstack([as_given, swapped], format="csr"), twice(votes), c), len(votes))
+        vectorizer = TextVectorizer.fit(list(chain(*join_turns(comparisons))), min_df=min_df, max_words=max_words)
+        if vectorizer is None:
+            raise DataError(
+                f"No word occurs in {min_df} or more texts of {pluralize(len(votes), 'comparison')}. Lower "
+                "baseline.min_df, or add votes."
+            )
+        rows = vstack(cls._feature_rows(vectorizer, comparisons), format="csr")
+        return cls(vectorizer, LogisticRegressionModel.fit(rows, stack_swapped_votes(votes), c), len(votes))
 
     @staticmethod
-    def _rows_of(vocabulary: Vocabulary, comparisons: Sequence[Comparison]) -> tuple[Any, Any]:
-        """Of both orders."""
+    def _feature_rows(vectorizer: TextVectorizer, comparisons: Sequence[Comparison]) -> tuple[Any, Any]:
+        """Sparse feature rows of the comparisons as given and swapped, [n, 3 V] each."""
         from scipy.sparse import hstack
 
-        prompts, a, b = texts_of(comparisons)
-        difference = vocabulary.weigh(a) - vocabulary.weigh(b)
-        asked = normalised_words(vocabulary, prompts)
-        return tuple(hstack([sign * difference, abs(difference), asked], format="csr") for sign in (1, -1))
+        prompts, answers_a, answers_b = join_turns(comparisons)
+        difference = vectorizer.transform(answers_a) - vectorizer.transform(answers_b)
+        symmetric = [abs(difference), normalize_rows(vectorizer.transform(prompts))]
+        return hstack([difference, *symmetric], format="csr"), hstack([-difference, *symmetric], format="csr")
 
-    def _raw(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
+    def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         if not comparisons:
             return np.zeros((0, 3))
-        as_given, swapped = (self._linear.probabilities(rows) for rows in self._rows_of(self._vocabulary, comparisons))
+        as_given, swapped = map(self._model.probabilities, self._feature_rows(self._vectorizer, comparisons))
         return average_orders(as_given, swapped)
 
     def state(self) -> State:
-        """The vocabulary's arrays and the regression's."""
-        parts = {**named("vocabulary", self._vocabulary.state()), **named("linear", self._linear.state())}
-        return {**parts, "rows": np.array([self._rows])}
+        """The arrays of the vectorizer and of the regression."""
+        return {
+            **add_prefix("vocabulary", self._vectorizer.state()), **add_prefix("linear", self._model.state()),
+            "rows": np.array([self.vote_count]),
+        }  # fmt: skip
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `state` gave."""
-        vocabulary = Vocabulary.from_state(under("vocabulary", arrays))
-        return cls(vocabulary, Linear.from_state(under("linear", arrays)), int(arrays["rows"][0]))
-
-    @property
-    def learned_from(self) -> int:
-        """How many votes it was fitted on."""
-        return self._rows
+        """The baseline that `state` describes."""
+        vectorizer = TextVectorizer.from_state(select_prefix("vocabulary", arrays))
+        model = LogisticRegressionModel.from_state(select_prefix("linear", arrays))
+        return cls(vectorizer, model, int(arrays["rows"][0]))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Of each word three."""
+        """The three groups of features; each has one feature per word."""
         return ("word: a - b", "word: |a - b|", "word of the prompt")

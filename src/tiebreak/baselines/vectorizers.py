@@ -1,104 +1,113 @@
-"""Texts -> weighted words (TF-IDF), and words -> topics, with arrays that can be saved as they are."""
+"""TF-IDF vectors of texts, and topics: scikit-learn's TfidfVectorizer and TruncatedSVD, stored as arrays."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from tiebreak.baselines.features import READ, WORD
+from tiebreak.baselines.base import State
+from tiebreak.baselines.features import MAX_CHARACTERS, WORD
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TOPIC_WORDS: Final = 20_000
-"""The most frequent words, which topics are made of."""
+MAX_TOPIC_WORDS: Final = 20_000
+"""The most words that topics are built from."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Vocabulary:
-    """Words and their weights: (1 + log(count in a text)) * (log((1 + texts) / (1 + texts with it)) + 1).
+class TextVectorizer:
+    """TF-IDF with sublinear counts: (1 + log(count)) * (log((1 + texts) / (1 + texts with the word)) + 1).
 
-    Rows are divided by one number, the mean length of the texts' rows it was made from, and not each by its own: how
-    much an answer says is a part of what people like in it.
+    Rows are not scaled to length 1, but divided by one number, the mean length of the training rows: how much an
+    answer contains is part of what people vote on.
+
+    Args:
+        words: [V].
+        idf: [V], the inverse document frequency of each word.
+        scale: the number that rows are divided by.
     """
 
-    words: tuple[str, ...]
-    idf: NDArray[np.float64]
-    """[V]"""
-    scale: float
+    def __init__(self, words: Sequence[str], idf: NDArray[np.float64], scale: float) -> None:
+        self.words, self.idf, self.scale = tuple(words), idf, scale
+        self._vectorizer = _tfidf_vectorizer(vocabulary=self.words)
+        self._vectorizer.idf_ = idf
 
     @classmethod
-    def of(cls, texts: Sequence[str], *, min_df: int, most: int) -> Vocabulary:
-        """The words that stand in at least `min_df` of the texts, at most so many, the most frequent first."""
-        found: Counter[str] = Counter()
-        for text in texts:
-            found.update(set(_words(text)))
-        kept = sorted((w for w, n in found.items() if n >= min_df), key=lambda w: (-found[w], w))[:most]
-        idf = np.array([np.log((1 + len(texts)) / (1 + found[word])) + 1 for word in kept])
-        vocabulary = cls(tuple(kept), idf, 1.0)
-        lengths = _lengths(vocabulary.weigh(texts))
-        return cls(vocabulary.words, idf, float(lengths.mean()) or 1.0)
+    def fit(cls, texts: Sequence[str], *, min_df: int, max_words: int) -> Self | None:
+        """Fit to texts; None if no word occurs in `min_df` of them.
 
-    def weigh(self, texts: Sequence[str]) -> Any:
-        """A sparse matrix [texts, V] in CSR."""
+        Args:
+            texts: [n].
+            min_df: words that occur in fewer texts are left out.
+            max_words: the size of the vocabulary; the most frequent words are kept.
+        """
+        from scipy.sparse.linalg import norm
+
+        vectorizer = _tfidf_vectorizer(min_df=min_df, max_features=max_words)
+        try:
+            rows = vectorizer.fit_transform(texts)
+        except ValueError:  # scikit-learn refuses an empty vocabulary
+            return None
+        return cls(vectorizer.get_feature_names_out().tolist(), vectorizer.idf_, float(norm(rows, axis=1).mean()))
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """The texts as a sparse matrix [n, V]."""
         from scipy.sparse import csr_array
 
-        place = {word: at for at, word in enumerate(self.words)}
-        starts, columns, counts = [0], [], []
-        for text in texts:
-            known = Counter(place[word] for word in _words(text) if word in place)
-            for at in sorted(known):  # in one order, so that sums over a row come out the same again
-                columns.append(at)
-                counts.append(known[at])
-            starts.append(len(columns))
-        which = np.array(columns, dtype=np.int64)
-        weights = (1 + np.log(np.array(counts, dtype=np.float64))) * self.idf[which] / self.scale
-        return csr_array((weights, which, np.array(starts)), shape=(len(texts), len(self.words)))
+        return csr_array(self._vectorizer.transform(texts)) / self.scale
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Arrays that `from_state` makes it from again. Words hold no white space, so one text holds them all."""
-        listed = np.frombuffer("\n".join(self.words).encode("utf-8"), dtype=np.uint8)
-        return {"words": listed, "idf": self.idf, "scale": np.array([self.scale])}
+    def state(self) -> State:
+        """The arrays for `from_state`; the words, which contain no white space, as lines of UTF-8 text."""
+        lines = np.frombuffer("\n".join(self.words).encode("utf-8"), dtype=np.uint8)
+        return {"words": lines, "idf": self.idf, "scale": np.array([self.scale])}
 
     @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Vocabulary:
-        """What `state` gave."""
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The vectorizer that `state` describes."""
         words = arrays["words"].tobytes().decode("utf-8").split("\n")
-        return cls(tuple(words), arrays["idf"], float(arrays["scale"][0]))
+        return cls(words, arrays["idf"], float(arrays["scale"][0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Topics:
-    """Directions in which texts differ most: a truncated SVD of their weighted words (latent semantic analysis)."""
+class TopicModel:
+    """Latent semantic analysis: a truncated SVD of TF-IDF vectors of length 1."""
 
-    vocabulary: Vocabulary
-    directions: NDArray[np.float64]
+    vectorizer: TextVectorizer
+    components: NDArray[np.float64]
     """[V, topics]"""
 
     @classmethod
-    def of(cls, texts: Sequence[str], vocabulary: Vocabulary, count: int, seed: int) -> Topics:
-        """So many topics of these texts, or as many as there can be; of few texts or words none."""
+    def fit(cls, texts: Sequence[str], vectorizer: TextVectorizer, topics: int, seed: int) -> TopicModel:
+        """Fit to texts. There are fewer than `topics` topics if there are not enough texts or words."""
         from sklearn.decomposition import TruncatedSVD
 
-        count = min(count, len(texts) - 1, len(vocabulary.words) - 1)
-        if count < 1:
-            return cls(vocabulary, np.zeros((len(vocabulary.words), 0)))
-        found = TruncatedSVD(count, random_state=seed).fit(_normalised(vocabulary.weigh(texts)))
-        return cls(vocabulary, np.ascontiguousarray(found.components_.T, dtype=np.float64))
+        topics = min(topics, len(texts) - 1, len(vectorizer.words) - 1)
+        if topics < 1:
+            return cls(vectorizer, np.zeros((len(vectorizer.words), 0)))
+        svd = TruncatedSVD(topics, random_state=seed).fit(normalize_rows(vectorizer.transform(texts)))
+        return cls(vectorizer, np.ascontiguousarray(svd.components_.T, dtype=np.float64))
 
-    def read(self, texts: Sequence[str]) -> tuple[Any, NDArray[np.float64]]:
-        """The texts' words at length 1, [texts, V] sparse, and their topics, [texts, topics]."""
-        rows = _normalised(self.vocabulary.weigh(texts))
-        return rows, rows @ self.directions
+    def transform(self, texts: Sequence[str]) -> tuple[Any, NDArray[np.float64]]:
+        """TF-IDF vectors of length 1, sparse [n, V], and topics, [n, topics]."""
+        vectors = normalize_rows(self.vectorizer.transform(texts))
+        return vectors, vectors @ self.components
+
+    def state(self) -> State:
+        """The arrays for `from_state`."""
+        return {**self.vectorizer.state(), "directions": self.components}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> TopicModel:
+        """The model that `state` describes."""
+        return cls(TextVectorizer.from_state(arrays), arrays["directions"])
 
 
-def texts_of(comparisons: Sequence[Comparison]) -> tuple[list[str], list[str], list[str]]:
-    """Prompts, A's answers and B's, a conversation's turns as one text."""
+def join_turns(comparisons: Sequence[Comparison]) -> tuple[list[str], list[str], list[str]]:
+    """Prompts, answers A and answers B, [n] each; the turns of a conversation as one text."""
     return (
         ["\n".join(c.prompt) for c in comparisons],
         ["\n".join(c.answer_a) for c in comparisons],
@@ -106,28 +115,24 @@ def texts_of(comparisons: Sequence[Comparison]) -> tuple[list[str], list[str], l
     )
 
 
-def cosines(one: Any, other: Any) -> NDArray[np.float64]:
-    """[n], of the rows of two sparse matrices whose rows have length 1."""
-    products: NDArray[np.float64] = np.asarray(one.multiply(other).sum(axis=1)).ravel()
+def normalize_rows(rows: Any) -> Any:
+    """The rows of a sparse matrix at length 1; rows of zeros stay."""
+    from sklearn.preprocessing import normalize
+
+    return normalize(rows)
+
+
+def cosine_similarities(a: Any, b: Any) -> NDArray[np.float64]:
+    """[n], row by row, for two sparse matrices whose rows have length 1."""
+    products: NDArray[np.float64] = np.asarray(a.multiply(b).sum(axis=1)).ravel()
     return products
 
 
-def normalised_words(vocabulary: Vocabulary, texts: Sequence[str]) -> Any:
-    """`Vocabulary.weigh` with every row at length 1."""
-    return _normalised(vocabulary.weigh(texts))
+def _tfidf_vectorizer(**settings: Any) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
-
-def _normalised(rows: Any) -> Any:
-    from scipy.sparse import csr_array
-
-    lengths = np.repeat(np.maximum(_lengths(rows), 1e-12), np.diff(rows.indptr))
-    return csr_array((rows.data / lengths, rows.indices, rows.indptr), shape=rows.shape)
-
-
-def _lengths(rows: Any) -> NDArray[np.float64]:
-    lengths: NDArray[np.float64] = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return lengths
+    return TfidfVectorizer(analyzer=_words, norm=None, sublinear_tf=True, **settings)
 
 
 def _words(text: str) -> list[str]:
-    return WORD.findall(text[:READ].lower())
+    return WORD.findall(text[:MAX_CHARACTERS].lower())

@@ -1,6 +1,6 @@
-"""Probabilities that say how often they are right: maps that mend a judge's, fitted on votes it never learned from."""
+"""Calibration and blending of the probabilities of judges, fitted to votes that the judges were not trained on."""
 
-from tiebreak.calibration.blending import blend, blend_weights, gains, out_of_fold_blend
+from tiebreak.calibration.blending import fit_blend_weights, member_gains, out_of_fold_blend, weighted_mean
 from tiebreak.calibration.fitting import (
     MIN_ROWS,
     Calibration,
@@ -28,11 +28,11 @@ __all__ = [
     "Method",
     "Temperature",
     "VectorScaling",
-    "blend",
-    "blend_weights",
     "check_calibration_votes",
+    "fit_blend_weights",
     "fit_calibration",
     "fit_map",
-    "gains",
+    "member_gains",
     "out_of_fold_blend",
+    "weighted_mean",
 ]

@@ -1,110 +1,109 @@
-"""Several judges' probabilities -> weights of their mean, by maximum likelihood."""
+"""Weights for the mean of several judges' probabilities, by maximum likelihood."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
-from tiebreak.metrics.cross_validation import FOLDS, group_folds
-from tiebreak.metrics.log_loss import MIN_PROBABILITY, cross_entropies
+from tiebreak.metrics.cross_validation import FOLDS, group_folds, number_groups
+from tiebreak.metrics.log_loss import MIN_PROBABILITY, cross_entropies, validate_rows
 from tiebreak.types import OUTCOMES, Vote
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-MOST_STEPS: Final = 10_000
-STILL: Final = 1e-10
-"""The weights are found when a step lowers the log loss by less."""
 
+def fit_blend_weights(probabilities: ArrayLike, votes: Sequence[Vote] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights that minimise the log loss of the weighted mean of several judges' probabilities.
 
-def blend_weights(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[np.float64]:
-    """The weights under which the mean of several judges' probabilities has the lowest log loss.
-
-    The mean is a mixture, and its log loss convex in the weights, so that expectation and maximisation in turns
-    (Dempster, Laird and Rubin 1977) lead to the one minimum: a judge's new weight is its share in what the blend says
-    of the votes, averaged over them. A weight that goes to 0 says that the judge adds nothing to the others.
+    The log loss is convex in the weights, so the minimum is unique. A weight of 0 means that the judge adds nothing to
+    the others.
 
     Args:
         probabilities: [judges, rows, 3] over `OUTCOMES`; each row sums to 1.
-        votes: [rows], one-hot or soft, of rows that none of the judges has learned from.
+        votes: [rows], one-hot or soft. None of the judges was trained on these rows.
 
     Returns:
-        float64 [judges], at least 0, of sum 1.
+        float64 [judges], at least 0 and with a sum of 1.
 
     Raises:
         DataError: there are no rows or no judges.
-        ValueError: the shapes differ, or probabilities are not finite or do not sum to 1.
+        ComparisonsError: shapes differ, or probabilities are not finite or do not sum to 1. It is a ValueError too.
     """
-    given = np.asarray(probabilities, dtype=np.float64)
-    if given.ndim != 3 or not given.shape[0] or not given.shape[1]:
-        raise DataError(f"Probabilities of the shape {given.shape} are nothing to blend: give [judges, rows, 3].")
-    for judge in given:
-        cross_entropies(judge, votes)  # for what it refuses
-    target = np.asarray(votes, dtype=np.float64).reshape(-1, len(OUTCOMES))
-    given = np.clip(given, MIN_PROBABILITY, 1.0)
-    weights = np.full(len(given), 1 / len(given))
-    before = np.inf
-    for _ in range(MOST_STEPS):
-        blend = np.einsum("j,jrk->rk", weights, given)
-        loss = -float((target * np.log(blend)).sum()) / len(target)
-        if before - loss < STILL:
-            break
-        before = loss
-        weights = weights * np.einsum("jrk,rk->j", given, target / blend) / target.sum()
-        weights /= weights.sum()
-    return weights
+    from scipy.optimize import minimize
+
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 3 or not p.shape[0] or not p.shape[1]:
+        raise DataError(f"The probabilities have the shape {p.shape}: give [judges, rows, 3], with one or more rows.")
+    for judge in p:
+        _, targets = validate_rows(judge, votes)
+    p = np.clip(p, MIN_PROBABILITY, 1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        blend = np.einsum("j,jrk->rk", weights, p)
+        gradient = -np.einsum("jrk,rk->j", p, targets / blend) / len(targets)
+        return -float((targets * np.log(blend)).sum()) / len(targets), gradient
+
+    result = minimize(
+        loss, np.full(len(p), 1 / len(p)), jac=True, method="SLSQP", bounds=[(0.0, 1.0)] * len(p),
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-12, "maxiter": 1000},
+    )  # fmt: skip
+    weights = np.clip(result.x, 0.0, 1.0)
+    normalised: NDArray[np.float64] = weights / weights.sum()
+    return normalised
 
 
-def blend(probabilities: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+def weighted_mean(probabilities: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     """The weighted mean, [rows, 3], of probabilities [judges, rows, 3]."""
     mean: NDArray[np.float64] = np.einsum("j,jrk->rk", np.asarray(weights, np.float64), np.asarray(probabilities))
-    whole: NDArray[np.float64] = mean / mean.sum(axis=1, keepdims=True)
-    return whole
+    normalised: NDArray[np.float64] = mean / mean.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def out_of_fold_blend(probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str]) -> NDArray[np.float64]:
-    """What blends say of rows on which their weights were not found, [rows, 3]: an honest measure of the blend.
+    """Cross-validated probabilities of the blend, [rows, 3]: the weights for a row come from rows with other prompts.
 
-    A cross-validation in `FOLDS` folds; the weights differ a little from fold to fold.
+    Their log loss is an unbiased estimate; that of the blend on the rows its weights were fitted to is too low.
 
     Args:
-        probabilities: [judges, rows, 3], as in `blend_weights`.
+        probabilities: [judges, rows, 3], as in `fit_blend_weights`.
         votes: [rows].
-        prompts: [rows], the same text for rows that have the same prompt: these stay together.
+        prompts: [rows]. Rows with the same text are in the same fold.
 
     Raises:
-        DataError: there are fewer than `FOLDS` prompts.
-        DataError, ValueError: as in `blend_weights`.
+        DataError: there are fewer than `FOLDS` prompts, or as in `fit_blend_weights`.
+        ComparisonsError: as in `fit_blend_weights`.
     """
-    given, target = np.asarray(probabilities, dtype=np.float64), np.asarray(votes, dtype=np.float64)
-    names, groups = np.unique(np.asarray(prompts), return_inverse=True)
-    if len(names) < FOLDS:
-        raise DataError(f"{pluralize(len(names), 'prompt')} are too few to find weights on: give {FOLDS} or more.")
-    folds = group_folds(groups)
-    said = np.empty(given.shape[1:])
+    p, targets = np.asarray(probabilities, dtype=np.float64), np.asarray(votes, dtype=np.float64)
+    count = len(set(prompts))
+    if count < FOLDS:
+        raise DataError(f"{pluralize(count, 'prompt')} are too few to fit weights to: give {FOLDS} or more.")
+    folds = group_folds(number_groups(prompts))
+    blend = np.empty(p.shape[1:])
     for fold in range(FOLDS):
         held_out = folds == fold
-        seen = [tuple(vote) for vote in target[~held_out].tolist()]
-        said[held_out] = blend(given[:, held_out], blend_weights(given[:, ~held_out], seen))
-    return said
+        weights = fit_blend_weights(p[:, ~held_out], targets[~held_out])
+        blend[held_out] = weighted_mean(p[:, held_out], weights)
+    return blend
 
 
-def gains(probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str]) -> NDArray[np.float64]:
-    """What each judge adds: by how much the log loss rises when the blend is made without it, float64 [judges].
+def member_gains(probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str]) -> NDArray[np.float64]:
+    """How much the log loss of `out_of_fold_blend` rises without each judge, float64 [judges].
 
-    All of it `out_of_fold_blend`, so that a judge which adds nothing gets about 0, and one that only adds noise less.
-    Of a single judge the whole log loss less that of a uniform guess, negated.
+    The gain is about 0 for a judge that adds nothing, and negative for one that only adds noise. For a single judge it
+    is the log loss of a uniform guess minus that of the judge.
     """
-    given = np.asarray(probabilities, dtype=np.float64)
+    p = np.asarray(probabilities, dtype=np.float64)
 
     def loss(judges: NDArray[np.float64]) -> float:
         return float(cross_entropies(out_of_fold_blend(judges, votes, prompts), votes).mean())
 
-    whole = loss(given)
-    if len(given) == 1:
-        return np.array([np.log(len(OUTCOMES)) - whole])
-    return np.array([loss(np.delete(given, judge, axis=0)) - whole for judge in range(len(given))])
+    loss_of_all = loss(p)
+    if len(p) == 1:
+        return np.array([np.log(len(OUTCOMES)) - loss_of_all])
+    return np.array([loss(np.delete(p, judge, axis=0)) - loss_of_all for judge in range(len(p))])

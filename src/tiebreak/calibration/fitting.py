@@ -1,4 +1,4 @@
-"""Which map a judge's probabilities are calibrated by: chosen by cross-validation, or none."""
+"""Choosing a calibration map for a judge by cross-validation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 METHODS: Final[tuple[Method, ...]] = ("none", "temperature", "vector", "dirichlet")
-"""The simplest first."""
+"""In the order of their number of parameters."""
 
 MIN_ROWS: Final = 100
-"""Fewer rows are not calibrated on: their log loss has a standard error of 0.05 and more, a calibration is worth a few
-thousandths to a few hundredths."""
+"""The fewest rows to calibrate on. With fewer, the standard error of the log loss exceeds 0.05, while calibration
+improves it by a few thousandths to a few hundredths."""
 
 MIN_ROWS_PER_OUTCOME: Final = 10
-"""Fewer ties, or votes for a winner, say nothing of how likely they are."""
+"""The fewest ties, and votes for an answer, from which their probability can be estimated."""
 
 _NAMES: Final[dict[Method, str]] = {
     "none": "none",
@@ -37,12 +37,12 @@ _NAMES: Final[dict[Method, str]] = {
 }
 
 
-class _Frozen(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Candidate(_Frozen):
-    """How good a kind of map is on rows that it was not fitted on, by cross-validation."""
+class Candidate(_FrozenModel):
+    """The cross-validated metrics of one kind of map."""
 
     method: Method
     loss: float
@@ -52,26 +52,26 @@ class Candidate(_Frozen):
     gain: float
     """By how much the log loss is lower than without calibration."""
     gain_error: float
-    """Standard error of that, over prompts."""
+    """Standard error of `gain`, over prompts."""
 
     @property
     def name(self) -> str:
-        """The kind of map, in words."""
+        """The name of the method in a sentence."""
         return _NAMES[self.method]
 
 
-class Calibration(_Frozen):
-    """A map, and what it was chosen on."""
+class Calibration(_FrozenModel):
+    """A fitted map, and how it was chosen."""
 
     map: CalibrationMap
     votes: str
-    """What the rows were, in words or by the file's name."""
+    """Where the rows came from: a file name or a description."""
     rows: int
     prompts: int
     orders: int
-    """In how many each row was judged: 2 of a pairwise judge; 1 of a pointwise one, which says the same in both."""
+    """In how many orders each row was judged: 2 for a pairwise judge, 1 for a judge that is symmetric by design."""
     candidates: tuple[Candidate, ...]
-    """All that were tried, the simplest first."""
+    """All methods that were compared, in the order of `METHODS`."""
 
     @property
     def method(self) -> Method:
@@ -80,167 +80,171 @@ class Calibration(_Frozen):
 
     @property
     def name(self) -> str:
-        """The kind of map, in words."""
+        """The name of the method in a sentence."""
         return _NAMES[self.method]
 
     def candidate(self, method: Method) -> Candidate:
-        """How good one kind was."""
+        """The metrics of one method."""
         return next(candidate for candidate in self.candidates if candidate.method == method)
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated probabilities [n, 3] of probabilities [n, 3] over `OUTCOMES` as the judge gives them in one order.
+        """Calibrated probabilities [n, 3] for the probabilities [n, 3] over `OUTCOMES` of a single order.
 
-        To be applied to each order before the mean is taken: on single orders it was fitted.
+        To average two orders, apply it to each order first: it was fitted to single orders.
         """
         return self.map.apply(probabilities)
 
     def __str__(self) -> str:
         before, after = self.candidate("none"), self.candidate(self.method)
-        on = f"{pluralize(self.rows, 'row')} of {self.votes}"
+        rows = f"{pluralize(self.rows, 'row')} of {self.votes}"
         if self.method == "none":
             best = max(self.candidates[1:], key=lambda candidate: candidate.gain)
             return (
-                f"Probabilities stay as they are: on {on} no calibration was better by more than a standard error (log "
-                f"loss {before.loss:.4f}; {best.name} {best.loss:.4f}, by cross-validation)."
+                f"Not calibrated: on {rows} no method lowers the log loss by more than a standard error "
+                f"({before.loss:.4f}; {best.name} {best.loss:.4f}; cross-validated)."
             )
         return (
-            f"Calibrated by {after.name} on {on}: log loss {before.loss:.4f} -> {after.loss:.4f}, calibration error "
-            f"{before.error:.3f} -> {after.error:.3f} (by cross-validation)."
+            f"Calibrated by {after.name} on {rows}: log loss {before.loss:.4f} -> {after.loss:.4f}, calibration error "
+            f"{before.error:.3f} -> {after.error:.3f} (cross-validated)."
         )
 
 
 def check_calibration_votes(votes: Sequence[Vote], prompts: Sequence[str], source: str, remedy: str) -> None:
-    """Say early, before hours of training or judging, that nothing can be calibrated on these votes.
+    """Check, before hours of training or judging, that these votes are enough to calibrate on.
 
-    Votes without any tie are fit: of maps that know no side only temperature scaling is left then, since nothing tells
-    how likely ties are.
+    Votes without any tie are enough: temperature scaling is then the only candidate, because the other maps need ties.
 
     Args:
         votes: [rows], one-hot or soft.
-        prompts: [rows], the same text for rows that have the same prompt.
-        source: what they are, in the words the message begins with.
-        remedy: what to do about it, in a sentence.
+        prompts: [rows]. Rows with the same text are one group.
+        source: what the votes are; the message begins with it.
+        remedy: what to do, as a sentence.
 
     Raises:
-        DataError: there are fewer than `MIN_ROWS`; ties, or votes for a winner, are fewer than
-            `MIN_ROWS_PER_OUTCOME`; or there are fewer than `FOLDS` prompts.
+        DataError: there are fewer than `MIN_ROWS` rows or `FOLDS` prompts; or votes for an answer, or ties if there are
+            any, are fewer than `MIN_ROWS_PER_OUTCOME`.
     """
-    rows = len(votes)
-    if rows < MIN_ROWS:
-        raise DataError(f"{source}: {pluralize(rows, 'row')}, too few to calibrate on (at least {MIN_ROWS}). {remedy}")
+    rows, unique_prompts = len(votes), len(set(prompts))
     ties = sum(vote[2] for vote in votes)
-    if 0 < ties < MIN_ROWS_PER_OUTCOME:
-        raise DataError(
-            f"{source}: of {rows:,} votes {ties:.3g} for a tie, too few to calibrate on (at least "
-            f"{MIN_ROWS_PER_OUTCOME}, or none at all). {remedy}"
+    reason = None
+    if rows < MIN_ROWS:
+        reason = f"{pluralize(rows, 'row')} are too few to calibrate on (at least {MIN_ROWS})"
+    elif 0 < ties < MIN_ROWS_PER_OUTCOME:
+        reason = (
+            f"{ties:.3g} ties in {rows:,} votes are too few to calibrate on (at least {MIN_ROWS_PER_OUTCOME}, or none)"
         )
-    if rows - ties < MIN_ROWS_PER_OUTCOME:
-        raise DataError(
-            f"{source}: of {rows:,} votes {rows - ties:.3g} for a winner, too few to calibrate on (at least "
-            f"{MIN_ROWS_PER_OUTCOME}). {remedy}"
+    elif rows - ties < MIN_ROWS_PER_OUTCOME:
+        reason = (
+            f"{rows - ties:.3g} votes for an answer in {rows:,} votes are too few to calibrate on (at least "
+            f"{MIN_ROWS_PER_OUTCOME})"
         )
-    if len(set(prompts)) < FOLDS:
-        raise DataError(
-            f"{source}: {pluralize(len(set(prompts)), 'prompt')} in {rows:,} rows, too few to calibrate on (at least "
-            f"{FOLDS}). {remedy}"
+    elif unique_prompts < FOLDS:
+        reason = (
+            f"{pluralize(unique_prompts, 'prompt')} in {rows:,} rows are too few to calibrate on (at least {FOLDS})"
         )
+    if reason is not None:
+        raise DataError(f"{source}: {reason}. {remedy}")
 
 
 def fit_calibration(
     probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str], *, source: str = "votes"
 ) -> Calibration:
-    """Fit each kind of map, and choose the simplest of those that are as good as the best.
+    """Choose a kind of map by cross-validation, and fit it to all rows.
 
-    Kinds are compared by their mean log loss in a `FOLDS`-fold cross-validation in which rows with the same prompt stay
-    together. As good as the best is a kind whose log loss is not higher by more than one standard error of the
-    difference, over prompts (the one-standard-error rule of Breiman et al. 1984, "Classification and regression trees",
-    on paired differences): so no calibration is kept that is not better than none by more than that. The chosen kind is
-    then fitted on all rows.
+    Methods are compared by their mean log loss in a cross-validation with `FOLDS` folds; rows with the same prompt stay
+    in one fold. The simplest method is chosen whose log loss exceeds the lowest by at most one standard error of the
+    difference, over prompts (the one-standard-error rule of Breiman et al. 1984, "Classification and regression
+    trees", on paired differences). A calibration is therefore kept only if it is better than none by more than that.
 
-    Single orders of a comparison are what is calibrated, of a pairwise judge both of each row. A mean of two orders is
-    less certain than either, so that one map cannot suit both, and the single order is what there always is; its
-    calibration goes into a mean as well.
+    Single orders are calibrated; for a pairwise judge that is both orders of each row. The mean of two orders is less
+    confident than a single order, so no map fits both, and a single order is available in every mode of judging.
 
     Args:
-        probabilities: [rows, orders, 3] over `OUTCOMES`, in each order as the judge gave them, but with A the same
-            answer in both.
-        votes: [rows], one-hot or soft, that the judge never learned from.
-        prompts: [rows], the same text for rows that have the same prompt.
-        source: what the rows are, in words.
+        probabilities: [rows, orders, 3] over `OUTCOMES`, aligned so that A is the same answer in both orders.
+        votes: [rows], one-hot or soft. The judge was not trained on these rows.
+        prompts: [rows]. Rows with the same text are in the same fold.
+        source: what the rows are, for messages and `Calibration.votes`.
 
     Raises:
-        ValueError: the shapes do not go together, or the probabilities are none.
-        DataError: as in `check_calibration_votes`; or there are votes for what the judge holds impossible.
+        ValueError: shapes differ, or a row of probabilities does not sum to 1.
+        DataError: as in `check_calibration_votes`, or there are votes for an outcome of probability 0.
     """
-    given = np.asarray(probabilities, dtype=np.float64)
-    target = np.asarray(votes, dtype=np.float64)
-    rows = len(target)
-    if given.ndim != 3 or given.shape[::2] != (rows, len(OUTCOMES)) or len(prompts) != rows:
-        raise ValueError(f"{given.shape} probabilities and {len(prompts)} prompts do not go with {rows} votes")
+    p = np.asarray(probabilities, dtype=np.float64)
+    targets = np.asarray(votes, dtype=np.float64)
+    rows = len(targets)
+    if p.ndim != 3 or p.shape[::2] != (rows, len(OUTCOMES)) or len(prompts) != rows:
+        raise ValueError(
+            f"probabilities of shape {p.shape} and {len(prompts)} prompts do not match {rows} votes: give "
+            f"[{rows}, orders, {len(OUTCOMES)}] and one prompt per vote"
+        )
     check_calibration_votes(votes, prompts, source, "Give more votes.")
-    orders = given.shape[1]
-    losses = {"none": _losses(given, target)}
-    impossible = ((given == 0) & (target[:, None] > 0)).any(axis=(1, 2))
+    impossible = ((p == 0) & (targets[:, None] > 0)).any(axis=(1, 2))
     if impossible.any():
         raise DataError(
-            f"{source}: {pluralize(int(impossible.sum()), 'vote')} for what the judge holds impossible, as ties are to "
-            "model.tie_model=bradley-terry. No calibration mends that: leave these rows out."
+            f"{source}: {pluralize(int(impossible.sum()), 'vote')} for an outcome to which the judge gives no "
+            "probability, such as ties with model.tie_model=bradley-terry. Calibration cannot change that: remove "
+            "these rows."
         )
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
-    folds = group_folds(groups)
-    judged = {"none": given}
-    methods = METHODS if target[:, 2].any() else METHODS[:2]
-    for method in methods[1:]:
-        out_of_fold_blend = np.empty_like(given)
-        for fold in range(FOLDS):
-            held_out = folds == fold
-            fitted = fit_map(method, given[~held_out], target[~held_out])
-            out_of_fold_blend[held_out] = fitted.apply(given[held_out].reshape(-1, 3)).reshape(-1, orders, 3)
-        judged[method] = out_of_fold_blend
-        losses[method] = _losses(out_of_fold_blend, target)
-    best = min(methods, key=lambda method: losses[method].mean())
-    chosen = next(
-        method
-        for method in methods
-        if (losses[method] - losses[best]).mean() <= _standard_error(losses[method] - losses[best], groups)
+    calibrated = _cross_validate(p, targets, groups)
+    losses = {method: _row_losses(q, targets) for method, q in calibrated.items()}
+    candidates = tuple(
+        Candidate(
+            method=method,
+            loss=float(losses[method].mean()),
+            error=_calibration_error(q, targets),
+            gain=float((losses["none"] - losses[method]).mean()),
+            gain_error=_standard_error(losses["none"] - losses[method], groups),
+        )
+        for method, q in calibrated.items()
     )
     return Calibration(
-        map=fit_map(chosen, given, target),
-        votes=source,
-        rows=rows,
-        prompts=len(numbers),
-        orders=orders,
-        candidates=tuple(
-            Candidate(
-                method=method,
-                loss=float(losses[method].mean()),
-                error=_calibration_error(judged[method], target),
-                gain=float((losses["none"] - losses[method]).mean()),
-                gain_error=_standard_error(losses["none"] - losses[method], groups),
-            )
-            for method in methods
-        ),
+        map=fit_map(_choose(losses, groups), p, targets), votes=source, rows=rows, prompts=len(numbers),
+        orders=p.shape[1], candidates=candidates,
+    )  # fmt: skip
+
+
+def _cross_validate(
+    p: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
+) -> dict[Method, NDArray[np.float64]]:
+    """By method, probabilities [rows, orders, 3] by maps that were fitted to the other folds."""
+    folds = group_folds(groups)
+    methods = METHODS if targets[:, 2].any() else METHODS[:2]
+    calibrated: dict[Method, NDArray[np.float64]] = {method: p.copy() for method in methods}
+    for method in methods[1:]:
+        for fold in range(FOLDS):
+            held_out = folds == fold
+            fitted = fit_map(method, p[~held_out], targets[~held_out])
+            calibrated[method][held_out] = fitted.apply(p[held_out].reshape(-1, 3)).reshape(-1, *p.shape[1:])
+    return calibrated
+
+
+def _choose(losses: dict[Method, NDArray[np.float64]], groups: NDArray[np.int64]) -> Method:
+    """The first method whose mean loss is within a standard error of the lowest."""
+    best = min(losses.values(), key=lambda rows: float(rows.mean()))
+    return next(
+        method for method, rows in losses.items() if (rows - best).mean() <= _standard_error(rows - best, groups)
     )
 
 
-def _losses(given: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[rows], the mean over the orders of each."""
-    orders = given.shape[1]
-    votes = [tuple(vote) for vote in np.repeat(target, orders, axis=0).tolist()]
-    losses: NDArray[np.float64] = cross_entropies(given.reshape(-1, 3), votes).reshape(-1, orders).mean(axis=1)
-    return losses
+def _row_losses(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log loss of each row, the mean over its orders, [rows]."""
+    orders = p.shape[1]
+    losses = cross_entropies(p.reshape(-1, 3), np.repeat(targets, orders, axis=0))
+    means: NDArray[np.float64] = losses.reshape(-1, orders).mean(axis=1)
+    return means
 
 
 def _standard_error(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """Of the mean over rows, whose groups are drawn independently of each other."""
+    """Standard error of the mean over rows [rows], for independent groups of rows."""
     count = int(groups.max()) + 1
     sums = np.bincount(groups, weights=differences - differences.mean(), minlength=count)
     return float(np.sqrt((sums**2).sum() * count / (count - 1)) / len(differences))
 
 
-def _calibration_error(given: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """The expected one, of whatever outcome is the likeliest."""
-    flat, votes = given.reshape(-1, 3), np.repeat(target, given.shape[1], axis=0)
-    right = votes[np.arange(len(votes)), flat.argmax(axis=1)]
-    return bin_probabilities("top", flat.max(axis=1), right).curve().error
+def _calibration_error(p: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """Expected calibration error of the likeliest outcome."""
+    flat, votes = p.reshape(-1, 3), np.repeat(targets, p.shape[1], axis=0)
+    correct = votes[np.arange(len(votes)), flat.argmax(axis=1)]
+    return bin_probabilities("top", flat.max(axis=1), correct).curve().error

@@ -1,8 +1,8 @@
-"""Maps from a judge's probabilities to calibrated ones, and their fit to votes.
+"""Maps from the probabilities of a judge to calibrated probabilities, and how they are fitted to votes.
 
-Every map is affine in the log-probabilities, l -> softmax(W l + b), and knows no side: exchanging A and B before it is
-exchanging them after it. So temperature scaling has one free number, vector scaling three, Dirichlet's map six. No map
-can take back a judge's leaning to the first answer, which no vote has: averaging the two orders does.
+Every map is affine in the log-probabilities, l -> softmax(W l + b), and symmetric: swapping A and B before the map
+equals swapping them after it. Temperature scaling therefore has one parameter, vector scaling three and the Dirichlet
+map six. No map can remove position bias; averaging the two orders does.
 
     identity      W = I                                   b = 0
     temperature   W = I / T                               b = 0
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tiebreak.answer_order import swap_outcomes
 from tiebreak.metrics.log_loss import MIN_PROBABILITY
 from tiebreak.types import OUTCOMES
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 Method = Literal["none", "temperature", "vector", "dirichlet"]
 
 PRIOR: Final = 0.3
-"""Standard deviation, a priori, of a fit's numbers around those of the identity.
+"""Standard deviation of the Gaussian prior on the parameters, centred on the identity.
 
-Measured with out-of-fold verdicts of a pairwise judge on 6,755 human votes (human3way_train): a random choice of rows
-was calibrated on by the rule of `fit_calibration`, 30 times (of 1,150 rows 20 times). What that took off the log loss
-of the remaining votes, the mean and the worst, with this prior and with Kull et al.'s regularisation of 0.001 alone:
+Measured with out-of-fold probabilities of a pairwise judge on 6,755 human votes (human3way_train): `fit_calibration`
+was applied to a random subset of rows, 30 times (20 times for 1,150 rows). The reduction of log loss on the remaining
+votes, mean (worst), with this prior and with only the regularisation of 0.001 of Kull et al. (2019):
 
     rows    prior of 0.3       regularisation
     120     -.0012 (-.016)     -.0015 (-.027)
@@ -39,25 +40,23 @@ of the remaining votes, the mean and the worst, with this prior and with Kull et
     1,150   +.0025 (+.000)     +.0016 (-.002)
 """
 
-_SCALES: Final = (0.02, 50.0)
-"""Bounds of a scale on the probabilities of A and B: a judge is turned neither into a guess nor round."""
+_SCALE_BOUNDS: Final = (0.02, 50.0)
+"""Bounds of the scales of A and B. A scale is positive, so that a map never reverses which answer is preferred."""
 
-_OTHERS: Final = (-50.0, 50.0)
+_PARAMETER_BOUNDS: Final = (-50.0, 50.0)
 
-Three = tuple[float, float, float]
+_Row = tuple[float, float, float]
 
 
-class _Map(BaseModel, ABC):
+class _AffineMap(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @abstractmethod
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """W, [3, 3], and b, [3]."""
+        """W, [3, 3], and b, [3], in l -> softmax(W l + b)."""
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated probabilities.
-
-        An outcome that the judge holds impossible stays so. Other probabilities below 1e-15 count as that.
+        """Calibrated probabilities. A probability of 0 stays 0; other probabilities below 1e-15 are raised to it.
 
         Args:
             probabilities: [n, 3] over `OUTCOMES`; each row sums to 1.
@@ -67,76 +66,76 @@ class _Map(BaseModel, ABC):
         """
         from scipy.special import softmax
 
-        given = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(OUTCOMES))
+        probabilities = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(OUTCOMES))
         weights, bias = self.affine()
-        logits = np.log(np.maximum(given, MIN_PROBABILITY)) @ weights.T + bias
-        calibrated: NDArray[np.float64] = softmax(np.where(given > 0, logits, -np.inf), axis=-1)
+        logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)) @ weights.T + bias
+        calibrated: NDArray[np.float64] = softmax(np.where(probabilities > 0, logits, -np.inf), axis=-1)
         return calibrated
 
 
-class Identity(_Map):
-    """Probabilities as they are: no map was better."""
+class Identity(_AffineMap):
+    """No calibration: probabilities stay unchanged."""
 
     method: Literal["none"] = "none"
 
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ones and zeros."""
+        """I and zeros."""
         return np.eye(3), np.zeros(3)
 
     def apply(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """What is given, to the last bit."""
+        """The same probabilities, exactly."""
         return np.array(probabilities, dtype=np.float64).reshape(-1, len(OUTCOMES))
 
 
-class Temperature(_Map):
+class Temperature(_AffineMap):
     """Temperature scaling: C. Guo et al. (2017), "On calibration of modern neural networks", section 4.2."""
 
     method: Literal["temperature"] = "temperature"
     temperature: Annotated[float, Field(gt=0)]
-    """Above 1 probabilities become less certain."""
+    """Values above 1 make probabilities less confident."""
 
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """I / T, and zeros."""
         return np.eye(3) / self.temperature, np.zeros(3)
 
 
-class VectorScaling(_Map):
-    """Vector scaling: Guo et al. (2017), section 4.2, with one scale for both sides."""
+class VectorScaling(_AffineMap):
+    """Vector scaling: Guo et al. (2017), section 4.2, with one scale for A and B."""
 
     method: Literal["vector"] = "vector"
     scale: float
-    """Of the log-probabilities of A and of B."""
+    """Scale of the log-probabilities of A and B."""
     scale_tie: float
     bias_tie: float
-    """Above 0 ties become more likely."""
+    """Values above 0 make ties more likely."""
 
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """A diagonal, and a bias on the tie."""
+        """A diagonal matrix, and a bias for ties."""
         return np.diag([self.scale, self.scale, self.scale_tie]), np.array([0.0, 0.0, self.bias_tie])
 
 
-class Dirichlet(_Map):
-    """Dirichlet calibration, with W and b that exchanging A and B leaves as they are.
+class Dirichlet(_AffineMap):
+    """Dirichlet calibration with W and b that are symmetric in A and B.
 
     M. Kull et al. (2019), "Beyond temperature scaling: obtaining well-calibrated multiclass probabilities with
-    Dirichlet calibration". As their off-diagonal and intercept regularisation does, the prior draws what is off the
-    diagonal, and b, to 0; it draws the diagonal too, to 1.
+    Dirichlet calibration". Like their off-diagonal and intercept regularisation, the prior shrinks the off-diagonal of
+    W and b towards 0; it also shrinks the diagonal towards 1.
     """
 
     method: Literal["dirichlet"] = "dirichlet"
-    weights: tuple[Three, Three, Three]
-    bias: Three
+    weights: tuple[_Row, _Row, _Row]
+    bias: _Row
 
     @model_validator(mode="after")
-    def _knows_no_side(self) -> Dirichlet:
+    def _check_symmetry(self) -> Dirichlet:
         weights, bias = self.affine()
-        other = [1, 0, 2]
-        if not (np.array_equal(weights, weights[other][:, other]) and np.array_equal(bias, bias[other])):
-            raise ValueError("a calibration treats A and B alike: exchanging them has to leave weights and bias as is")
+        swapped_weights = swap_outcomes(swap_outcomes(weights).T).T
+        if not (np.array_equal(weights, swapped_weights) and np.array_equal(bias, swap_outcomes(bias))):
+            raise ValueError("weights and bias are not symmetric: swapping A and B must leave them unchanged")
         return self
 
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """As they are kept."""
+        """The stored weights and bias."""
         return np.array(self.weights), np.array(self.bias)
 
 
@@ -144,67 +143,68 @@ CalibrationMap = Annotated[Identity | Temperature | VectorScaling | Dirichlet, F
 
 
 def fit_map(method: Method, probabilities: ArrayLike, votes: ArrayLike) -> CalibrationMap:
-    """The map of a kind that is likeliest after these rows, under the prior. There is one, since both are convex.
+    """The maximum a posteriori estimate of a map. It is unique, because loss and prior are convex.
 
     Args:
-        method: which kind.
-        probabilities: [rows, 3] over `OUTCOMES`, or [rows, orders, 3] if each row was judged in several, which count as
-            one; each three sum to 1.
-        votes: [rows, 3], one-hot or soft, that have no share in what the judge holds impossible.
+        method: the kind of map.
+        probabilities: [rows, 3] over `OUTCOMES`, or [rows, orders, 3] if rows were judged in several orders. The
+            orders of a row together count as one row.
+        votes: [rows, 3], one-hot or soft, 0 where the judge gives an outcome no probability.
     """
     if method == "none":
         return Identity()
     from scipy.optimize import minimize
 
-    target = np.asarray(votes, dtype=np.float64)
-    given = np.asarray(probabilities, dtype=np.float64).reshape(len(target), -1, len(OUTCOMES))
-    start, bounds = _START[method]
-    found: Any = minimize(
-        objective, start, args=(method, given, target), jac=True, method="L-BFGS-B", bounds=bounds,
+    votes = np.asarray(votes, dtype=np.float64)
+    probabilities = np.asarray(probabilities, dtype=np.float64).reshape(len(votes), -1, len(OUTCOMES))
+    start, bounds = PARAMETERS[method]
+    result: Any = minimize(
+        objective, start, args=(method, probabilities, votes), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9},
     )  # fmt: skip
-    return _map_of(method, [float(number) for number in found.x])
+    return _build_map(method, result.x.tolist())
 
 
 def objective(
     parameters: NDArray[np.float64], method: Method, probabilities: NDArray[np.float64], votes: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """The mean log loss in nats with the prior's part, and its gradient by the parameters.
+    """The mean log loss in nats plus the negative log prior per row, and the gradient.
 
     Args:
-        parameters: as in `_START`.
-        method: which kind.
-        probabilities: [rows, orders, 3].
+        parameters: as in `PARAMETERS`.
+        method: the kind of map.
+        probabilities: [rows, orders, 3] over `OUTCOMES`.
         votes: [rows, 3].
     """
     from scipy.special import log_softmax
 
     rows, orders, _ = probabilities.shape
-    given, target = probabilities.reshape(-1, 3), np.repeat(votes, orders, axis=0)
-    features = _features(method, np.log(np.maximum(given, MIN_PROBABILITY)) + LOG_3)
-    logs = log_softmax(np.where(given > 0, features @ parameters, -np.inf), axis=-1)
-    loss = -(target * np.where(target > 0, logs, 0.0)).sum() / len(given)
-    # Of a log-softmax: what is predicted less what was voted, with the row's whole vote as the mass.
-    slope = np.exp(logs) * target.sum(axis=1, keepdims=True) - target
-    gradient = np.einsum("nc,nck->k", slope, features) / len(given)
-    away = (parameters - _START[method][0]) / PRIOR
-    return float(loss + away @ away / (2 * rows)), gradient + away / (PRIOR * rows)
+    flat, targets = probabilities.reshape(-1, 3), np.repeat(votes, orders, axis=0)
+    features = _features(method, np.log(np.maximum(flat, MIN_PROBABILITY)) + LOG_3)
+    log_p = log_softmax(np.where(flat > 0, features @ parameters, -np.inf), axis=-1)
+    loss = -(targets * np.where(targets > 0, log_p, 0.0)).sum() / len(flat)
+    logit_gradient = np.exp(log_p) * targets.sum(axis=1, keepdims=True) - targets  # a vote may sum to less than 1
+    gradient = np.einsum("nc,nck->k", logit_gradient, features) / len(flat)
+    deviation = (parameters - PARAMETERS[method][0]) / PRIOR
+    return float(loss + deviation @ deviation / (2 * rows)), gradient + deviation / (PRIOR * rows)
 
 
-_START: Final[dict[Method, tuple[list[float], list[tuple[float, float]]]]] = {
-    "temperature": ([1.0], [_SCALES]),
-    "vector": ([1.0, 1.0, 0.0], [_SCALES, _OTHERS, _OTHERS]),
-    "dirichlet": ([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [_OTHERS] * 6),
+PARAMETERS: Final[dict[Method, tuple[list[float], list[tuple[float, float]]]]] = {
+    "temperature": ([1.0], [_SCALE_BOUNDS]),
+    "vector": ([1.0, 1.0, 0.0], [_SCALE_BOUNDS, _PARAMETER_BOUNDS, _PARAMETER_BOUNDS]),
+    "dirichlet": ([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], [_PARAMETER_BOUNDS] * 6),
 }
-"""Where a fit starts, which is the identity, and between what it stays. Parameters: 1 / T; s, s_tie, b_tie; p, q, r, u,
-v, b_tie. The last is the bias where the judge's guess is uniform: the prior is of how far an undecided judge is
-mended, not of a bias that scales take away again."""
+"""The parameters of the identity, where a fit starts, and their bounds.
+
+Temperature: 1 / T. Vector: s, s_tie, bias. Dirichlet: p, q, r, u, v, bias. The bias is that of log(3 p), so that it is
+what the map adds to the logit of a tie when the judge predicts 1/3 each. The prior then does not depend on the scales.
+"""
 
 LOG_3: Final = float(np.log(3))
 
 
 def _features(method: Method, logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[n, 3, parameters]: the logits are these times the parameters. `logs` are of probabilities over 1/3."""
+    """Features [n, 3, parameters] whose product with the parameters gives the logits; `logs` [n, 3] are log(3 p)."""
     a, b, tie = logs.T
     zero, one = np.zeros_like(a), np.ones_like(a)
     match method:
@@ -221,14 +221,14 @@ def _features(method: Method, logs: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def _map_of(method: Method, numbers: list[float]) -> CalibrationMap:
+def _build_map(method: Method, parameters: list[float]) -> CalibrationMap:
     match method:
         case "temperature":
-            return Temperature(temperature=1 / numbers[0])
+            return Temperature(temperature=1 / parameters[0])
         case "vector":
-            scale, scale_tie, undecided = numbers
-            return VectorScaling(scale=scale, scale_tie=scale_tie, bias_tie=undecided + LOG_3 * (scale_tie - scale))
+            scale, scale_tie, bias = parameters
+            return VectorScaling(scale=scale, scale_tie=scale_tie, bias_tie=bias + LOG_3 * (scale_tie - scale))
         case _:
-            p, q, r, u, v, undecided = numbers
-            bias_tie = undecided + LOG_3 * (2 * u + v - p - q - r)
+            p, q, r, u, v, bias = parameters
+            bias_tie = bias + LOG_3 * (2 * u + v - p - q - r)
             return Dirichlet(weights=((p, q, r), (q, p, r), (u, u, v)), bias=(0.0, 0.0, bias_tie))

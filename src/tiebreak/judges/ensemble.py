@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tiebreak.answer_order import average_orders
-from tiebreak.calibration import Calibration, blend
+from tiebreak.calibration import Calibration, weighted_mean
 from tiebreak.errors import RunError
 from tiebreak.judges.answer_order import Swap, least_certain, swap_verdict, swapped_count
 from tiebreak.judges.judge import Judge, calibrated
@@ -133,6 +133,7 @@ class EnsembleJudge(TournamentRankingJudge):
         """The blend's calibrated verdicts of what each member said in one order."""
         if not said[0]:
             return []
-        mean = calibrated(blend([probability_array(verdicts) for verdicts in said], self._weights), self._calibration)
+        mean = weighted_mean([probability_array(verdicts) for verdicts in said], self._weights)
+        mean = calibrated(mean, self._calibration)
         lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*said, strict=True)]
         return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost, strict=True)]

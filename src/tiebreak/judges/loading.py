@@ -80,7 +80,7 @@ def load_judge(
         from tiebreak.baselines import load_baseline
 
         stored = load_baseline(folder.model)
-        return BaselineJudge(stored.judge, stored.card.calibration if calibrate else None)
+        return BaselineJudge(stored.baseline, stored.card.calibration if calibrate else None)
     import torch
 
     from tiebreak.models import (

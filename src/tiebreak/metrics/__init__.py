@@ -1,4 +1,4 @@
-"""How good probabilities are: log loss, calibration, slices and biases, with bootstrap intervals. No torch."""
+"""Metrics of probabilities against votes: log loss, calibration, slices and biases, with intervals. No torch."""
 
 from tiebreak.metrics.bias import (
     LengthBias,
@@ -12,7 +12,7 @@ from tiebreak.metrics.bias import (
 )
 from tiebreak.metrics.bootstrap import Bootstrap, Estimate, divide
 from tiebreak.metrics.calibration_curve import CalibrationCurve
-from tiebreak.metrics.evaluation import Evaluation, evaluate, macro_auc
+from tiebreak.metrics.evaluation import Evaluation, evaluate
 from tiebreak.metrics.log_loss import cross_entropies, preference_metrics
 from tiebreak.metrics.slices import Slice, slice_metrics
 
@@ -32,7 +32,6 @@ __all__ = [
     "format_bias",
     "format_counts",
     "length_bias",
-    "macro_auc",
     "position_bias",
     "preference_metrics",
     "slice_metrics",

@@ -1,7 +1,8 @@
-"""Whether outcomes given 70 % come about 70 times in 100: reliability curves and calibration errors."""
+"""Calibration curves (reliability diagrams) and calibration errors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,86 +12,88 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Binning = Literal["equal-width", "equal-mass"]
-"""How probabilities are put into bins.
+"""How probabilities are binned.
 
-- `equal-width`: bins of the same width from 0 to 1, most of which may be nearly empty.
-- `equal-mass`: bins of as many rows each, as nearly as equal probabilities allow (adaptive, Nixon et al. 2019).
+- `equal-width`: bins of the same width from 0 to 1; many may be nearly empty.
+- `equal-mass`: bins of about the same number of rows (adaptive binning, Nixon et al. 2019). Equal probabilities share a
+  bin.
 """
 
 BINS = 15
-"""As in Guo et al. 2017."""
+"""As in Guo et al. (2017)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows whose probabilities lie in (lower, upper]."""
+    """The rows with probabilities in (lower, upper]."""
 
     lower: float
     upper: float
     rows: int
     predicted: float
-    """Their mean probability."""
+    """Mean probability."""
     observed: float
-    """How often it came about: the mean of the votes."""
+    """Observed frequency: the mean of the votes."""
     observed_low: float | None = None
     observed_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationCurve:
-    """What came about against what was predicted, for the picture; bins without rows are left out."""
+    """Observed frequency against predicted probability, by bin; empty bins are left out."""
 
     of: str
-    """An outcome, or `top`: whatever outcome the judge finds likeliest."""
+    """An outcome, or `top` for the most likely outcome of each row."""
     binning: Binning
     bins: tuple[Bin, ...]
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean over rows of |observed - predicted| of their bin."""
+        """Expected calibration error: the mean over rows of |observed - predicted| of their bin."""
         rows = sum(b.rows for b in self.bins)
         return sum(b.rows * abs(b.observed - b.predicted) for b in self.bins) / rows
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """A JSON object."""
         return {"of": self.of, "binning": self.binning, "error": self.error, "bins": [asdict(b) for b in self.bins]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BinnedCurve:
-    """Probabilities of one event in bins: what curves and calibration errors are made of."""
+    """The probabilities of one event, assigned to bins."""
 
     of: str
     binning: Binning
     edges: NDArray[np.float64]
     """[bins + 1]"""
-    number: NDArray[np.intp]
-    """[rows], the bin of each."""
+    bin_of_row: NDArray[np.intp]
+    """[rows], the bin of each row."""
     predicted: NDArray[np.float64]
-    """[rows], the event's probability."""
+    """[rows], the predicted probability of the event."""
     observed: NDArray[np.float64]
-    """[rows], the share of the vote that says it came about."""
+    """[rows], the share of the vote for the event."""
 
     @property
     def count(self) -> int:
-        """How many bins there are, with rows or without."""
+        """The number of bins, with empty ones."""
         return len(self.edges) - 1
 
     def statistics(self) -> Any:
-        """Sparse [rows, 3 * bins]: of each row's bin a 1, the probability and the vote. Sums over rows make curves."""
+        """Sparse [rows, 3 * bins] whose sums over rows are the count, predicted sum and observed sum of each bin."""
         from scipy import sparse
 
-        rows = np.arange(len(self.number))
-        parts = (np.ones(len(rows)), self.predicted, self.observed)
+        rows = np.arange(len(self.bin_of_row))
+        columns = (np.ones(len(rows)), self.predicted, self.observed)
         return sparse.hstack(
-            [sparse.csr_array((part, (rows, self.number)), (len(rows), self.count)) for part in parts], format="csr"
+            [sparse.csr_array((values, (rows, self.bin_of_row)), (len(rows), self.count)) for values in columns],
+            format="csr",
         )
 
-    def curve(self, observed_intervals: list[tuple[float, float]] | None = None) -> CalibrationCurve:
-        """The curve over all rows; intervals, one a bin, are of `observed`."""
-        rows = np.bincount(self.number, minlength=self.count)
-        predicted = np.bincount(self.number, self.predicted, self.count)
-        observed = np.bincount(self.number, self.observed, self.count)
+    def curve(self, observed_intervals: Sequence[tuple[float, float]] | None = None) -> CalibrationCurve:
+        """The curve over all rows, with the intervals [bins] of the observed frequencies."""
+        rows = np.bincount(self.bin_of_row, minlength=self.count)
+        predicted = np.bincount(self.bin_of_row, self.predicted, self.count)
+        observed = np.bincount(self.bin_of_row, self.observed, self.count)
         bins = []
         for i in np.flatnonzero(rows).tolist():
             low, high = observed_intervals[i] if observed_intervals else (np.nan, np.nan)
@@ -116,27 +119,27 @@ def bin_probabilities(
     binning: Binning = "equal-width",
     bins: int = BINS,
 ) -> BinnedCurve:
-    """Put the probabilities of one event into bins.
+    """Assign the probabilities of one event to bins.
 
-    `Binned.curve().error` is, with equal widths and the event "the judge's likeliest outcome is right", the expected
-    calibration error of M. P. Naeini, G. F. Cooper and M. Hauskrecht (2015), "Obtaining well calibrated probabilities
-    using Bayesian binning", AAAI, as C. Guo et al. (2017), "On calibration of modern neural networks", ICML, use it for
-    several classes. With one outcome as the event, averaged over the outcomes, it is the static calibration error, and
-    with equal mass the adaptive one, of J. Nixon et al. (2019), "Measuring calibration in deep learning", CVPR
-    workshops. All of them are too high by what chance does to the bins: about sqrt(2 p (1 - p) / (pi n)) with n rows a
-    bin, even of a judge calibrated perfectly.
+    With equal widths and the event "the most likely outcome is correct", `curve().error` is the expected calibration
+    error of M. P. Naeini, G. F. Cooper and M. Hauskrecht (2015), "Obtaining well calibrated probabilities using
+    Bayesian binning", AAAI, as used for several classes by C. Guo et al. (2017), "On calibration of modern neural
+    networks", ICML. With one outcome as the event, averaged over the outcomes, it is the static calibration error of
+    J. Nixon et al. (2019), "Measuring calibration in deep learning", CVPR workshops; with equal mass, their adaptive
+    calibration error. All are biased upwards by sampling noise: by about sqrt(2 p (1 - p) / (pi n)) with n rows per
+    bin, even for a perfectly calibrated judge.
 
     Args:
-        of: the event's name.
-        predicted: [rows], its probability.
-        observed: [rows], 1 where it came about, 0 where not, the share of the vote where votes are soft.
-        binning: how.
-        bins: how many at most; equal probabilities are never parted, so equal-mass bins may be fewer.
+        of: the name of the event.
+        predicted: [rows], the probability of the event.
+        observed: [rows], the share of the vote for the event: 0 or 1 for hard votes.
+        binning: as in `Binning`.
+        bins: the number of bins. There may be fewer equal-mass bins, because equal probabilities share a bin.
     """
     if binning == "equal-width":
         edges = np.linspace(0, 1, bins + 1)
     else:
         edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1), method="inverted_cdf"))
         edges = edges if len(edges) > 1 else np.repeat(edges, 2)
-    number = np.searchsorted(edges[1:-1], predicted, side="left")
-    return BinnedCurve(of, binning, edges, number, predicted, observed)
+    bin_of_row = np.searchsorted(edges[1:-1], predicted, side="left")
+    return BinnedCurve(of, binning, edges, bin_of_row, predicted, observed)

@@ -1,7 +1,8 @@
-"""Rows dealt into the folds of a cross-validation, those of one prompt into the same."""
+"""Groups of rows, such as the rows of one prompt, and cross-validation folds that keep them together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,17 +13,26 @@ if TYPE_CHECKING:
 FOLDS: Final = 5
 
 
+def number_groups(keys: Sequence[str]) -> NDArray[np.int64]:
+    """The group of each row, [rows], numbered from 0 in the order of the keys. (np.unique would pad all keys.)"""
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    return np.fromiter((numbers[key] for key in keys), np.int64, len(keys))
+
+
 def group_folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[rows], a fold for each: large groups first, each into the fold with the fewest rows; the rest by chance.
+    """The fold of each row, [rows].
+
+    The largest group goes first into the fold with the fewest rows, as in scikit-learn's GroupKFold; groups of equal
+    size are shuffled first, so that the folds do not depend on the order of the file.
 
     Args:
-        groups: [rows], the number of each row's prompt, from 0 on without gaps.
+        groups: [rows], the group of each row, numbered from 0 without gaps.
     """
     sizes = np.bincount(groups)
     shuffled = np.random.default_rng(0).permutation(len(sizes))
-    fold_of, filled = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
+    fold_of_group, fold_sizes = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        fold_of[group] = filled.argmin()
-        filled[fold_of[group]] += sizes[group]
-    folds: NDArray[np.int64] = fold_of[groups]
+        fold_of_group[group] = fold_sizes.argmin()
+        fold_sizes[fold_of_group[group]] += sizes[group]
+    folds: NDArray[np.int64] = fold_of_group[groups]
     return folds

@@ -1,4 +1,4 @@
-"""How good probabilities are against votes."""
+"""Log loss and accuracy of probabilities against votes."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_PROBABILITY = 1e-15
-"""Probabilities below are taken as this in log loss, as the contest's scorer does."""
+"""In the log loss, smaller probabilities count as this one (as in the scorer of the LMSYS Kaggle competition)."""
 
 SUM_TOLERANCE = 1e-6
-"""How far probabilities may be from a sum of 1; float32 rounds by less."""
+"""How far the sum of a row may be from 1; the rounding of float32 is smaller."""
 
 
 def validate_rows(
     probabilities: ArrayLike, votes: Sequence[Vote | None] | NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities and votes as float64 [rows, 3] each, which may be measured.
+    """Check probabilities and votes, and return them as float64 [rows, 3] each. There may be no rows.
 
     Raises:
-        ComparisonsError: a row has no vote, the shapes differ, a probability is not finite or negative, or a row does
-            not sum to 1. There may be no rows.
+        ComparisonsError: a row has no vote, shapes differ, a value is not finite or negative, or a row does not sum
+            to 1.
     """
     missing = [row for row, vote in enumerate(votes) if vote is None]
     if missing:
         raise ComparisonsError(
-            f"{len(missing):,} of {len(votes):,} rows have no vote, the first is row {missing[0]}: metrics need votes. "
-            "Give rows with votes alone."
+            f"{len(missing):,} of {len(votes):,} rows have no vote (the first is row {missing[0]}). Metrics need "
+            "votes: remove these rows."
         )
-    given = np.asarray(probabilities, dtype=np.float64)
-    target = np.asarray(votes, dtype=np.float64).reshape(-1, len(OUTCOMES))
-    if given.shape != target.shape:
+    p = np.asarray(probabilities, dtype=np.float64)
+    targets = np.asarray(votes, dtype=np.float64).reshape(-1, len(OUTCOMES))
+    if p.shape != targets.shape:
         raise ComparisonsError(
-            f"{given.shape} probabilities do not go with {target.shape} votes: give three of each a row, over "
+            f"probabilities have the shape {p.shape} and votes {targets.shape}: give [rows, 3] for both, over "
             f"({', '.join(OUTCOMES)})."
         )
-    for name, numbers in (("probabilities", given), ("votes", target)):
-        wrong = ~np.isfinite(numbers).all(axis=1)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+    for name, values in (("probabilities", p), ("votes", targets)):
+        invalid = ~np.isfinite(values).all(axis=1)
+        if invalid.any():
+            row = int(np.flatnonzero(invalid)[0])
             raise ComparisonsError(
-                f"{int(wrong.sum())} rows of {name} are not finite, the first is row {row}: {numbers[row].tolist()}."
+                f"{int(invalid.sum())} rows of {name} are not finite. The first is row {row}: {values[row].tolist()}."
             )
-        wrong = (np.abs(numbers.sum(axis=1) - 1) > SUM_TOLERANCE) | (numbers < 0).any(axis=1)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+        invalid = (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE) | (values < 0).any(axis=1)
+        if invalid.any():
+            row = int(np.flatnonzero(invalid)[0])
             raise ComparisonsError(
-                f"{name} have to be at least 0 and sum to 1 in every row; in {int(wrong.sum())} they do not, the "
-                f"first is row {row}: {numbers[row].tolist()}, which sum to {numbers[row].sum():.6g}."
+                f"{name} must be at least 0 and sum to 1 in every row; {int(invalid.sum())} rows do not. The first is "
+                f"row {row}: {values[row].tolist()}, with a sum of {values[row].sum():.6g}."
             )
-    return given, target
+    return p, targets
 
 
-def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[np.float64]:
+def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Cross-entropy of each row in nats: -sum over outcomes of vote * log(probability).
 
     Args:
@@ -70,41 +70,42 @@ def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote]) -> NDArray[
         float64 [rows].
 
     Raises:
-        ComparisonsError: what `validate_rows` raises; it is a ValueError.
+        ComparisonsError: as in `validate_rows`; it is a ValueError.
     """
-    given, target = validate_rows(probabilities, votes)
-    return log_loss_per_row(given, target)
+    return log_loss_per_row(*validate_rows(probabilities, votes))
 
 
-def log_loss_per_row(given: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`cross_entropies` of rows that are checked."""
-    losses: NDArray[np.float64] = -(target * np.log(np.clip(given, MIN_PROBABILITY, 1.0))).sum(axis=1)
+def log_loss_per_row(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`cross_entropies` for validated probabilities and votes, [rows, 3] each."""
+    losses: NDArray[np.float64] = -(targets * np.log(np.clip(p, MIN_PROBABILITY, 1.0))).sum(axis=1)
     return losses
 
 
 def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[str, float]:
-    """Log loss and accuracy, over all rows and by the outcome people voted for.
+    """Log loss and accuracy, over all rows and by voted outcome.
 
     Args:
         probabilities: [rows, 3] over `OUTCOMES`; each row sums to 1.
-        votes: [rows], one-hot or soft; a soft vote counts as its likeliest outcome in accuracy and breakdown.
+        votes: [rows], one-hot or soft. For accuracy and the metrics by outcome, a soft vote counts as its most likely
+            outcome.
 
     Returns:
-        `loss` in nats (1.0986 for a uniform guess), `accuracy`, and for each outcome with votes
-        `loss_OUTCOME` and `accuracy_OUTCOME` over the rows people voted so (the latter is the recall).
+        `loss` in nats (1.0986 for a uniform guess), `accuracy`, and for each outcome with votes `loss_OUTCOME` and
+        `accuracy_OUTCOME` (the recall) over the rows with that vote.
 
     Raises:
-        ComparisonsError: there are no rows, or what `cross_entropies` raises; it is a ValueError.
+        ComparisonsError: there are no rows, or as in `validate_rows`; it is a ValueError.
     """
-    losses = cross_entropies(probabilities, votes)
-    if not len(losses):
-        raise ComparisonsError("there are no rows to measure on: give at least one comparison with a vote")
-    voted = np.asarray(votes, dtype=np.float64).argmax(axis=1)
-    right = np.asarray(probabilities, dtype=np.float64).argmax(axis=1) == voted
-    metrics = {"loss": float(losses.mean()), "accuracy": float(right.mean())}
+    p, targets = validate_rows(probabilities, votes)
+    if not len(p):
+        raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
+    losses = log_loss_per_row(p, targets)
+    voted = targets.argmax(axis=1)
+    correct = p.argmax(axis=1) == voted
+    metrics = {"loss": float(losses.mean()), "accuracy": float(correct.mean())}
     for index, outcome in enumerate(OUTCOMES):
         rows = voted == index
         if rows.any():
             metrics[f"loss_{outcome}"] = float(losses[rows].mean())
-            metrics[f"accuracy_{outcome}"] = float(right[rows].mean())
+            metrics[f"accuracy_{outcome}"] = float(correct[rows].mean())
     return metrics

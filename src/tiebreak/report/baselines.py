@@ -91,7 +91,7 @@ def _is_kept(folder: RunFolder, recipe: Recipe) -> bool:
 
 def _votes(folder: RunFolder) -> int:
     """How many a classical judge learned from."""
-    return load_baseline(folder.model).judge.learned_from
+    return load_baseline(folder.model).baseline.vote_count
 
 
 def _silence(_: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tiebreak.calibration import Calibration, blend_weights, gains, out_of_fold_blend
+from tiebreak.calibration import Calibration, fit_blend_weights, member_gains, out_of_fold_blend
 from tiebreak.errors import DataError, RunError
 from tiebreak.judges import Swap, load_judge, probability_array
 from tiebreak.judges.ensemble import BlendCard, BlendMember, write_blend
@@ -115,7 +115,7 @@ def _keep(
     made: RunFolder, folders: Sequence[RunFolder], calibrations: Sequence[Calibration | None],
     judged: NDArray[np.float64], votes: Sequence[Comparison], given: Sequence[Vote],
 ) -> Blend:  # fmt: skip
-    weights = blend_weights(judged, given)
+    weights = fit_blend_weights(judged, given)
     weights = np.where(weights < LEAST, 0.0, weights)
     weights /= weights.sum()
     prompts = [row.folded_prompt for row in votes]
@@ -123,7 +123,7 @@ def _keep(
     metrics = preference_metrics(probabilities, given)
     members = tuple(
         Member(str(folder), float(weight), preference_metrics(p, given)["loss"], float(gain))
-        for folder, weight, p, gain in zip(folders, weights, judged, gains(judged, given, prompts), strict=True)
+        for folder, weight, p, gain in zip(folders, weights, judged, member_gains(judged, given, prompts), strict=True)
     )
     kept = [
         BlendMember(run=os.path.relpath(member.run, made.path), weight=member.weight, calibration=calibration)

@@ -1,4 +1,4 @@
-"""Classical judges: symmetric to the last bit, saved without code, and better than the votes' shares."""
+"""Baselines: exactly symmetric, stored without pickles, and better than the shares of the votes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiebreak.baselines import Baseline, fit_baseline, load_baseline, save_baseline
-from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, describe
-from tiebreak.baselines.trees import TreeEnsemble
-from tiebreak.baselines.vectorizers import Topics, Vocabulary
+from tiebreak.baselines.boosted_trees import BoostedTrees
+from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, extract_features
+from tiebreak.baselines.vectorizers import TextVectorizer, TopicModel
 from tiebreak.errors import DataError, RunError
 from tiebreak.metrics import preference_metrics
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison
@@ -29,7 +29,7 @@ WORDS = ["apple", "river", "stone", "cloud", "engine", "paper", "window", "garde
 
 
 def simulated(rows: int, *, seed: int = 0) -> list[Comparison]:
-    """Votes of people who like long answers, and call a tie what is of nearly one length."""
+    """Votes of people who prefer long answers and call answers of similar length a tie."""
     draw = np.random.default_rng(seed)
     votes = []
     for i in range(rows):
@@ -53,7 +53,7 @@ TEXT = st.text(st.sampled_from("aA bB.\n#*`-1|?!é漢\ud83d\x00"), max_size=60)
 @settings(max_examples=80, deadline=None)
 def test_swapping_a_comparison_swaps_its_features_exactly(prompt: str, a: str, b: str) -> None:
     comparison = Comparison((prompt,), (a,), (b,))
-    plain, swapped = describe([comparison]), describe([comparison.swap()])
+    plain, swapped = extract_features([comparison]), extract_features([comparison.swap()])
     assert (plain.a.shape, plain.shared.shape) == ((1, len(ANSWER_FEATURES)), (1, len(SHARED_FEATURES)))
     assert np.isfinite(np.hstack([plain.shared, plain.a, plain.b])).all()
     np.testing.assert_array_equal(plain.shared, swapped.shared)
@@ -63,7 +63,7 @@ def test_swapping_a_comparison_swaps_its_features_exactly(prompt: str, a: str, b
 
 def test_features_say_what_they_are_called() -> None:
     answer = "# Plan\n\nSorry, I can't. See https://x.org\n- one\n- two\n```\nx = 1\n```\n**Done**?"
-    features = describe([Comparison(("Write code: 1 + 2?",), (answer,), ("same same same same same",))])
+    features = extract_features([Comparison(("Write code: 1 + 2?",), (answer,), ("same same same same same",))])
     a = dict(zip(ANSWER_FEATURES, features.a[0], strict=True))
     b = dict(zip(ANSWER_FEATURES, features.b[0], strict=True))
     shared = dict(zip(SHARED_FEATURES, features.shared[0], strict=True))
@@ -80,7 +80,7 @@ def test_features_say_what_they_are_called() -> None:
     assert b["numbers_from_prompt"] == 0
     assert a["numbers_from_prompt"] == 0.5
     assert (shared["asks_code"], shared["asks_to_write"], shared["asks_summary"], shared["identical"]) == (1, 1, 0, 0)
-    alike = describe([Comparison(("p",), ("x y",), ("x y",))])
+    alike = extract_features([Comparison(("p",), ("x y",), ("x y",))])
     assert dict(zip(SHARED_FEATURES, alike.shared[0], strict=True))["identical"] == 1
 
 
@@ -109,16 +109,27 @@ def test_what_was_saved_comes_back_to_the_last_bit(kind: str, fitted: dict[str, 
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["arrays.safetensors", "baseline.json"]
     stored = load_baseline(tmp_path / "model")
     assert (stored.card.kind, stored.card.settings) == (kind, {"C": 0.3})
-    np.testing.assert_array_equal(stored.judge.probabilities(rows), fitted[kind].probabilities(rows))
-    assert stored.judge.feature_names == fitted[kind].feature_names
+    np.testing.assert_array_equal(stored.baseline.probabilities(rows), fitted[kind].probabilities(rows))
+    assert stored.baseline.feature_names == fitted[kind].feature_names
 
 
-def test_trees_are_told_their_features_by_name(fitted: dict[str, Baseline]) -> None:
+def test_trees_use_the_features_that_decide_the_votes(fitted: dict[str, Baseline]) -> None:
+    import lightgbm
+
     state = fitted["trees"].state()
     names = fitted["trees"].feature_names
     assert len(set(names)) == len(names)
-    used = {names[i] for i in state["trees.0.feature"]}
-    assert used & {"characters: a - b", "words: a - b", "distinct_words: a - b"}  # what these people vote by
+    booster = lightgbm.Booster(model_str=state["trees.0.lightgbm"].tobytes().decode())
+    used = {names[state["trees.0.columns"][i]] for i in np.flatnonzero(booster.feature_importance())}
+    assert used & {"characters: a - b", "words: a - b", "distinct_words: a - b"}
+
+
+def test_equal_seeds_give_equal_trees(fitted: dict[str, Baseline]) -> None:
+    rows = simulated(20, seed=6)
+    again = fit_baseline("trees", simulated(200), **SMALL)
+    np.testing.assert_array_equal(again.probabilities(rows), fitted["trees"].probabilities(rows))
+    other = fit_baseline("trees", simulated(200), **(SMALL | {"seed": 1}))
+    assert (other.probabilities(rows) != fitted["trees"].probabilities(rows)).any()
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -131,31 +142,42 @@ def test_each_beats_the_shares_where_people_like_length(kind: str, fitted: dict[
     assert judge["accuracy"] > 0.65
 
 
-@pytest.mark.parametrize("outcomes", [(0, 1, 2), (0, 1), (0, 2)])
-def test_trees_are_scikit_learns(outcomes: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("ties", [True, False])
+def test_trees_learn_as_fast_as_scikit_learns(ties: bool) -> None:
+    """The learning rate and the L2 penalty mean the same, although LightGBM scales the Hessian otherwise."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     draw = np.random.default_rng(0)
-    rows = draw.normal(size=(400, 6)).round(1)  # ties between values, and thresholds that meet them
-    at = (rows[:, 0] + rows[:, 1] * rows[:, 2] + draw.normal(size=400) > 0).astype(int) + (rows[:, 3] > 0.5)
-    classes = np.array(outcomes)[at % len(outcomes)]
-    model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=12, early_stopping=False).fit(rows, classes)
-    trees = TreeEnsemble.of(model)
-    unseen = np.concatenate([rows, draw.normal(size=(300, 6)).round(1) * 3])
-    ours = trees.probabilities(unseen)
-    np.testing.assert_allclose(ours[:, list(outcomes)], model.predict_proba(unseen), atol=1e-12)
-    np.testing.assert_allclose(ours.sum(axis=1), 1, atol=1e-12)
-    again = TreeEnsemble.from_state(trees.state())
-    np.testing.assert_array_equal(again.probabilities(unseen), ours)
+    rows = draw.normal(size=(1000, 4)).round(1)
+    labels = (rows[:, 0] + rows[:, 1] * rows[:, 2] + draw.normal(size=1000) > 0).astype(int)
+    labels += ties * (rows[:, 3] > 0.5)
+    unseen = draw.normal(size=(300, 4))
+    for max_iter in (3, 30):
+        trees = BoostedTrees.fit(
+            rows, np.eye(3)[labels], np.arange(4), max_iter=max_iter, learning_rate=0.1, max_leaf_nodes=8,
+            min_samples_leaf=20, l2_regularization=5.0, max_features=1.0, seed=0,
+        )  # fmt: skip
+        model = HistGradientBoostingClassifier(
+            max_iter=max_iter, learning_rate=0.1, max_leaf_nodes=8, l2_regularization=5.0, early_stopping=False
+        ).fit(rows, labels)
+        probabilities = trees.probabilities(unseen)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+        difference = np.abs(probabilities[:, : 2 + ties] - model.predict_proba(unseen)).mean()
+        assert difference < (0.01 if max_iter == 3 else 0.02)
 
 
-def test_words_weigh_as_the_formula_says() -> None:
-    vocabulary = Vocabulary.of(["Red red blue", "blue", "green blue"], min_df=1, most=2)
-    assert vocabulary.words == ("blue", "green")  # the most frequent, then by the alphabet
-    weights = vocabulary.weigh(["green GREEN blue", "other"]).toarray() * vocabulary.scale
+def test_word_weights_follow_the_formula() -> None:
+    vectorizer = TextVectorizer.fit(["Red red blue", "blue", "green blue blue blue"], min_df=1, max_words=2)
+    assert vectorizer is not None
+    assert vectorizer.words == ("blue", "red")
+    weights = vectorizer.transform(["red RED blue", "other"]).toarray() * vectorizer.scale
     np.testing.assert_allclose(weights, [[1.0, (1 + np.log(2)) * (np.log(4 / 2) + 1)], [0, 0]])
-    topics = Topics.of(["red blue"], vocabulary, 5, 0)
-    assert topics.read(["blue"])[1].shape == (1, 0)
+    restored = TextVectorizer.from_state(vectorizer.state())
+    np.testing.assert_array_equal(restored.transform(["red RED blue"]).toarray(), [weights[0] / vectorizer.scale])
+    topics = TopicModel.fit(["red blue"], vectorizer, 5, 0)
+    assert topics.transform(["blue"])[1].shape == (1, 0)
+    assert TextVectorizer.fit(["one", "two"], min_df=2, max_words=5) is None
+    assert TextVectorizer.fit(["", "!"], min_df=1, max_words=5) is None
 
 
 def test_soft_votes_count_by_their_shares() -> None:
@@ -182,11 +204,11 @@ def test_thin_votes_are_learned_from(kind: str, what: str) -> None:
 def test_what_cannot_be_learned_from_is_said() -> None:
     ties = [Comparison(("p",), ("a",), ("b",), TIE)] * 3
     assert fit_baseline("prior", ties, **SMALL).probabilities(ties)[0, 2] == pytest.approx(4 / 6)
-    with pytest.raises(DataError, match=r"All of 3 votes to learn from are ties.*baseline\.kind=prior"):
+    with pytest.raises(DataError, match=r"All 3 training votes are ties.*baseline\.kind=prior"):
         fit_baseline("trees", ties, **SMALL)
-    with pytest.raises(DataError, match="learns from votes"):
+    with pytest.raises(DataError, match="0 of 0 comparisons have a vote"):
         fit_baseline("length", [], **SMALL)
-    with pytest.raises(DataError, match=r"No word stands in 2 or more .*baseline\.min_df"):
+    with pytest.raises(DataError, match=r"No word occurs in 2 or more .*baseline\.min_df"):
         fit_baseline("tfidf", [Comparison(("one",), ("two",), ("three",), A_WINS)], **SMALL)
 
 

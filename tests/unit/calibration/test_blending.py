@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from tiebreak.calibration.blending import blend, blend_weights, gains, out_of_fold_blend
+from tiebreak.calibration.blending import fit_blend_weights, member_gains, out_of_fold_blend, weighted_mean
 from tiebreak.errors import DataError
 from tiebreak.metrics.log_loss import cross_entropies
 from tiebreak.types import A_WINS, B_WINS, TIE
@@ -25,25 +25,25 @@ def judges(seed: int, count: int, rows: int) -> tuple[np.ndarray, list[tuple[flo
 @given(st.integers(0, 30), st.integers(2, 4))
 def test_the_weights_are_the_minimum_that_a_general_optimiser_finds(seed: int, count: int) -> None:
     q, votes = judges(seed, count, 120)
-    weights = blend_weights(q, votes)
+    weights = fit_blend_weights(q, votes)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
 
     def loss(x: np.ndarray) -> float:
-        return float(cross_entropies(blend(q, np.exp(x) / np.exp(x).sum()), votes).mean())
+        return float(cross_entropies(weighted_mean(q, np.exp(x) / np.exp(x).sum()), votes).mean())
 
     best = minimize(loss, np.zeros(count), method="Nelder-Mead", options={"maxiter": 4000, "fatol": 1e-10})
-    assert cross_entropies(blend(q, weights), votes).mean() <= best.fun + 1e-6
+    assert cross_entropies(weighted_mean(q, weights), votes).mean() <= best.fun + 1e-6
 
 
 def test_a_blend_is_no_worse_than_its_best_judge_and_each_adds_something() -> None:
     q, votes = judges(0, 3, 2000)
     alone = [cross_entropies(judge, votes).mean() for judge in q]
-    weights = blend_weights(q, votes)
-    assert cross_entropies(blend(q, weights), votes).mean() < min(alone)
+    weights = fit_blend_weights(q, votes)
+    assert cross_entropies(weighted_mean(q, weights), votes).mean() < min(alone)
     assert weights[0] > weights[1] > weights[2]
     prompts = [str(i // 2) for i in range(2000)]
-    added = gains(q, votes, prompts)
+    added = member_gains(q, votes, prompts)
     assert added.min() > -0.001
     assert added.argmax() == 0
     whole = cross_entropies(out_of_fold_blend(q, votes, prompts), votes).mean()
@@ -54,11 +54,11 @@ def test_a_judge_that_knows_nothing_of_its_own_gets_no_weight() -> None:
     q, votes = judges(1, 1, 3000)
     rng = np.random.default_rng(5)
     noise = rng.dirichlet([1, 1, 1], size=3000)
-    assert blend_weights([q[0], noise], votes)[1] < 0.1
-    same = blend_weights([q[0], q[0]], votes)
+    assert fit_blend_weights([q[0], noise], votes)[1] < 0.1
+    same = fit_blend_weights([q[0], q[0]], votes)
     assert same.tolist() == pytest.approx([0.5, 0.5])
     prompts = [str(i) for i in range(3000)]
-    assert gains([q[0], q[0]], votes, prompts).tolist() == pytest.approx([0, 0], abs=1e-8)
+    assert member_gains([q[0], q[0]], votes, prompts).tolist() == pytest.approx([0, 0], abs=1e-8)
 
 
 def test_no_row_is_blended_with_weights_that_saw_its_prompt() -> None:
@@ -74,7 +74,7 @@ def test_no_row_is_blended_with_weights_that_saw_its_prompt() -> None:
     fold = parts == parts[0]
     assert changed[fold].max() < 1e-9
     assert changed[~fold].min() > 1e-6
-    with pytest.raises(DataError, match="4 prompts are too few"):
+    with pytest.raises(DataError, match="4 prompts are too few to fit weights to"):
         out_of_fold_blend(q, votes, [str(i % 4) for i in range(60)])
 
 
@@ -82,7 +82,7 @@ def test_the_measure_of_a_blend_is_not_flattered() -> None:
     """Twenty judges of nothing: weights find something in 100 votes, and nothing in others."""
     rng = np.random.default_rng(0)
     q, votes = rng.dirichlet([3, 3, 3], size=(20, 100)), [(A_WINS, B_WINS, TIE)[i] for i in rng.integers(3, size=100)]
-    inside = cross_entropies(blend(q, blend_weights(q, votes)), votes).mean()
+    inside = cross_entropies(weighted_mean(q, fit_blend_weights(q, votes)), votes).mean()
     outside = cross_entropies(out_of_fold_blend(q, votes, [str(i) for i in range(100)]), votes).mean()
     assert inside < np.log(3) - 0.02
     assert outside > inside + 0.05
@@ -91,17 +91,17 @@ def test_the_measure_of_a_blend_is_not_flattered() -> None:
 def test_swapping_the_sides_changes_no_weight() -> None:
     q, votes = judges(2, 3, 300)
     swapped = [(b, a, tie) for a, b, tie in votes]
-    assert blend_weights(q[..., [1, 0, 2]], swapped).tolist() == pytest.approx(blend_weights(q, votes).tolist())
+    assert fit_blend_weights(q[..., [1, 0, 2]], swapped).tolist() == pytest.approx(fit_blend_weights(q, votes).tolist())
 
 
 def test_what_cannot_be_blended_is_refused() -> None:
     with pytest.raises(DataError, match=r"shape \(0,\)"):
-        blend_weights([], [])
+        fit_blend_weights([], [])
     with pytest.raises(DataError, match=r"give \[judges, rows, 3\]"):
-        blend_weights(np.zeros((2, 0, 3)), [])
+        fit_blend_weights(np.zeros((2, 0, 3)), [])
     with pytest.raises(ValueError, match="sum to 1 in every row"):
-        blend_weights(np.full((1, 2, 3), 0.5), [A_WINS, TIE])
+        fit_blend_weights(np.full((1, 2, 3), 0.5), [A_WINS, TIE])
     with pytest.raises(ValueError, match="not finite"):
-        blend_weights(np.full((1, 1, 3), np.nan), [A_WINS])
+        fit_blend_weights(np.full((1, 1, 3), np.nan), [A_WINS])
     impossible = np.array([[[1.0, 0.0, 0.0]], [[0.2, 0.5, 0.3]]])
-    assert blend_weights(impossible, [B_WINS])[1] == pytest.approx(1)
+    assert fit_blend_weights(impossible, [B_WINS])[1] == pytest.approx(1)

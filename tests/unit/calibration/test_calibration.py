@@ -1,4 +1,4 @@
-"""Maps that mend probabilities: found again where they are known, blind to sides, and chosen only where they help."""
+"""Calibration maps: known maps are recovered, swapping A and B changes nothing, and a map is kept only if it helps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tiebreak.calibration import (
     fit_calibration,
     fit_map,
 )
-from tiebreak.calibration.maps import _START, objective
+from tiebreak.calibration.maps import PARAMETERS, objective
 from tiebreak.errors import DataError
 from tiebreak.metrics import cross_entropies
 from tiebreak.types import A_WINS, B_WINS, TIE, Vote
@@ -88,7 +88,7 @@ def test_gradients_are_those_of_finite_differences(method: Method, ties: bool) -
     if not ties:
         rows = np.where([True, True, False], rows, 0) / rows[:, :2].sum(axis=1, keepdims=True)
         target = target[:, [0, 1, 2]] * [1, 1, 0]
-    at = np.array(_START[method][0]) + np.random.default_rng(1).normal(size=len(_START[method][0])) * 0.3
+    at = np.array(PARAMETERS[method][0]) + np.random.default_rng(1).normal(size=len(PARAMETERS[method][0])) * 0.3
     orders = np.stack([rows, rows[:, [1, 0, 2]]], axis=1)
     error = check_grad(
         lambda x: objective(x, method, orders, target)[0], lambda x: objective(x, method, orders, target)[1], at
@@ -127,7 +127,7 @@ def test_what_is_fitted_knows_no_side(method: Method) -> None:
     here = fit_map(method, judged[:, 0], leaning)
     there = fit_map(method, judged[:, 0][:, [1, 0, 2]], [(b, a, tie) for a, b, tie in leaning])
     np.testing.assert_allclose(here.affine()[0], there.affine()[0], atol=1e-4)
-    with pytest.raises(ValidationError, match="treats A and B alike"):
+    with pytest.raises(ValidationError, match="not symmetric"):
         Dirichlet(weights=((1, 0, 0), (0, 2, 0), (0, 0, 1)), bias=(0, 0, 0))
 
 
@@ -140,11 +140,11 @@ def test_no_calibration_is_kept_where_none_is_needed() -> None:
     judged, votes, prompts = simulated(Identity(), 600)
     calibration = fit_calibration(judged, votes, prompts)
     np.testing.assert_array_equal(calibration.apply(judged[:, 0]), judged[:, 0])
-    assert str(calibration).startswith("Probabilities stay as they are: on 600 rows of votes no calibration was better")
+    assert str(calibration).startswith("Not calibrated: on 600 rows of votes no method lowers the log loss")
 
 
 @pytest.mark.parametrize("method", ["temperature", "vector"])
-def test_the_simplest_map_that_mends_it_is_chosen(method: Method) -> None:
+def test_the_simplest_sufficient_map_is_chosen(method: Method) -> None:
     judged, votes, prompts = simulated(KNOWN[method], 4000, orders=2)
     calibration = fit_calibration(judged, votes, prompts, source="cal.csv")
     assert calibration.method == method
@@ -190,7 +190,7 @@ def test_without_ties_temperature_is_all_there_is() -> None:
     assert isinstance(calibration.map, Temperature)
     assert calibration.map.temperature == pytest.approx(1.7, rel=0.1)
     assert (calibration.apply(rows[:, 0])[:, 2] == 0).all()
-    with pytest.raises(DataError, match="votes for what the judge holds impossible"):
+    with pytest.raises(DataError, match="votes for an outcome to which the judge gives no probability"):
         fit_calibration(np.repeat(rows[:100], 2, axis=0), [*[A_WINS] * 180, *[TIE] * 20], [str(i) for i in range(200)])
 
 
@@ -221,10 +221,18 @@ def test_a_judge_that_is_always_right_and_one_that_knows_nothing_stay_finite() -
 @pytest.mark.parametrize(
     ("votes", "prompts", "message"),
     [
-        ([A_WINS, B_WINS, TIE] * 33, 99, r"^cal\.csv: 99 rows, too few to calibrate on \(at least 100\)\. Raise it\.$"),
-        ([A_WINS] * 191 + [TIE] * 9, 200, r"of 200 votes 9 for a tie, too few .*at least 10, or none at all"),
-        ([A_WINS] * 9 + [TIE] * 191, 200, r"of 200 votes 9 for a winner, too few to calibrate on \(at least 10\)"),
-        ([A_WINS, TIE] * 60, 4, r"4 prompts in 120 rows, too few to calibrate on \(at least 5\)"),
+        (
+            [A_WINS, B_WINS, TIE] * 33,
+            99,
+            r"^cal\.csv: 99 rows are too few .* \(at least 100\)\. Raise it\.$",
+        ),
+        ([A_WINS] * 191 + [TIE] * 9, 200, r"9 ties in 200 votes are too few .*at least 10, or none"),
+        (
+            [A_WINS] * 9 + [TIE] * 191,
+            200,
+            r"9 votes for an answer in 200 votes are too few .*at least 10",
+        ),
+        ([A_WINS, TIE] * 60, 4, r"4 prompts in 120 rows are too few to calibrate on \(at least 5\)"),
     ],
 )
 def test_too_few_rows_are_refused(votes: list[Vote], prompts: int, message: str) -> None:
@@ -234,5 +242,5 @@ def test_too_few_rows_are_refused(votes: list[Vote], prompts: int, message: str)
 
 def test_shapes_that_do_not_go_together_are_refused() -> None:
     judged, votes, prompts = simulated(Identity(), 120)
-    with pytest.raises(ValueError, match=r"\(120, 3\) probabilities and 120 prompts do not go with 120 votes"):
+    with pytest.raises(ValueError, match=r"shape \(120, 3\) and 120 prompts do not match 120 votes"):
         fit_calibration(judged[:, 0], votes, prompts)

@@ -148,8 +148,8 @@ def test_formats_are_counted_and_their_excess_is_the_judge_s_less_the_people_s()
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        (([1.0], [1.0, 2.0]), "do not go with 2 rows"),
-        (([1, -1], [1, 1]), "row 1 with -1"),
+        (([1.0], [1.0, 2.0]), "for 2 rows"),
+        (([1, -1], [1, 1]), "row 1: -1.0 and 1.0"),
         (([1, 1], [1, np.nan]), "nan"),
     ],
 )

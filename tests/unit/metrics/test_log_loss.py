@@ -42,10 +42,10 @@ def test_a_uniform_guess_is_log_3_and_certain_mistakes_are_finite() -> None:
 @pytest.mark.parametrize(
     ("probabilities", "message"),
     [
-        ([(0.5, 0.5)], "do not go with"),
+        ([(0.5, 0.5)], "have the shape"),
         ([(0.5, 0.5, 0.5)], "sum to 1"),
         ([(float("nan"), 0.5, 0.5)], "1 rows of probabilities are not finite"),
-        (np.empty((0, 3)), "do not go with"),
+        (np.empty((0, 3)), "have the shape"),
     ],
 )
 def test_impossible_probabilities_are_refused(probabilities: object, message: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from tiebreak.ranking.tie_models import TieModel, log_probability_slopes, outcome_logits
+from tiebreak.ranking.tie_models import TieModel, log_probability_gradients, outcome_logits
 
 MODELS: tuple[TieModel, ...] = ("davidson", "rao-kupper", "bradley-terry")
 
@@ -123,7 +123,7 @@ def test_slopes_are_those_of_finite_differences(a: float, b: float, model: TieMo
     def log_p(gap: float, at: float) -> np.ndarray:
         return log_softmax(outcome_logits([gap], [0.0], model, at), axis=-1)
 
-    by_gap, by_tie = log_probability_slopes(log_p(a - b, tie), model, tie)
+    by_gap, by_tie = log_probability_gradients(log_p(a - b, tie), model, tie)
     outcomes = slice(2 if model == "bradley-terry" else 3)  # no differences of -inf
     step = 1e-5
     for slopes, ahead, behind in (
@@ -140,7 +140,7 @@ def test_slopes_are_those_of_finite_differences(a: float, b: float, model: TieMo
 def test_slopes_are_finite_at_extremes(model: TieModel, tie: float) -> None:
     with np.errstate(over="raise", invalid="raise"):
         log_p = log_softmax(outcome_logits([1e3, -1e3, 0.0], [-1e3, 1e3, 0.0], model, tie), axis=-1)
-        for slopes in log_probability_slopes(log_p, model, tie):
+        for slopes in log_probability_gradients(log_p, model, tie):
             assert np.isfinite(slopes).all()
 
 

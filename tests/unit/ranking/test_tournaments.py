@@ -46,7 +46,7 @@ def test_one_answer_needs_no_judge() -> None:
 
     alone = tournament(1, never)
     assert (alone.rewards.tolist(), alone.ranks.tolist(), alone.comparisons) == ([0.0], [1], 0)
-    with pytest.raises(ComparisonsError, match="tournament of 0 answers"):
+    with pytest.raises(ComparisonsError, match="count is 0"):
         tournament(0, never)
 
 

@@ -1,4 +1,4 @@
-"""Which answer has more lists, code, bold passages and headings."""
+"""Format bias: preference for the answer with more lists, code, bold text or headings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS: Final = {
     "bold": re.compile(r"\*\*[^*\n]+\*\*"),
     "headings": re.compile(r"^\s{0,3}#{1,6}\s+\S", re.M),
 }
-"""What is counted in an answer: list items, lines of code fences, bold passages and headings."""
+"""Patterns counted in an answer: list items, code fence lines, bold passages and headings."""
 
 
 def format_bias(
@@ -35,41 +35,41 @@ def format_bias(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Preference]:
-    """For each format, how often the answer that has more of it wins: by the judge, by people, and the excess.
+    """For each format, the win rate of the answer with more of it: the judge's, the voters', and the excess.
 
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         votes: [rows].
-        counts: for each format how much of it A has, and B, [rows] each; see `format_counts`.
+        counts: for each format, its counts in A and in B, [rows] each; see `format_counts`.
         groups: as in `Bootstrap`.
         resamples: as in `Bootstrap`.
         seed: as in `Bootstrap`.
         level: as in `Bootstrap`.
 
     Returns:
-        Under the formats' names; a format that no row has more of on one side is left out.
+        By format. A format without any row where A and B differ is left out.
 
     Raises:
-        ComparisonsError: as `length_bias`.
+        ComparisonsError: as in `length_bias`.
     """
-    given, target = validate_rows(probabilities, votes)
-    bootstrap = Bootstrap(len(given), groups, resamples=resamples, seed=seed, level=level)
-    rates = np.stack([win_rate(given), win_rate(target)], axis=1)
-    found = {}
-    for name, (of_a, of_b) in counts.items():
-        a, b = validate_amounts(of_a, of_b, len(given))
+    p, targets = validate_rows(probabilities, votes)
+    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
+    rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
+    preferences = {}
+    for name, (counts_a, counts_b) in counts.items():
+        a, b = validate_amounts(name, counts_a, counts_b, len(p))
         if (a != b).any():
-            found[name] = preference_of(rates, np.sign(a - b), bootstrap)
-    return found
+            preferences[name] = preference_of(rates, np.sign(a - b), bootstrap)
+    return preferences
 
 
 def format_counts(comparisons: Sequence[Comparison]) -> dict[str, tuple[list[int], list[int]]]:
-    """How often each of `FORMATS` stands in A's replies and in B's, [rows] each; of a shared history, nothing."""
-    own = [answer_texts(c) for c in comparisons]
+    """Counts of each of `FORMATS` in the replies of A and of B, [rows] each, without a shared history."""
+    answers = [answer_texts(c) for c in comparisons]
     return {
         name: (
-            [sum(len(pattern.findall(text)) for text in a) for a, _ in own],
-            [sum(len(pattern.findall(text)) for text in b) for _, b in own],
+            [sum(len(pattern.findall(text)) for text in a) for a, _ in answers],
+            [sum(len(pattern.findall(text)) for text in b) for _, b in answers],
         )
         for name, pattern in FORMATS.items()
     }

@@ -1,14 +1,16 @@
-"""Which answer is longer."""
+"""Length bias: preference for the longer answer, and win rates at equal length.
+
+Dimensions below: R rows, L = 3 logits, C = 4 coefficients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tiebreak.metrics.bias.length_controlled import length_controlled
 from tiebreak.metrics.bias.preference import (
     Estimates,
     Preference,
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
 
 LENGTH_BINS: Final = 8
 
+RIDGE: Final = 0.01
+"""Precision of the Gaussian prior on the coefficients, which keeps them finite if few rows separate the outcomes."""
+
 
 @dataclass(frozen=True, slots=True)
 class LengthBin(Estimates):
-    """Rows whose answers differ in length by about as much."""
+    """Rows whose answers differ in length by a similar amount."""
 
     lower: float
     upper: float
@@ -38,28 +43,29 @@ class LengthBin(Estimates):
     difference: float
     """Mean of (longer - shorter) / (longer + shorter)."""
     judge: Estimate
-    """The longer answer's win rate, ties half."""
+    """Win rate of the longer answer by the judge; a tie counts half."""
     people: Estimate
+    """The same by the votes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LengthBias(Estimates):
-    """How much the longer answer is preferred. See `length_bias`."""
+    """Preference for the longer answer. See `length_bias`."""
 
     longer: Preference
-    """The longer answer's win rate over rows whose answers differ in length."""
+    """Win rate of the longer answer over the rows whose answers differ in length."""
     bins: tuple[LengthBin, ...]
     correlation: dict[str, Estimate]
-    """Pearson's, of the relative difference in length with P(A) - P(B): the `judge`'s, the `people`'s."""
+    """Pearson correlation of the relative length difference with P(A) - P(B), of the `judge` and of `people`."""
     slope: dict[str, Estimate]
-    """Nats that A gains and B loses where A is all there is: the `judge`'s, the `people`'s, and their difference as
+    """The coefficient phi of the length difference, in nats, of the `judge`, of `people`, and their difference
     `excess`."""
     controlled: dict[str, dict[str, Estimate]]
-    """Length-controlled probabilities of each outcome: the `judge`'s, the `people`'s."""
+    """Length-controlled probabilities of each outcome, of the `judge` and of `people`."""
     controlled_win_rate: dict[str, Estimate]
-    """A's win rate at equal lengths, P(A) + P(tie)/2: the `judge`'s, the `people`'s."""
+    """Length-controlled win rate of A, P(A) + P(tie)/2, of the `judge` and of `people`."""
     win_rate: dict[str, Estimate]
-    """A's win rate as it is, to compare with."""
+    """Win rate of A without length control, for comparison."""
 
 
 def length_bias(
@@ -74,59 +80,58 @@ def length_bias(
     seed: int = 0,
     level: float = 0.95,
 ) -> LengthBias:
-    """How much a judge prefers the longer answer, and how much of that people do not.
+    """Measure how much a judge prefers the longer answer, and how much more than the voters do.
 
-    The relative difference in length is t = (a - b) / (a + b), from -1 to 1, which is tanh(log(a / b) / 2): it turns
-    its sign with the sides, and does not depend on how long both are. Two empty answers differ by 0.
+    The relative length difference is t = (a - b) / (a + b), between -1 and 1, which equals tanh(log(a / b) / 2). It
+    changes sign when A and B are swapped, and does not depend on the unit. It is 0 for two empty answers.
 
     The length-controlled rates follow Y. Dubois et al. (2024), "Length-controlled AlpacaEval: a simple way to debias
-    automatic evaluators": a generalised linear model of the preference with a length term is fitted, and read with
-    that term at 0. Here there are three outcomes, and so three logits,
+    automatic evaluators": fit a generalised linear model of the preference with a length term, and predict with that
+    term at 0. Three outcomes need three logits,
 
-        A: alpha + phi t,    B: beta - phi t,    tie: psi |t|,
+        A: alpha + phi t,    B: beta - phi t,    tie: psi |t|.
 
-    a multinomial logistic regression on the judge's probabilities (or on the votes) as soft labels; the length-
-    controlled probabilities are softmax(alpha, beta, 0), and phi is `slope`. Their models' quality terms become
-    alpha and beta: A and B are whoever answered, so `controlled` says what side wins at equal lengths. (Give the rows
-    of one model with that model as A, and it is the model's length-controlled win rate.) Intervals of the fits are of
-    one Newton step a draw from the estimate on all rows (R. Davidson and J. G. MacKinnon (1999), "Bootstrap testing
-    in nonlinear models"), which needs sums over rows only.
+    This is a multinomial logistic regression with the judge's probabilities (or the votes) as soft labels. The
+    length-controlled probabilities are softmax(alpha, beta, 0), and phi is `slope`. alpha and beta replace the quality
+    terms of AlpacaEval: if all rows have the answers of one model as A, the result is the length-controlled win rate of
+    that model. Intervals of the fits take one Newton step per resample from the estimate on all rows (R. Davidson and
+    J. G. MacKinnon (1999), "Bootstrap testing in nonlinear models"), which only needs sums over rows.
 
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         votes: [rows].
-        lengths_a: [rows], A's length in any unit, such as characters.
-        lengths_b: [rows], B's.
+        lengths_a: [rows], the length of A in any unit, such as characters.
+        lengths_b: [rows], the length of B.
         groups: as in `Bootstrap`.
-        bins: of as many rows each, by the size of the difference.
+        bins: the number of bins of |t|, with about the same number of rows each.
         resamples: as in `Bootstrap`.
         seed: as in `Bootstrap`.
         level: as in `Bootstrap`.
 
     Raises:
-        ComparisonsError: as `evaluate`; or a length is negative, not finite, or missing.
+        ComparisonsError: as in `evaluate`, or a length is negative, not finite or missing.
     """
-    given, target = validate_rows(probabilities, votes)
-    a, b = validate_amounts(lengths_a, lengths_b, len(given))
-    bootstrap = Bootstrap(len(given), groups, resamples=resamples, seed=seed, level=level)
+    p, targets = validate_rows(probabilities, votes)
+    a, b = validate_amounts("lengths", lengths_a, lengths_b, len(p))
+    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
     t = np.divide(a - b, a + b, out=np.zeros_like(a), where=a + b > 0)
-    rates = np.stack([win_rate(given), win_rate(target)], axis=1)
-    slopes, controlled = length_controlled({"judge": given, "people": target}, t, bootstrap)
+    rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
+    slopes, controlled = _length_controlled({"judge": p, "people": targets}, t, bootstrap)
     return LengthBias(
         preference_of(rates, np.sign(t), bootstrap),
         _length_bins(rates, t, bins, bootstrap),
         dict(zip(("judge", "people"), _correlations(t, rates, bootstrap), strict=True)),
         slopes,
-        {who: {o: found[o] for o in OUTCOMES} for who, found in controlled.items()},
-        {who: found["win_rate"] for who, found in controlled.items()},
+        {who: {outcome: rate[outcome] for outcome in OUTCOMES} for who, rate in controlled.items()},
+        {who: rate["win_rate"] for who, rate in controlled.items()},
         dict(zip(("judge", "people"), bootstrap.ratios(rates, bounds=(0.0, 1.0)), strict=True)),
     )
 
 
 def answer_lengths(comparisons: Sequence[Comparison]) -> tuple[list[int], list[int]]:
-    """Characters of A's replies and of B's, [rows] each; of a history that both share, nothing."""
-    own = [answer_texts(c) for c in comparisons]
-    return [sum(map(len, a)) for a, _ in own], [sum(map(len, b)) for _, b in own]
+    """Characters of the replies of A and of B, [rows] each, without a shared history."""
+    answers = [answer_texts(c) for c in comparisons]
+    return [sum(map(len, a)) for a, _ in answers], [sum(map(len, b)) for _, b in answers]
 
 
 def _length_bins(
@@ -137,17 +142,17 @@ def _length_bins(
         return ()
     edges = np.unique(np.quantile(size[size > 0], np.linspace(0, 1, bins + 1), method="inverted_cdf"))
     edges = edges if len(edges) > 1 else np.repeat(edges, 2)
-    number = np.where(size > 0, np.searchsorted(edges[1:-1], size, side="left"), -1)
-    inside = (number[:, None] == np.arange(len(edges) - 1)).astype(np.float64)
-    turned = oriented_rates(rates, np.sign(t))
-    both = np.concatenate([inside * turned[:, :1], inside * turned[:, 1:]], axis=1)
-    estimates = bootstrap.ratios(both, np.tile(inside, 2), bounds=(0.0, 1.0))
+    bin_of_row = np.where(size > 0, np.searchsorted(edges[1:-1], size, side="left"), -1)
+    inside = (bin_of_row[:, None] == np.arange(len(edges) - 1)).astype(np.float64)
+    oriented = oriented_rates(rates, np.sign(t))
+    numerators = np.concatenate([inside * oriented[:, :1], inside * oriented[:, 1:]], axis=1)
+    estimates = bootstrap.ratios(numerators, np.tile(inside, 2), bounds=(0.0, 1.0))
     return tuple(
         LengthBin(
             float(edges[i]),
             float(edges[i + 1]),
             int(inside[:, i].sum()),
-            float(size[number == i].mean()),
+            float(size[bin_of_row == i].mean()),
             estimates[i],
             estimates[len(edges) - 1 + i],
         )
@@ -157,15 +162,87 @@ def _length_bins(
 
 
 def _correlations(t: NDArray[np.float64], rates: NDArray[np.float64], bootstrap: Bootstrap) -> list[Estimate]:
-    """Pearson's of t with both columns; with 2 * rate - 1 = P(A) - P(B), too, which is on a line with the rate."""
+    """Pearson correlation of t [rows] with each column of `rates` [rows, 2].
+
+    It is also the correlation with P(A) - P(B), which is 2 * rate - 1.
+    """
     x, y = t[:, None], rates
     sums = bootstrap.group_sums(np.concatenate([np.ones_like(x), x, x * x, y, y * y, x * y], axis=1))
 
-    def measure(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = counts @ sums
-        means = total[:, 1:] / total[:, :1]
+    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        totals = weights @ sums
+        means = totals[:, 1:] / totals[:, :1]
         x1, x2, y1, y2, xy = means[:, :1], means[:, 1:2], means[:, 2:4], means[:, 4:6], means[:, 6:8]
-        spread = np.maximum(x2 - x1**2, 0) * np.maximum(y2 - y1**2, 0)
-        return divide(xy - x1 * y1, np.sqrt(np.where(spread > 1e-20, spread, 0)))
+        variances = np.maximum(x2 - x1**2, 0) * np.maximum(y2 - y1**2, 0)
+        return divide(xy - x1 * y1, np.sqrt(np.where(variances > 1e-20, variances, 0)))
 
     return bootstrap.estimates(measure, bounds=(-1.0, 1.0))
+
+
+def _length_controlled(
+    labels: Mapping[str, NDArray[np.float64]], t: NDArray[np.float64], bootstrap: Bootstrap
+) -> tuple[dict[str, Estimate], dict[str, dict[str, Estimate]]]:
+    """The slopes of the fits to each set of labels [R, L] and their difference, and the probabilities at t = 0."""
+    from scipy.special import softmax
+
+    one, zero = np.ones_like(t), np.zeros_like(t)
+    logits = ((one, zero, t, zero), (zero, one, -t, zero), (zero, zero, zero, np.abs(t)))
+    design = np.stack([np.stack(row, axis=1) for row in logits], axis=1)  # [R, L, C]
+    fits = [_fit(design, soft) for soft in labels.values()]
+    width = design.shape[2]
+    statistics = [_derivatives(design, soft, fit) for soft, fit in zip(labels.values(), fits, strict=True)]
+    sums = bootstrap.group_sums(
+        np.concatenate([part.reshape(len(t), -1) for parts in statistics for part in parts], axis=1)
+    )
+
+    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        totals = weights @ sums
+        columns, slopes = [], []
+        for number, fit in enumerate(fits):
+            start = number * (width + width**2)
+            gradient = totals[:, start : start + width] - RIDGE * fit
+            curvature = totals[:, start + width : start + width + width**2].reshape(-1, width, width)
+            step = np.linalg.solve(curvature + RIDGE * np.eye(width), gradient[..., None])[..., 0]
+            coefficients = fit + step
+            p = softmax(np.insert(coefficients[:, :2], 2, 0.0, axis=1), axis=1)
+            columns += [p, (p[:, 0] + p[:, 2] / 2)[:, None]]
+            slopes.append(coefficients[:, 2])
+        return np.concatenate([*columns, np.stack([*slopes, slopes[0] - slopes[1]], axis=1)], axis=1)
+
+    estimates = iter(bootstrap.estimates(measure))
+    controlled = {who: {name: next(estimates) for name in (*OUTCOMES, "win_rate")} for who in labels}
+    return {name: next(estimates) for name in (*labels, "excess")}, controlled
+
+
+def _fit(design: NDArray[np.float64], soft: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients [C] of the multinomial logistic regression, with a ridge penalty of `RIDGE`."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    def loss(at: NDArray[np.float64]) -> float:
+        return float(-(soft * log_softmax(design @ at, axis=1)).sum() + RIDGE / 2 * at @ at)
+
+    def gradient(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_loss: NDArray[np.float64] = RIDGE * at - _derivatives(design, soft, at)[0].sum(axis=0)
+        return of_loss
+
+    def hessian(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_loss: NDArray[np.float64] = _derivatives(design, soft, at)[1].sum(axis=0) + RIDGE * np.eye(len(at))
+        return of_loss
+
+    start = np.zeros(design.shape[2])
+    result = minimize(loss, start, jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-9})
+    return np.asarray(result.x, dtype=np.float64)
+
+
+def _derivatives(
+    design: NDArray[np.float64], soft: NDArray[np.float64], at: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each row the gradient [R, C] and the negative Hessian [R, C, C] of the log-likelihood."""
+    from scipy.special import softmax
+
+    p = softmax(design @ at, axis=1)
+    gradient = np.einsum("rl,rlc->rc", soft - p, design)
+    mean = np.einsum("rl,rlc->rc", p, design)
+    curvature = np.einsum("rl,rlc,rld->rcd", p, design, design, optimize=True) - mean[:, :, None] * mean[:, None, :]
+    return gradient, curvature

@@ -1,4 +1,4 @@
-"""Which answer comes first."""
+"""Position bias: the effect of the order of the answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tiebreak.metrics.log_loss import log_loss_per_row, validate_rows
 from tiebreak.types import Vote
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class PositionBias(Estimates):
-    """How much the order of the answers matters. See `position_bias`."""
+    """How much verdicts depend on the order of the answers. See `position_bias`."""
 
     rows: int
     swap_gap: Estimate
@@ -27,21 +27,21 @@ class PositionBias(Estimates):
     total_variation: Estimate
     """Mean total variation distance between the verdicts in both orders, from 0 to 1."""
     first_slot_gain: Estimate
-    """By how much an answer's probability of winning is higher when it comes first, A's and B's mean."""
+    """By how much the win probability of an answer is higher when it comes first, the mean over A and B."""
     agreement: Estimate
-    """Share of rows with the same likeliest outcome in both orders."""
+    """Share of rows with the same most likely outcome in both orders."""
     flip_rate: Estimate
-    """The other rows' share."""
+    """1 - `agreement`."""
     first_slot_wins: Estimate
-    """Of all verdicts, two a row, the share in which the answer that comes first is likeliest to win."""
+    """Share of all verdicts (two per row) where a win of the first answer is the most likely outcome."""
     second_slot_wins: Estimate
     first_slot_share: Estimate
-    """Of the verdicts that name a winner, the share that name the answer that comes first; 0.5 without bias."""
+    """Share of the verdicts with a winner where the winner comes first; 0.5 without bias."""
     first_twice: Estimate
-    """Share of rows in which the first answer wins in both orders, whichever it is."""
+    """Share of rows where the answer in the first position wins in both orders."""
     second_twice: Estimate
     loss: dict[str, Estimate]
-    """Log loss `as_given`, `swapped`, and of the `average` of both."""
+    """Log loss of the orders `as_given` and `swapped`, and of their `average`."""
     accuracy: dict[str, Estimate]
 
 
@@ -55,11 +55,11 @@ def position_bias(
     seed: int = 0,
     level: float = 0.95,
 ) -> PositionBias:
-    """How much a judge's verdicts depend on which answer comes first.
+    """Measure how much the verdicts of a judge depend on which answer comes first.
 
     Args:
         as_given: [rows, 3] over `OUTCOMES`, with A first.
-        swapped: [rows, 3], with B first, over the same outcomes: column 0 is A's win here too.
+        swapped: [rows, 3] over the same outcomes, with B first: column 0 is again the win of A.
         votes: [rows].
         groups: as in `Bootstrap`.
         resamples: as in `Bootstrap`.
@@ -67,34 +67,45 @@ def position_bias(
         level: as in `Bootstrap`.
 
     Raises:
-        ComparisonsError: as `evaluate`.
+        ComparisonsError: as in `evaluate`.
     """
-    given, target = validate_rows(as_given, votes)
-    turned, _ = validate_rows(swapped, votes)
-    bootstrap = Bootstrap(len(given), groups, resamples=resamples, seed=seed, level=level)
-    best, best_turned = given.argmax(axis=1), turned.argmax(axis=1)
-    first = np.stack([best == 0, best_turned == 1]).astype(np.float64)
-    second = np.stack([best == 1, best_turned == 0]).astype(np.float64)
-    orders = {"as_given": given, "swapped": turned, "average": (given + turned) / 2}
-    columns = {
-        "swap_gap": np.abs(given[:, 0] - turned[:, 0]),
-        "total_variation": np.abs(given - turned).sum(axis=1) / 2,
-        "first_slot_gain": (given[:, 0] - turned[:, 0] + turned[:, 1] - given[:, 1]) / 2,
-        "agreement": best == best_turned,
-        "flip_rate": best != best_turned,
+    p, targets = validate_rows(as_given, votes)
+    q, _ = validate_rows(swapped, votes)
+    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
+    columns = _columns(p, q, targets)
+    denominators = np.ones((len(p), len(columns)))
+    winners = (p.argmax(axis=1) != 2).astype(np.float64) + (q.argmax(axis=1) != 2)
+    denominators[:, list(columns).index("first_slot_share")] = winners
+    lower = [-1.0 if name == "first_slot_gain" else 0.0 for name in columns]
+    upper = [np.inf if name.startswith("loss") else 1.0 for name in columns]
+    ratios = bootstrap.ratios(np.stack(list(columns.values()), axis=1), denominators, bounds=(lower, upper))
+    estimates = dict(zip(columns, ratios, strict=True))
+    loss, accuracy = (
+        {order: estimates.pop(f"{metric} {order}") for order in ("as_given", "swapped", "average")}
+        for metric in ("loss", "accuracy")
+    )
+    return PositionBias(len(p), **estimates, loss=loss, accuracy=accuracy)
+
+
+def _columns(
+    p: NDArray[np.float64], q: NDArray[np.float64], targets: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """The numerators of all metrics, [rows] each; p and q are the probabilities as given and swapped."""
+    top_p, top_q = p.argmax(axis=1), q.argmax(axis=1)
+    first = np.stack([top_p == 0, top_q == 1]).astype(np.float64)
+    second = np.stack([top_p == 1, top_q == 0]).astype(np.float64)
+    orders = {"as_given": p, "swapped": q, "average": (p + q) / 2}
+    return {
+        "swap_gap": np.abs(p[:, 0] - q[:, 0]),
+        "total_variation": np.abs(p - q).sum(axis=1) / 2,
+        "first_slot_gain": (p[:, 0] - q[:, 0] + q[:, 1] - p[:, 1]) / 2,
+        "agreement": top_p == top_q,
+        "flip_rate": top_p != top_q,
         "first_slot_wins": first.mean(axis=0),
         "second_slot_wins": second.mean(axis=0),
         "first_slot_share": first.sum(axis=0),
         "first_twice": first.all(axis=0),
         "second_twice": second.all(axis=0),
-        **{f"loss {name}": log_loss_per_row(p, target) for name, p in orders.items()},
-        **{f"accuracy {name}": p.argmax(axis=1) == target.argmax(axis=1) for name, p in orders.items()},
+        **{f"loss {name}": log_loss_per_row(order, targets) for name, order in orders.items()},
+        **{f"accuracy {name}": order.argmax(axis=1) == targets.argmax(axis=1) for name, order in orders.items()},
     }
-    below = np.ones((len(given), len(columns)))
-    below[:, list(columns).index("first_slot_share")] = (first + second).sum(axis=0)
-    least = [-1.0 if name == "first_slot_gain" else 0.0 for name in columns]
-    most = [np.inf if name.startswith("loss") else 1.0 for name in columns]
-    estimates = bootstrap.ratios(np.stack(list(columns.values()), axis=1), below, bounds=(least, most))
-    found = dict(zip(columns, estimates, strict=True))
-    by_order = {m: {name: found.pop(f"{m} {name}") for name in orders} for m in ("loss", "accuracy")}
-    return PositionBias(len(given), **found, loss=by_order["loss"], accuracy=by_order["accuracy"])
