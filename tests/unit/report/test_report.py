@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiebreak.report.baselines import BASELINE_NAMES, fit_baselines
+from tiebreak.report.predictions import read_run_predictions
 
 from tiebreak.data import write_comparisons
 from tiebreak.errors import RunError
@@ -16,9 +18,7 @@ from tiebreak.metrics import preference_metrics
 from tiebreak.recipe import BaselineSection, DataSection, load_recipe
 from tiebreak.report import baselines as ladder
 from tiebreak.report import write_report
-from tiebreak.report.baselines import BASELINE_NAMES, fit_baselines
 from tiebreak.report.page import marked
-from tiebreak.report.predictions import read_run_predictions
 from tiebreak.runs import RunFolder, write_predictions
 from tiebreak.types import Comparison, Vote
 
