@@ -102,7 +102,7 @@ def scatter(groups: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x: s
     parts = [*svg.axes(frame, x, y, UNIT_TICKS), _diagonal(frame)]
     for number, (_, points) in enumerate(groups):
         circles = [
-            Markup('<circle cx="{}" cy="{}" r="2.5"/>').format(frame.to_x(one), frame.to_y(two)) for one, two in points
+            Markup('<circle cx="{}" cy="{}" r="3"/>').format(frame.to_x(one), frame.to_y(two)) for one, two in points
         ]
         parts.append(Markup('<g class="spots s{}">{}</g>').format(number, Markup("").join(circles)))
     return svg.picture(side, side, title, parts) + svg.legend([name for name, _ in groups])

@@ -12,7 +12,8 @@ from tiebreak._version import RELEASE
 from tiebreak.baselines import read_baseline_card
 from tiebreak.errors import RunError, TiebreakError
 from tiebreak.report.analysis import analyse
-from tiebreak.report.page import Content, render
+from tiebreak.report.content import Content
+from tiebreak.report.page import render
 from tiebreak.report.run_metadata import RunMetadata, read_run_metadata
 from tiebreak.report.truncation import TruncatedRow, find_truncated
 from tiebreak.runs import Orders, RunFolder, read_orders, write_text
@@ -141,7 +142,7 @@ def _find_baselines(
     metadata: RunMetadata,
     notes: list[str],
 ) -> list[RunPredictions]:
-    """The baselines in the run's folder, except kinds that are compared already; a note names those that are missing."""
+    """The baselines in the run's folder, without kinds that are compared already; a note names what is missing."""
     compared = [RunFolder(other.run) for other in others]
     present = [read_baseline_card(run.model).kind for run in compared if run.holds_a_baseline]
     kinds = comparable_kinds(folder, present)

@@ -254,12 +254,10 @@ def _find_votes(
         return rows.comparisons, rows.source or str(run.validation_rows)
     if isinstance(votes, (str, os.PathLike)):
         return load_labelled_votes(votes, problem_rows=problem_rows, setting="problem_rows=", log=log), str(votes)
-    comparisons = list(from_frame(votes, votes="required") if hasattr(votes, "columns") else votes)
+    comparisons = list(votes if isinstance(votes, Sequence) else from_frame(votes, votes="required"))
     unlabelled = sum(row.vote is None for row in comparisons)
     if unlabelled:
-        raise DataError(
-            f"{unlabelled:,} of {pluralize(len(comparisons), 'comparison')} without a vote. Leave them out."
-        )
+        raise DataError(f"{unlabelled:,} of {len(comparisons):,} comparisons have no vote. Leave them out.")
     if not comparisons:
         raise DataError("There are no votes to evaluate on: give at least one comparison with a vote.")
     return comparisons, None
