@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -254,7 +254,8 @@ def _find_votes(
         return rows.comparisons, rows.source or str(run.validation_rows)
     if isinstance(votes, (str, os.PathLike)):
         return load_labelled_votes(votes, problem_rows=problem_rows, setting="problem_rows=", log=log), str(votes)
-    comparisons = list(votes if isinstance(votes, Sequence) else from_frame(votes, votes="required"))
+    given = cast("Sequence[Comparison]", votes) if isinstance(votes, Sequence) else from_frame(votes, votes="required")
+    comparisons = list(given)
     unlabelled = sum(row.vote is None for row in comparisons)
     if unlabelled:
         raise DataError(f"{unlabelled:,} of {len(comparisons):,} comparisons have no vote. Leave them out.")
