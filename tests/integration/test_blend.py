@@ -130,13 +130,13 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     np.testing.assert_allclose(raw, as_given, atol=1e-6)
 
     assert read_run_metadata(RunFolder(run)).calibration == judge.calibration  # what the report shows
-    assert tiebreak("calibrate", run, "--remove").stdout == "The calibration is taken out.\n"
+    assert tiebreak("calibrate", run, "--remove").stdout == "Removed the calibration.\n"
     assert (run / "model/blend.json").read_bytes() == before
     with pytest.raises(DataError, match=r"votes: 99 rows, too few"):
         calibrate_run(run, VOTES[:99])
     said: list[str] = []
     calibrate_run(run, VOTES, log=said.append)
-    assert f"120 rows of 120 have ids of those that the weights of {run} were found on" in said[0]
+    assert f"120 of 120 rows have prompts that the weights of {run} were fitted on" in said[0]
 
 
 def test_what_members_say_in_a_blend_stays_what_it_was_when_the_weights_were_found(

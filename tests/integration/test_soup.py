@@ -80,7 +80,7 @@ def test_what_cannot_be_averaged_is_refused(
 ) -> None:
     with pytest.raises(RunError, match="two different runs"):
         soup_runs([small_run.folder.path, small_run.folder.path], tmp_path / "soup")
-    with pytest.raises(ModelError, match="no kin: their head is 'pairwise' and 'pointwise'"):
+    with pytest.raises(ModelError, match=r"cannot be averaged: `head` differs \('pairwise' and 'pointwise'\)"):
         soup_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "soup")
     settings = ("training.max_steps=1", "lora.target_modules=[q_proj]", "data.validation_rows=9")
     fewer = train(small_recipe(*settings, output=tmp_path / "fewer"))
