@@ -53,7 +53,7 @@ def lines(series: Sequence[Series], *, x: str, y: str, title: str, level: float 
 
 def calibration_curve(curve: CalibrationCurve, *, title: str) -> Markup:
     """Observed frequency against predicted probability; a dot's area is its bin's number of rows."""
-    frame = svg.Frame(SQUARE, SQUARE, (0, 1), (0, 1), left=46)
+    frame = svg.Frame(SQUARE, SQUARE, (0, 1), (0, 1))
     parts = svg.axes(frame, "predicted probability", "observed frequency", UNIT_TICKS)
     parts.append(_diagonal(frame))
     most = max(one.rows for one in curve.bins)
@@ -98,7 +98,7 @@ def win_rates(rows: Sequence[tuple[str, Sequence[Estimate]]], names: Sequence[st
 def scatter(groups: Sequence[tuple[str, Sequence[tuple[float, float]]]], *, x: str, y: str, title: str) -> Markup:
     """Points of several groups, both coordinates from 0 to 1, with the line where they are equal."""
     side = 300
-    frame = svg.Frame(side, side, (0, 1), (0, 1), left=46)
+    frame = svg.Frame(side, side, (0, 1), (0, 1))
     parts = [*svg.axes(frame, x, y, UNIT_TICKS), _diagonal(frame)]
     for number, (_, points) in enumerate(groups):
         circles = [

@@ -55,10 +55,10 @@ def write_report(
         run: a finished run's folder, of any kind of judge.
         on: a file with the validation rows, for a run whose folder does not keep them.
         beside: other runs to compare with, validated on the same rows.
-        baselines: True fits the baselines that are missing, boosted trees included (`fit_baselines_beside`); False
-            leaves baselines out. By default those in the run's folder are shown.
-        bias: True judges the rows in both orders, if that is missing (`judge_both_orders`); False leaves the position
-            bias out. By default it is shown if the probabilities are in the run's folder.
+        baselines: True fits missing baselines first, with boosted trees; False leaves baselines out. By default those
+            in the run's folder are shown.
+        bias: True judges the rows in both orders first, unless that was done; False leaves the position bias out. By
+            default it is shown if the run's folder has the probabilities.
         base_model: where the base model is now, for `bias`.
         output: the HTML file; by default `report.html` in the run's folder.
         log: called with one sentence at a time: progress, and what the report lacks.
@@ -74,8 +74,7 @@ def write_report(
     target = output or folder.path / "report.html"
     if target.is_dir():
         raise RunError(f"{target} is a folder. Name a file in it, such as {target / 'report.html'}.")
-    title = folder.path.absolute().name
-    predictions = replace(read_run_predictions(run), name=title)
+    predictions = replace(read_run_predictions(run), name=folder.path.absolute().name)
     others = [align_predictions(read_run_predictions(other), predictions.ids) for other in beside]
     metadata = read_run_metadata(folder)
     if baselines:
@@ -92,10 +91,9 @@ def write_report(
     for note in notes:
         log(note)
     orders, reason = (None, "Left out (`--no-bias`).") if bias is False else _find_orders(folder, predictions)
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}"
-    analysis = analyse(predictions, comparisons, others, orders)
     content = Content(
-        title, predictions, metadata, analysis, comparisons, orders, reason, truncated, notes, made
+        predictions.name, predictions, metadata, analyse(predictions, comparisons, others, orders), comparisons,
+        orders, reason, truncated, notes, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}",
     )  # fmt: skip
     write_text(target, render(content))
     return target

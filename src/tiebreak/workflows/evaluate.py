@@ -121,11 +121,10 @@ def evaluate(
         votes: a file (CSV, JSONL, Parquet), comparisons with votes, or a data frame with the columns of a file. By
             default the run's own validation rows.
         swap: as in `Judge.compare_many`.
-        bias: judge every row in both orders too, and measure the position bias. On the run's own validation rows the
-            probabilities are kept in its `orders.parquet`, where `tiebreak report` finds them.
-        baselines: fit baselines to the votes that the run learned from (kept in its `baselines/` folder) and measure
-            them on the same rows.
-        calibrate: as in `load_judge`; a loaded judge is used as it is, and so it is with the next four.
+        bias: judge in both orders and measure the position bias. For the run's own validation rows the probabilities
+            are kept in its `orders.parquet`, where `tiebreak report` reads them.
+        baselines: also measure baselines, fitted to the run's training votes and kept in its `baselines/` folder.
+        calibrate: as in `load_judge`; ignored for a loaded judge, as are `base_model`, `merge` and `device`.
         problem_rows: for a file, what to do with rows that cannot be used (`tiebreak.data.ProblemRows`).
         base_model: as in `load_judge`.
         merge: as in `load_judge`.
@@ -151,12 +150,8 @@ def evaluate(
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
-    given = [row.vote for row in comparisons if row.vote is not None]
-    others: tuple[JudgeComparison, ...] = ()
-    if baselines:
-        judged = _judge_with_baselines(run, comparisons, log)
-        others = tuple(compare_judges(probabilities, given, judged, [row.folded_prompt for row in comparisons]))
-    result = measure(probabilities, given, comparisons, orders)
+    result = measure(probabilities, [row.vote for row in comparisons if row.vote is not None], comparisons, orders)
+    others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines else ()
     return replace(result, run=None if run is None else str(run), data=source, swap=swap, comparisons=others)
 
 
@@ -305,16 +300,20 @@ def _keep_orders(run: RunFolder, comparisons: Sequence[Comparison], orders: Orde
     write_orders(run, [row.id for row in comparisons], orders)
 
 
-def _judge_with_baselines(
-    run: RunFolder | None, comparisons: Sequence[Comparison], log: Callable[[str], None]
-) -> dict[str, NDArray[np.float64]]:
-    """Name -> probabilities [rows, 3] of the baselines in the run's folder, which are fitted first where missing."""
+def _compare_with_baselines(
+    run: RunFolder | None,
+    probabilities: NDArray[np.float64],
+    comparisons: Sequence[Comparison],
+    log: Callable[[str], None],
+) -> tuple[JudgeComparison, ...]:
+    """Compare with the baselines in the run's folder, which are fitted first if they are missing."""
     if run is None:
-        raise RunError("Baselines are fitted to the votes that a run learned from: give the run's folder.")
+        raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
     fit_baselines_beside(run.path, trees=True, log=log)
-    judged = {}
+    others = {}
     for kind, name in BASELINE_NAMES.items():
         baseline = RunFolder(run.baselines / kind)
         if baseline.is_finished:
-            judged[name] = probability_array(load_judge(baseline.path).compare_many(comparisons))
-    return judged
+            others[name] = probability_array(load_judge(baseline.path).compare_many(comparisons))
+    votes = [row.vote for row in comparisons if row.vote is not None]
+    return tuple(compare_judges(probabilities, votes, others, [row.folded_prompt for row in comparisons]))
