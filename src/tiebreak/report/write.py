@@ -81,22 +81,42 @@ def write_report(
         fit_baselines_beside(run, trees=True, log=log)
     if bias:
         judge_both_orders(run, on=on, base_model=base_model, log=log, on_progress=on_progress)
+    content = _read_content(folder, predictions, others, metadata, on, baselines is not False, bias is not False)
+    for note in content.notes:
+        log(note)
+    write_text(target, render(content))
+    return target
 
+
+def _read_content(
+    folder: RunFolder,
+    predictions: RunPredictions,
+    others: Sequence[RunPredictions],
+    metadata: RunMetadata,
+    on: Path | None,
+    baselines: bool,
+    bias: bool,
+) -> Content:
+    """Everything that the page shows, from the run's folder; `baselines` and `bias` say whether to show these."""
     notes = list(metadata.notes)
     comparisons = _find_comparisons(folder, predictions, on, notes)
     truncated = None if comparisons is None else _find_truncated(folder, comparisons, notes)
     _note_later_calibration(folder, notes)
-    if baselines is not False:
-        others += _find_baselines(folder, predictions, others, metadata, notes)
-    for note in notes:
-        log(note)
-    orders, reason = (None, "Left out (`--no-bias`).") if bias is False else _find_orders(folder, predictions)
-    content = Content(
-        predictions.name, predictions, metadata, analyse(predictions, comparisons, others, orders), comparisons,
-        orders, reason, truncated, notes, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}",
-    )  # fmt: skip
-    write_text(target, render(content))
-    return target
+    if baselines:
+        others = [*others, *_find_baselines(folder, predictions, others, metadata, notes)]
+    orders, reason = _find_orders(folder, predictions) if bias else (None, "Left out (`--no-bias`).")
+    return Content(
+        title=predictions.name,
+        predictions=predictions,
+        metadata=metadata,
+        analysis=analyse(predictions, comparisons, others, orders),
+        comparisons=comparisons,
+        orders=orders,
+        no_orders=reason,
+        truncated=truncated,
+        notes=notes,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}",
+    )
 
 
 def _find_comparisons(

@@ -68,7 +68,7 @@ def test_baselines_are_measured_on_the_same_rows() -> None:
     for other in result.comparisons:
         assert other.gain.value == pytest.approx(other.loss.value - result.metrics["loss"].value)
     assert [other["name"] for other in result.to_dict()["baselines"]] == names
-    with pytest.raises(RunError, match="Give the run.s folder"):
+    with pytest.raises(RunError, match="Give the run's folder"):
         evaluate(load_judge("length"), "votes.csv", baselines=True)
 
 
