@@ -80,7 +80,7 @@ def command(
 
       tiebreak evaluate runs/demo votes.csv --bias --json > evaluation.json
 
-    Without VOTES, the run's own validation rows are judged; --bias then keeps what tiebreak report needs:
+    Without DATA, the run's own validation rows are judged; --bias then keeps what tiebreak report needs:
 
       tiebreak evaluate runs/demo --bias --baselines
 
