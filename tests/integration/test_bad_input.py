@@ -212,7 +212,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
 
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides))
     assert not (tmp_path / "run").exists()
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
     recipe, environment = folder.recipe.read_bytes(), folder.environment.read_bytes()
     folder.metrics.unlink()
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides), resume=True)
     assert (folder.recipe.read_bytes(), folder.environment.read_bytes()) == (recipe, environment)

@@ -52,7 +52,7 @@ def command(
         typer.Option(
             "--baselines",
             help="Fit baselines to the votes that the run was trained on, and measure them on the same rows. They are "
-            "fitted once and kept in RUN/baselines.",
+            "fitted once and kept in RUN/baselines; boosted trees take minutes for more than 10,000 votes.",
         ),
     ] = False,
     base_model: BaseModelOption = None,

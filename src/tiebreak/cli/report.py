@@ -36,7 +36,8 @@ def command(
         typer.Option(
             "--baselines/--no-baselines",
             help="Fit the missing baselines to the votes that the run was trained on (kept in RUN/baselines), or leave "
-            "baselines out. By default the report shows those in RUN/baselines.",
+            "baselines out. By default the report shows those in RUN/baselines. Boosted trees take minutes for more "
+            "than 10,000 votes.",
         ),
     ] = None,
     bias: Annotated[
