@@ -1,4 +1,4 @@
-"""`python -m tiebreak` is `tiebreak`."""
+"""`python -m tiebreak` runs the command line."""
 
 from tiebreak.cli import main
 

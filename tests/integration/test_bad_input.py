@@ -160,7 +160,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     status, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
     assert status == 0, said
-    assert "1 of 5 comparisons were cut to fit: 1,1" in said
+    assert "1 of 5 comparisons truncated: 1,1" in said
     for kind in ("repaired_text", "huge_cell", "empty_answer"):
         assert kind in said
     frame = pd.read_csv(tmp_path / "out.csv")
@@ -212,7 +212,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
 
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides))
     assert not (tmp_path / "run").exists()
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
     recipe, environment = folder.recipe.read_bytes(), folder.environment.read_bytes()
     folder.metrics.unlink()
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides), resume=True)
     assert (folder.recipe.read_bytes(), folder.environment.read_bytes()) == (recipe, environment)
@@ -329,7 +329,7 @@ def test_the_run_is_looked_at_first(
     if data:
         status, _, said = run_here(verb, votes[1], small_run.folder)
         assert status == 1
-        assert f"the run comes first, then the data: {small_run.folder} {votes[1]}" in said
+        assert f"Name the run first, then the data: {small_run.folder} {votes[1]}" in said
 
 
 def test_a_full_disk_at_the_end_of_judging(
@@ -561,4 +561,4 @@ def test_check_refuses_what_training_would(tmp_path: Path) -> None:
     unlabelled = write_rows(tmp_path / "test.csv", GOOD[:4], columns=COLUMNS[:4])
     shown = tiebreak("check", unlabelled)
     assert shown.returncode == 0
-    assert "There are no votes to learn from" in shown.stdout
+    assert "There are no votes to train on" in shown.stdout

@@ -17,8 +17,9 @@ from tiebreak.data import write_comparisons
 from tiebreak.errors import DataError
 from tiebreak.judges.ensemble import read_blend
 from tiebreak.metrics import cross_entropies
+from tiebreak.report import write_report
 from tiebreak.report.run_metadata import read_run_metadata
-from tiebreak.runs import RunFolder
+from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.training import TrainingResult
 from tiebreak.workflows.blend import Blend, blend_runs
 from tiebreak.workflows.calibrate import calibrate_run, remove_calibration
@@ -55,6 +56,9 @@ def test_a_blend_is_its_members_weighted_mean(
     assert blended.metrics["loss"] == pytest.approx(cross_entropies(honest, given).mean(), abs=1e-6)
     kept = pd.read_parquet(blended.folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
     np.testing.assert_allclose(kept, honest, atol=1e-6)
+    rows = read_validation_rows(blended.folder)
+    assert rows is not None
+    assert rows.comparisons == VOTES
     assert one.gain == pytest.approx(two.loss - blended.metrics["loss"], abs=1e-6)  # what is left is the other alone
     assert json.loads(blended.folder.metrics.read_text()) == blended.metrics
 
@@ -69,6 +73,9 @@ def test_a_blend_judges_by_every_verb(blended: Blend, tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["loss"] == pytest.approx(expected, abs=1e-6)
     ranking = load_judge(blended.folder.path).rank("question 1 ?", ["bad", "good answer", "plain"])
     assert ranking.comparisons == 3
+    page = write_report(blended.folder.path, output=tmp_path / "report.html").read_text()
+    assert "--on VOTES" not in page
+    assert "question" in page
     with pytest.raises(ModelError, match="no reward for one alone"):
         load_judge(blended.folder.path).score("question 1 ?", "good")
     with pytest.raises(ModelError, match="goes with a run that has a base model"):
@@ -130,13 +137,13 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     np.testing.assert_allclose(raw, as_given, atol=1e-6)
 
     assert read_run_metadata(RunFolder(run)).calibration == judge.calibration  # what the report shows
-    assert tiebreak("calibrate", run, "--remove").stdout == "The calibration is taken out.\n"
+    assert tiebreak("calibrate", run, "--remove").stdout == "Removed the calibration.\n"
     assert (run / "model/blend.json").read_bytes() == before
     with pytest.raises(DataError, match=r"votes: 99 rows are too few"):
         calibrate_run(run, VOTES[:99])
     said: list[str] = []
     calibrate_run(run, VOTES, log=said.append)
-    assert f"120 rows of 120 have ids of those that the weights of {run} were found on" in said[0]
+    assert f"120 of 120 rows have prompts that the weights of {run} were fitted on" in said[0]
 
 
 def test_what_members_say_in_a_blend_stays_what_it_was_when_the_weights_were_found(

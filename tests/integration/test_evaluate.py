@@ -74,7 +74,7 @@ def test_the_tables(small_run: TrainingResult, tagged: Path) -> None:
     lines = run(small_run.folder, tagged, "--bias").stdout.splitlines()
     assert lines[0].split() == ["log", "loss", "accuracy"]
     assert lines[1].startswith("66 rows ")
-    assert "In brackets: 95% intervals, over 33 prompts drawn anew 1,000 times." in lines
+    assert "In brackets: 95% intervals from 1,000 bootstrap resamples of 33 prompts." in lines
     shown = [line.split("  ")[0].strip() or line.strip() for line in lines]
     for start in (
         "A was preferred", "Brier score (0 to 2)", "calibration error", "AUC, mean of", "people / judge", "by source",
@@ -91,10 +91,10 @@ def test_a_judge_of_single_answers_has_no_position_bias(small_rewards: TrainingR
     said = run(small_rewards.folder, tagged, "--bias", "--json")
     assert json.loads(said.stdout)["bias"]["position"] is None
     shown = run(small_rewards.folder, tagged, "--bias")
-    assert "reads one answer at a time: which of them comes first makes no difference" in shown.stderr
+    assert "reads one answer at a time: it has no position bias" in shown.stderr
 
 
-def test_ties_that_a_judge_holds_impossible_are_said(small_rewards: TrainingResult, tmp_path: Path) -> None:
+def test_ties_of_probability_0_are_explained(small_rewards: TrainingResult, tmp_path: Path) -> None:
     judge = Path(shutil.copytree(small_rewards.folder.path, tmp_path / "run"))
     card = json.loads((judge / "model/tiebreak.json").read_text())
     card["rewards"]["tie_model"] = "bradley-terry"
@@ -103,22 +103,34 @@ def test_ties_that_a_judge_holds_impossible_are_said(small_rewards: TrainingResu
     write_comparisons(tmp_path / "votes.csv", votes)
     write_comparisons(tmp_path / "decided.csv", [c for c in votes if c.vote != TIE])
     shown = " ".join(run(judge, tmp_path / "votes.csv").stdout.split())
-    assert "holds ties impossible, and 10 of 30 rows are ties in whole or in part. A tie costs it 34.54 nats" in shown
-    assert "take a judge that knows ties (model.tie_model=davidson)" in shown
+    assert "of 0, and 10 of 30 rows are ties in whole or in part. A tie costs it 34.54 nats" in shown
+    assert "train a judge that predicts ties (model.tie_model=davidson)" in shown
     assert "1.0986" not in shown
     decided = " ".join(run(judge, tmp_path / "decided.csv").stdout.split())
-    assert "holds ties impossible. A uniform guess between A and B has a log loss of 0.6931." in decided
+    assert "gives ties a probability of 0. A uniform guess between A and B has a log loss of 0.6931." in decided
     assert "A uniform guess has a log loss of 1.0986." in run(small_rewards.folder, tmp_path / "votes.csv").stdout
     found = json.loads(run(judge, tmp_path / "votes.csv", "--json").stdout)["evaluation"]
     assert (found["knows_ties"], found["ties"]) == (False, 10)
     assert found["metrics"]["loss_tie"]["value"] == pytest.approx(34.5388, abs=1e-4)
 
 
+def test_the_validation_rows_are_the_default(small_run: TrainingResult, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(small_run.folder.path, tmp_path / "run"))
+    found = json.loads(run(folder, "--bias", "--baselines", "--json").stdout)
+    assert found["loss"] == pytest.approx(small_run.metrics["loss"], abs=1e-5)
+    assert found["rows"] == 30
+    assert {path.name for path in folder.iterdir()} >= {"orders.parquet", "baselines"}
+    assert "words (tf-idf)" in [other["name"] for other in found["baselines"]]
+    shown = run(folder, "--baselines").stdout
+    assert "gain of the run" in shown
+    assert "boosted trees" in shown
+
+
 def test_votes_of_one_kind_and_none(small_run: TrainingResult, tmp_path: Path) -> None:
     alike = [c for c in small_votes(30) if c.vote == A_WINS]
     write_comparisons(tmp_path / "alike.csv", alike)
     shown = run(small_run.folder, tmp_path / "alike.csv").stdout
-    assert "There is no AUC: all 10 votes are model_a; the AUC needs votes for two outcomes." in shown
+    assert "The AUC is undefined: all 10 votes are model_a" in shown
     write_comparisons(tmp_path / "one.csv", alike[:1])
     assert "All rows have one prompt, so there are no intervals" in run(small_run.folder, tmp_path / "one.csv").stdout
     (tmp_path / "none.csv").write_text("id,prompt,response_a,response_b\n1,p,a,b\n")

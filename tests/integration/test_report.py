@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 
 def page_of(path: Path) -> Page:
-    """The page, after a look that it needs nothing from elsewhere."""
+    """The page, after a check that it needs nothing from elsewhere."""
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert page.fetched == []
@@ -65,7 +65,7 @@ def page_of(path: Path) -> Page:
 
 @pytest.fixture(scope="module")
 def run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
-    """A judge of pairs whose validation holds texts that would break a careless page."""
+    """A pairwise judge whose validation holds texts that would break a careless page."""
     folder = tmp_path_factory.mktemp("report")
     held_out = [
         replace(row, prompt=(f"{NASTY} {row.prompt[0]}",), answer_a=(f"{row.answer_a[0]} {NASTY} {NASTY}",))
@@ -77,8 +77,8 @@ def run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRe
     return train(load_recipe("demo", small_overrides(tiny_base, files, folder / "run", "text.max_length=37")))
 
 
-def test_the_page_of_a_judge_of_pairs(run: TrainingResult) -> None:
-    done = tiebreak("report", run.folder, "--bias")
+def test_the_page_of_a_pairwise_judge(run: TrainingResult) -> None:
+    done = tiebreak("report", run.folder, "--bias", "--baselines")
     assert done.returncode == 0, done.stderr
     assert str(run.folder.path / "report.html") in done.stdout
     page = page_of(run.folder.path / "report.html")
@@ -88,7 +88,7 @@ def test_the_page_of_a_judge_of_pairs(run: TrainingResult) -> None:
     }  # fmt: skip
 
     metrics = json.loads(run.folder.metrics.read_text(encoding="utf-8"))
-    assert page.text["headline"].startswith(f"How good it is {metrics['loss']:.4f}")
+    assert page.text["headline"].startswith(f"Metrics {metrics['loss']:.4f}")
     assert f"{100 * metrics['accuracy']:.1f} %" in page.text["headline"]
     for outcome in ("model_a", "model_b", "tie"):
         assert f"{metrics[f'loss_{outcome}']:.4f}" in page.text["confusion"]
@@ -100,52 +100,61 @@ def test_the_page_of_a_judge_of_pairs(run: TrainingResult) -> None:
     for heading in ("Position", "Agreement of the two orders", "Length", "Format", "flip rate", "swap gap"):
         assert heading in page.text["biases"]
     assert NASTY in page.text["mistakes"] + page.text["ties"]
-    assert "30 of 30 comparisons were cut" in page.text["cuts"]
-    assert "tokens of these texts were cut and not read" in page.text["mistakes"] + page.text["ties"]
+    assert "30 of 30 comparisons were truncated" in page.text["cuts"]
+    assert "tokens of these texts were truncated" in page.text["mistakes"] + page.text["ties"]
 
 
-def test_what_was_fitted_and_judged_is_found_again(run: TrainingResult) -> None:
-    first = tiebreak("report", run.folder, "--bias")
+def test_baselines_and_orders_are_kept_and_can_be_left_out(run: TrainingResult) -> None:
+    first = tiebreak("report", run.folder, "--bias", "--baselines")
     assert first.returncode == 0, first.stderr
     again = tiebreak("report", run.folder)
     assert again.returncode == 0, again.stderr
     assert "Fitting" not in again.stderr
-    assert "flip rate" in page_of(run.folder.path / "report.html").text["biases"]
+    page = page_of(run.folder.path / "report.html")
+    assert "flip rate" in page.text["biases"]
+    assert "boosted trees" in page.text["headline"]
     without = tiebreak("report", run.folder, "--no-baselines", "--no-bias")
     assert without.returncode == 0, without.stderr
     page = page_of(run.folder.path / "report.html")
     assert "boosted trees" not in page.text["headline"]
-    assert "--bias" in page.text["biases"]
+    assert "--no-bias" in page.text["biases"]
 
 
 def test_votes_that_are_gone(run: TrainingResult, tmp_path: Path) -> None:
-    shutil.copytree(run.folder.path, tmp_path / "run", ignore=shutil.ignore_patterns("baselines", "orders.parquet"))
+    """A run of Tiebreak 0.1 keeps neither its validation rows nor hashes of its prompts."""
+    newer = shutil.ignore_patterns("baselines", "orders.parquet", "validation.parquet", "training_prompts.npy")
+    shutil.copytree(run.folder.path, tmp_path / "run", ignore=newer)
     recipe = tmp_path / "run" / "recipe.yaml"
     recipe.write_text(
         recipe.read_text(encoding="utf-8").replace(str(run.folder.path.parent), str(tmp_path / "nowhere"))
     )
-    done = tiebreak("report", tmp_path / "run")
+    done = tiebreak("report", tmp_path / "run", "--baselines")
     assert done.returncode == 0, done.stderr
+    assert "Baselines were not fitted, from shares of the training votes on" in done.stderr
     page = page_of(tmp_path / "run" / "report.html")
     assert "--on VOTES" in page.text["missing"]
-    assert "Classical judges from shares of the training votes on are not beside the run" in page.text["missing"]
+    assert "Missing baselines: shares of the training votes, length and format" in page.text["missing"]
+    assert f"tiebreak report {tmp_path / 'run'} --baselines" in page.text["missing"]
+    done = tiebreak("report", tmp_path / "run", "--bias")
+    assert done.returncode == 1
+    assert "--on VOTES" in done.stderr
 
 
-def test_a_reward_model_and_a_classical_judge(small_rewards: TrainingResult, tmp_path: Path) -> None:
-    """Neither has a position to be swayed by."""
+def test_a_reward_model_and_a_baseline(small_rewards: TrainingResult, tmp_path: Path) -> None:
+    """Neither has a position bias."""
     done = tiebreak("report", small_rewards.folder, "--no-baselines", "-o", tmp_path / "rewards.html")
     assert done.returncode == 0, done.stderr
     page = page_of(tmp_path / "rewards.html")
     assert "rewards" in page.text
-    assert "says the same whichever answer comes first" in page.text["biases"]
+    assert "gives the same probabilities in both orders by construction" in page.text["biases"]
 
     recipe = load_recipe(small_rewards.folder.recipe)
     files = f"data.train={recipe.data.train}", f"data.validation={recipe.data.validation}"
-    classical = train(load_recipe("baseline-length", [*files, f"output={tmp_path / 'length'}"]))
-    done = tiebreak("report", classical.folder)
+    baseline = train(load_recipe("baseline-length", [*files, f"output={tmp_path / 'length'}"]))
+    done = tiebreak("report", baseline.folder, "--baselines")
     assert done.returncode == 0, done.stderr
-    page = page_of(classical.folder.path / "report.html")
-    assert f"{classical.metrics['loss']:.4f}" in page.text["headline"]
+    page = page_of(baseline.folder.path / "report.html")
+    assert f"{baseline.metrics['loss']:.4f}" in page.text["headline"]
     assert "boosted trees" in page.text["headline"]
     assert "length and format" not in page.text["headline"]
     assert "curves" not in page.text
@@ -160,7 +169,7 @@ def test_a_reward_model_and_a_classical_judge(small_rewards: TrainingResult, tmp
         ("damaged", "history.jsonl cannot be read"),
     ],
 )
-def test_a_wrong_path_is_told_in_words(run: TrainingResult, tmp_path: Path, name: str, message: str) -> None:
+def test_a_wrong_path_is_explained(run: TrainingResult, tmp_path: Path, name: str, message: str) -> None:
     path = run.folder.path / name
     if name == "damaged":
         path = tmp_path / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tiebreak.data import load_comparisons
 from tiebreak.errors import DataError
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import load_base, load_trained, read_card
+from tiebreak.runs import RunFolder, read_validation_rows, write_validation_rows
 from tiebreak.training import TrainingResult
 from tiebreak.workflows.soup import soup_runs
 
@@ -51,6 +53,9 @@ def test_a_soup_is_the_mean_of_its_members_weights(
     verdicts = load_judge(tmp_path / "soup").compare_many(comparisons)
     probabilities = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])
     assert preference_metrics(probabilities, given)["loss"] == pytest.approx(soup.metrics["loss"], abs=1e-5)
+    kept = read_validation_rows(soup.folder)
+    assert kept is not None
+    assert kept.comparisons == list(comparisons)
     assert soup.members[str(small_run.folder)] == pytest.approx(small_run.metrics["loss"], abs=1e-5)
     assert soup.gain == pytest.approx(min(soup.members.values()) - soup.metrics["loss"])
     assert json.loads(soup.folder.environment.read_text())["soup_of"] == [str(small_run.folder), str(other_seed.folder)]
@@ -60,8 +65,6 @@ def test_a_soup_is_the_mean_of_its_members_weights(
 def test_a_run_averaged_with_its_copy_judges_as_it_did(
     small_rewards: TrainingResult, votes: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(small_rewards.folder.path, tmp_path / "copy")
     shown = tiebreak(
         "soup", small_rewards.folder, tmp_path / "copy", "-o", tmp_path / "soup", "--on", votes[1], "--json"
@@ -75,12 +78,28 @@ def test_a_run_averaged_with_its_copy_judges_as_it_did(
         assert getattr(now, name) == pytest.approx(getattr(was, name), abs=1e-4)
 
 
+def test_kept_validation_rows_are_measured_on(
+    small_run: TrainingResult, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The file of votes may be gone; rows with the same ids may still be different ones."""
+    rows = list(load_comparisons(votes[1], votes="required"))
+    runs = [Path(shutil.copytree(small_run.folder.path, tmp_path / name)) for name in ("a", "b")]
+    for run in runs:
+        write_validation_rows(RunFolder(run), rows, votes[1])
+        recipe = run / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace(str(votes[1]), "gone.csv"))
+    assert soup_runs(runs, tmp_path / "soup").rows == 30
+    write_validation_rows(RunFolder(runs[1]), [row.swap() for row in rows], None)
+    with pytest.raises(DataError, match="validated on different rows"):
+        soup_runs(runs, tmp_path / "other")
+
+
 def test_what_cannot_be_averaged_is_refused(
     small_run: TrainingResult, small_rewards: TrainingResult, small_recipe: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="two different runs"):
         soup_runs([small_run.folder.path, small_run.folder.path], tmp_path / "soup")
-    with pytest.raises(ModelError, match="no kin: their head is 'pairwise' and 'pointwise'"):
+    with pytest.raises(ModelError, match=r"cannot be averaged: `head` differs \('pairwise' and 'pointwise'\)"):
         soup_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "soup")
     settings = ("training.max_steps=1", "lora.target_modules=[q_proj]", "data.validation_rows=9")
     fewer = train(small_recipe(*settings, output=tmp_path / "fewer"))

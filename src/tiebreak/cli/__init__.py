@@ -1,4 +1,4 @@
-"""The command line: one file a verb."""
+"""The command line: one file per command."""
 
 from __future__ import annotations
 
@@ -25,27 +25,29 @@ from tiebreak.cli import (
     soup,
     train,
 )
-from tiebreak.cli.console import problems
+from tiebreak.cli.console import diagnostics
 from tiebreak.cli.launch import TOLD, is_launched_rank
 from tiebreak.errors import TiebreakError
 
 app = typer.Typer(
     name="tiebreak",
-    help="Fine-tune Gemma 2 with QLoRA into a judge of answers: which of two do people prefer, or is it a tie?\n\n"
-    "Start with [bold]tiebreak demo[/], then [bold]tiebreak check[/] your votes and [bold]tiebreak train[/] on them.",
-    epilog="Every command explains itself: tiebreak COMMAND --help.",
+    help="Train a judge and a reward model from people's votes: which of two answers is preferred, or is it a tie?\n\n"
+    "Start with [bold]tiebreak demo[/]. Then [bold]tiebreak check[/] your votes, and [bold]tiebreak train[/] on them.",
+    epilog="For the options of a command: tiebreak COMMAND --help.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo, check, plan, train, evaluate, calibrate, predict, score, judge, serve, blend, soup, report, export):
-    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+for module in (
+    demo, check, plan, train, evaluate, calibrate, predict, score, judge, serve, blend, soup, report, export,
+):  # fmt: skip
+    app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"tiebreak {RELEASE}")
         raise typer.Exit
 
@@ -53,24 +55,20 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Run the command line; what went wrong on purpose is one message and exit status 1, anything else a traceback."""
-    # The fast tokenizers warn when a process that used them forks, as data loaders and git do.
+    """Run the command line. A `TiebreakError` prints its message and exits with status 1."""
+    # Fast tokenizers warn when a process that used them forks, as data loaders and git do.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         app()
     except TiebreakError as error:
-        problems.print(f"[bold red]Error:[/] {_literal(str(error))}")
+        from rich.markup import escape
+
+        diagnostics.print(f"[bold red]Error:[/] {escape(str(error))}")
         sys.exit(TOLD if is_launched_rank() else 1)
-
-
-def _literal(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -1,4 +1,4 @@
-"""Arguments that several verbs take."""
+"""Arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with Tiebreak.")]
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a recipe that Tiebreak ships.")]
 
 OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings over the recipe's, as lora.r=32.")
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings that override the recipe's, as lora.r=32.")
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from tiebreak.cli.console import log, print_json, problems, results
+from tiebreak.cli.console import diagnostics, log, print_json, results
 from tiebreak.cli.evaluation_tables import interval, print_table
 from tiebreak.cli.judging_options import comparison_progress, load_judge_with_progress
 from tiebreak.formatting import pluralize
@@ -34,8 +34,8 @@ def evaluate_benchmark(
     """
     from tiebreak.benchmarks import load_benchmark, run_benchmark, work
 
-    if problems.is_terminal:
-        with problems.status(f"Reading {name} ..."):
+    if diagnostics.is_terminal:
+        with diagnostics.status(f"Reading {name} ..."):
             items = load_benchmark(name, data)
     else:
         items = load_benchmark(name, data)

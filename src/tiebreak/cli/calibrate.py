@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import TextColumn
 
-from tiebreak.cli.console import log, print_json, problems, progress_bar, quiet_libraries, results
+from tiebreak.cli.console import log, print_json, results
 from tiebreak.cli.judging_options import (
     BaseModelOption,
     ProblemRows,
     RunArgument,
     check_run_and_data,
+    load_libraries,
     read_votes_with_progress,
+    workflow_progress,
 )
 from tiebreak.errors import DataError
-from tiebreak.runs import RunFolder
 
 if TYPE_CHECKING:
     from tiebreak.calibration import Calibration
@@ -28,24 +27,23 @@ def command(
     run: RunArgument,
     votes: Annotated[
         Path | None,
-        typer.Argument(help="Votes that the run did not learn from, 100 or more: CSV, JSONL or Parquet."),
+        typer.Argument(help="100 or more votes that the run was not trained on: CSV, JSONL or Parquet."),
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the run's calibration out again.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the run's calibration.")] = False,
     base_model: BaseModelOption = None,
     problem_rows: ProblemRows = "refuse",
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was kept as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
 ) -> None:
-    """Calibrate a run's probabilities on votes that it did not learn from.
+    """Calibrate a run's probabilities on votes that it was not trained on.
 
-    Temperature scaling, vector scaling and Dirichlet calibration are compared by cross-validation. What is kept is the
-    simplest of those that are within a standard error of the best: none at all, if none is better by more than that.
-    All treat A and B alike. Every verb that judges uses what is kept; evaluate, predict and judge leave it out with
-    --no-calibration. A reward model's rewards never go through it. The run's metrics.json stays as training left it.
+    Temperature scaling, vector scaling and Dirichlet calibration are compared by cross-validation. The simplest one
+    within a standard error of the best is kept; none, if none improves the log loss by more than that. All of them
+    treat A and B equally. Every command that judges applies it; evaluate, predict and judge skip it with
+    --no-calibration. Rewards are not calibrated. The run's metrics.json does not change.
 
-    Of a blend the mean is calibrated; its members give what they gave when its weights were found, whatever becomes of
-    their own calibrations.
+    For a blend the mean is calibrated. Its members keep the calibrations that they had when the weights were fitted.
 
-    A new run can set votes aside for this itself: data.calibration_share=0.02 in its recipe.
+    A new run can set votes aside for this in training: data.calibration_share=0.02 in its recipe.
 
     [bold]Examples[/]
 
@@ -57,25 +55,20 @@ def command(
         raise DataError(
             f"Give {votes} or --remove, not both."
             if remove
-            else f"Give votes to calibrate on: tiebreak calibrate {run} VOTES. To take a calibration out: --remove."
+            else f"Give votes to calibrate on: tiebreak calibrate {run} VOTES. To remove a calibration: --remove."
         )
     check_run_and_data(run, votes)
     if votes is None:
         _remove(run, as_json=as_json)
         return
     file = read_votes_with_progress(votes, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
-    with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
-        if not RunFolder(run).holds_a_baseline:  # which needs none of them
-            quiet_libraries()
-        from tiebreak.workflows.calibrate import calibrate_run
+    load_libraries(run)
+    from tiebreak.workflows.calibrate import calibrate_run
 
-    progress = progress_bar(TextColumn("Judging"), "texts")
-    with progress:
-        task = progress.add_task("", total=None)
+    with workflow_progress("Loading", "Fitting") as on_progress:
         calibration = calibrate_run(
-            run, file.comparisons, source=votes.name, base_model=base_model, log=log,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )  # fmt: skip
+            run, file.comparisons, source=votes.name, base_model=base_model, log=log, on_progress=on_progress
+        )
     if as_json:
         print_json({"run": str(run), "method": calibration.method, **calibration.model_dump(mode="json")})
         return
@@ -89,7 +82,7 @@ def _remove(run: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"run": str(run), "removed": removed})
         return
-    results.print("The calibration is taken out." if removed else "There was no calibration to take out.")
+    results.print("Removed the calibration." if removed else "The run has no calibration.")
 
 
 def _print(calibration: Calibration) -> None:

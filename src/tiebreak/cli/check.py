@@ -22,11 +22,11 @@ def command(
     data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Look at a file of votes: what is in it, and every row that cannot be used, with its line number.
+    """Check a file of votes: a summary, and every row that cannot be used, with its line number.
 
-    Understands the columns of LMSYS and WSDM (prompt, response_a, response_b, and winner_model_a, winner_model_b,
-    winner_tie as 0/1 or as probabilities, or winner), and prompt/chosen/rejected. Cells hold a text, or a JSON list
-    of turns. Ends with status 1 if some row cannot be used.
+    Reads the columns of LMSYS and WSDM (prompt, response_a, response_b, and winner_model_a, winner_model_b,
+    winner_tie as 0/1 or as probabilities, or winner), and prompt, chosen, rejected. A cell holds a text, or a JSON
+    list of turns. The exit status is 1 if a row cannot be used.
 
     [bold]Example[/]
 
@@ -36,13 +36,13 @@ def command(
 
     file = read_votes(data, votes="optional")
     if file.layout != "unlabelled" and any(c.vote is None for c in file.comparisons):
-        file = read_votes(data, votes="required")  # some rows lack what the others have: training would refuse them
+        file = read_votes(data, votes="required")  # some rows lack votes that others have: training refuses them
     summary = summarise(file)
     if as_json:
         print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
     else:
         _print_summary(summary)
-        _print_oddities(summary)
+        _print_duplicates(summary)
         _print_problems(file, summary)
     if summary.usable_rows < summary.rows:
         raise typer.Exit(1)
@@ -58,9 +58,9 @@ def _print_summary(summary: Summary) -> None:
     if summary.margins:
         results.print(f"With a margin: {pluralize(summary.margins, 'row')}")
     if summary.multi_turn_share is not None:
-        results.print(f"Of more than one turn: {summary.multi_turn_share:.1%}")
+        results.print(f"With more than one turn: {summary.multi_turn_share:.1%}")
     table = Table("words", "median", "90 %", "99 %", "longest", box=None, header_style="bold")
-    for name, lengths in (("prompt", summary.prompt), ("answer", summary.answers), ("whole", summary.whole)):
+    for name, lengths in (("prompt", summary.prompt), ("answer", summary.answers), ("row", summary.whole)):
         if lengths is not None:
             words = lengths.words
             table.add_row(name, *(f"{n:,}" for n in (words.median, words.p90, words.p99, words.max)))
@@ -68,7 +68,7 @@ def _print_summary(summary: Summary) -> None:
         results.print(table)
 
 
-def _print_oddities(summary: Summary) -> None:
+def _print_duplicates(summary: Summary) -> None:
     if summary.duplicate_rows:
         results.print(
             f"Duplicates: {summary.duplicate_rows:,} rows in {pluralize(summary.duplicate_groups, 'group')} have the "
@@ -84,7 +84,7 @@ def _print_oddities(summary: Summary) -> None:
 
 
 def _print_problems(file: VoteFile, summary: Summary) -> None:
-    for title, notes in (("Rows that cannot be used as they are", False), ("Notes on rows that can be used", True)):
+    for title, notes in (("Rows that cannot be used as they are", False), ("Notes on usable rows", True)):
         problems = [p for p in file.problems if (p.severity == "note") == notes]
         if problems:
             kinds = Counter(p.kind for p in problems).most_common()
@@ -95,10 +95,10 @@ def _print_problems(file: VoteFile, summary: Summary) -> None:
     unusable = summary.rows - summary.usable_rows
     if unusable:
         results.print(
-            f"\n{unusable:,} of {pluralize(summary.rows, 'row')} cannot be used as they are. Mend them, or train with "
-            "data.problem_rows=skip to leave them out, or =keep to keep empty texts and repeated ids as they are."
+            f"\n{unusable:,} of {pluralize(summary.rows, 'row')} cannot be used as they are. Fix them, or train with "
+            "data.problem_rows=skip to leave them out, or with =keep to keep empty texts and repeated ids."
         )
     elif file.layout == "unlabelled":
-        results.print(f"\n{pluralize(summary.rows, 'row')}: all can be judged. There are no votes to learn from.")
+        results.print(f"\n{pluralize(summary.rows, 'row')}: all can be judged. There are no votes to train on.")
     else:
         results.print(f"\n{pluralize(summary.rows, 'row')}: all can be used.")

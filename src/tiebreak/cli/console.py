@@ -1,4 +1,4 @@
-"""Where the command line writes: results on standard output, everything about them on standard error."""
+"""The command line's output: results on standard output, diagnostics (messages and progress) on standard error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 results = Console(highlight=False, soft_wrap=True)
-problems = Console(stderr=True, highlight=False, soft_wrap=True)
+diagnostics = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def progress_bar(description: TextColumn, unit: str) -> Progress:
-    """A bar on standard error that goes away when it is done, and is drawn only where there is a terminal."""
+    """A progress bar on standard error, drawn only in a terminal and removed when it ends."""
     return Progress(
         description,
         BarColumn(),
@@ -28,34 +29,39 @@ def progress_bar(description: TextColumn, unit: str) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=problems,
+        console=diagnostics,
         transient=True,
-        disable=not problems.is_terminal,
+        disable=not diagnostics.is_terminal,
     )
 
 
+def status(message: str) -> AbstractContextManager[object]:
+    """A spinner with a message on standard error; nothing outside a terminal."""
+    return diagnostics.status(message) if diagnostics.is_terminal else nullcontext()
+
+
 def program() -> str:
-    """How to call this program again: by name where the shell would find it, else by its path."""
+    """The command that starts this program: its name if the shell finds it, else its path."""
     if shutil.which("tiebreak"):
         return "tiebreak"
-    beside = Path(sys.executable).with_name("tiebreak")
-    return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m tiebreak"
+    script = Path(sys.executable).with_name("tiebreak")
+    return os.path.relpath(script) if script.exists() else f"{sys.executable} -m tiebreak"
 
 
 def log(sentence: str) -> None:
-    """Say one sentence about what goes on."""
-    problems.print(sentence, markup=False)
+    """Print one sentence on standard error."""
+    diagnostics.print(sentence, markup=False)
 
 
 def print_json(value: Any) -> None:
-    """Write a value for a script to read."""
+    """Print a value as JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries underneath from writing between our lines; their errors still show.
+    """Silence the libraries underneath, except for their errors and the hub's download bars.
 
-    To be called before they are imported: bitsandbytes says what it lacks as it loads.
+    Call it before they are imported: bitsandbytes logs what it lacks on import.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from huggingface_hub.utils import enable_progress_bars
@@ -63,7 +69,7 @@ def quiet_libraries() -> None:
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    enable_progress_bars()  # the hub's, which transformers turned off too: a download of gigabytes should show
+    enable_progress_bars()  # the hub's, which transformers disabled too: a download of gigabytes should be visible
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(torch|peft|bitsandbytes|accelerate)\b")

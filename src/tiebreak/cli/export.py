@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tiebreak.cli.console import log, print_json, problems, quiet_libraries, results
+from tiebreak.cli.console import diagnostics, log, print_json, quiet_libraries, results
 from tiebreak.cli.judging_options import BaseModelOption, RunArgument, check_run_and_data
 
 
@@ -62,7 +62,7 @@ def command(
         from tiebreak.data import check_votes_path
 
         check_votes_path(on)
-    with problems.status(f"Loading {run} ...") if problems.is_terminal else nullcontext() as status:
+    with diagnostics.status(f"Loading {run} ...") if diagnostics.is_terminal else nullcontext() as status:
         quiet_libraries()
         report = export_run(
             run,

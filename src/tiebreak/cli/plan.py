@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
-from tiebreak.cli.console import log, print_json, problems, quiet_libraries, results
+from tiebreak.cli.console import diagnostics, log, print_json, quiet_libraries, results
 from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import load_recipe
@@ -37,7 +37,7 @@ def command(
         raise RecipeError(f"{recipe} fits a classical judge (baseline), which needs no GPU: there is nothing to plan.")
     if settings.data.train is not None:
         check_votes_path(settings.data.train)
-    with problems.status("Planning ...") if problems.is_terminal else nullcontext():
+    with diagnostics.status("Planning ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.training.estimates import GIB, GPUS, plan_run, runs_own_layers
 

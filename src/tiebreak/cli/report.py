@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tiebreak.cli.console import log, problems, quiet_libraries, results
-from tiebreak.cli.judging_options import BaseModelOption, RunArgument, check_run_and_data
+from tiebreak.cli.console import log, results
+from tiebreak.cli.judging_options import (
+    BaseModelOption,
+    RunArgument,
+    check_run_and_data,
+    load_libraries,
+    workflow_progress,
+)
 
 
 def command(
@@ -17,7 +22,9 @@ def command(
     on: Annotated[
         Path | None,
         typer.Option(
-            metavar="VOTES", help="The votes the run was validated on, if they are not where its recipe says."
+            metavar="VOTES",
+            help="A file with the run's validation rows, if the run's folder does not keep them (Tiebreak 0.1) and "
+            "they are not where its recipe says.",
         ),
     ] = None,
     beside: Annotated[
@@ -28,47 +35,45 @@ def command(
         bool | None,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Fit classical judges to the votes the run learned from, and show it beside them. By default all of "
-            "them, but boosted trees only from 10,000 votes or fewer. They are fitted once: RUN/baselines keeps them.",
+            help="Fit the missing baselines to the votes that the run was trained on (kept in RUN/baselines), or leave "
+            "baselines out. By default the report shows those in RUN/baselines. Boosted trees take minutes for more "
+            "than 10,000 votes.",
         ),
     ] = None,
     bias: Annotated[
         bool | None,
         typer.Option(
             "--bias/--no-bias",
-            help="Judge the rows in both orders, and show how much the order of the answers matters. By default where "
-            "that is quick: on a GPU, or by the built-in model. It is done once: RUN/orders.parquet keeps it.",
+            help="Judge the validation rows in both orders (kept in RUN/orders.parquet), or leave the position bias "
+            "out. By default the report shows it if RUN/orders.parquet is there.",
         ),
     ] = None,
     base_model: BaseModelOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file; by default RUN/report.html.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The HTML file; by default RUN/report.html.")
     ] = None,
 ) -> None:
-    """Write one HTML file that shows what a run came to; it needs no network and prints well.
+    """Write a run's report: one HTML file that needs no network and can be printed.
 
-    Metrics with intervals beside classical judges and other runs, learning curves, reliability, what was taken for
-    what, breakdowns, biases, the surest mistakes and the most surprising ties with their texts, what was cut, the
-    recipe and what it cost. The numbers are those of the validation that training ended with.
+    It shows metrics with intervals, next to baselines and other runs; learning curves, calibration, the confusion
+    matrix, slices, biases, the most confident mistakes and the least expected ties with their texts, truncation, the
+    recipe and the cost. All metrics are on the run's validation rows.
+
+    The report renders what is in the run's folder, and names the command that makes what is missing.
 
     [bold]Examples[/]
 
-      tiebreak report runs/demo
+      tiebreak report runs/demo --baselines --bias
 
       tiebreak report runs/gemma --beside runs/baseline-length --beside runs/baseline-trees -o gemma.html
     """
     check_run_and_data(run)
-    with problems.status("Writing the report ...") if problems.is_terminal else nullcontext() as status:
+    load_libraries(run)
+    from tiebreak.report import write_report
 
-        def judged(done: int, total: int) -> None:
-            if status is not None:
-                status.update(f"Judging in both orders: {done:,} of {total:,} texts ...")
-
-        quiet_libraries()
-        from tiebreak.report import write_report
-
+    with workflow_progress("Writing the report", "Writing the report") as on_progress:
         path = write_report(
             run, on=on, beside=beside or [], baselines=baselines, bias=bias, base_model=base_model, output=output,
-            log=log, on_progress=judged,
+            log=log, on_progress=on_progress,
         )  # fmt: skip
-    results.print(f"Wrote {path}: open it in a browser.", markup=False)
+    results.print(f"Wrote {path}. Open it in a browser.", markup=False)

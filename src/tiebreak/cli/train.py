@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
-from tiebreak.cli.console import log, print_json, problems, program, quiet_libraries, results
+from tiebreak.cli.console import diagnostics, log, print_json, program, quiet_libraries, results
 from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
@@ -121,9 +121,9 @@ def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
     if settings.baseline is not None:
         from tiebreak.training import train as fit
 
-        with problems.status("Fitting ...") if problems.is_terminal else nullcontext():
+        with diagnostics.status("Fitting ...") if diagnostics.is_terminal else nullcontext():
             return fit(settings, resume=resume, log=log)
-    with problems.status("Loading libraries ...") if problems.is_terminal else nullcontext():
+    with diagnostics.status("Loading libraries ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.training import train
     from tiebreak.cli.launch import is_launched_rank, is_rank_zero

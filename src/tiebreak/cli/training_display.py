@@ -7,7 +7,7 @@ from typing import Any
 from rich.progress import Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tiebreak.cli.console import problems, progress_bar
+from tiebreak.cli.console import diagnostics, progress_bar
 
 COLUMNS = (("step", 7), ("training loss", 15), ("validation loss", 17), ("accuracy", 10), ("tokens/s", 11))
 
@@ -35,7 +35,7 @@ class TrainingDisplay(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Draw the head of the table."""
-        problems.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
+        diagnostics.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
         self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
         self._progress.start()
 

@@ -1,4 +1,4 @@
-"""A run's folder -> one HTML file that shows what the run came to."""
+"""A run's folder as one self-contained HTML page. It renders what the folder holds; `workflows` computes it."""
 
 from tiebreak.report.write import write_report
 

@@ -1,128 +1,57 @@
-"""Predictions -> what is worth showing of them: metrics beside others', biases, the rows to look at."""
+"""What the report shows of a run's predictions: metrics, comparisons with other judges, biases, example rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from tiebreak.metrics import (
-    Bootstrap,
-    Estimate,
-    Evaluation,
-    LengthBias,
-    PositionBias,
-    Preference,
-    Slice,
-    answer_lengths,
-    evaluate,
-    format_bias,
-    format_counts,
-    length_bias,
-    position_bias,
-    slice_metrics,
-)
-from tiebreak.report.baselines import BASELINE_NAMES
-from tiebreak.report.predictions import Judged
 from tiebreak.runs import Orders
 from tiebreak.types import OUTCOMES, Comparison
+from tiebreak.workflows.comparison import JudgeComparison, compare_judges
+from tiebreak.workflows.evaluate import EvaluationResult, measure
+from tiebreak.workflows.predictions import RunPredictions
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-EXAMPLES = 10
+MAX_EXAMPLES: Final = 10
 """Rows shown of a kind."""
 
 
 @dataclass(frozen=True)
-class ComparisonRow:
-    """A judge beside the run, on the same rows."""
-
-    name: str
-    loss: Estimate
-    accuracy: Estimate | None
-    """None of the uniform guess, which names no outcome."""
-    gain: Estimate | None
-    """By how much the run's log loss is lower, row by row; None of the run itself."""
-
-
-@dataclass(frozen=True)
 class Analysis:
-    """See above; what needs texts is empty or None without them."""
+    """See `analyse`."""
 
-    evaluation: Evaluation
-    standings: list[ComparisonRow]
-    parts: tuple[Slice, ...]
-    position: PositionBias | None
-    """None where the rows were not judged in both orders, or where that makes no difference."""
-    length: LengthBias | None
-    formats: dict[str, Preference]
+    result: EvaluationResult
+    others: list[JudgeComparison]
+    """The other judges and the guesses, the lowest log loss first."""
     mistakes: list[int]
-    """Rows that the judge was surest of and wrong about, the surest first."""
+    """Rows that the judge got wrong, the highest confidence first."""
     ties: list[int]
-    """Rows people called a tie that it gave the least of it, the least first."""
+    """Rows with a vote for a tie, the lowest predicted probability of a tie first."""
 
 
-def find(
-    judged: Judged, comparisons: Sequence[Comparison] | None, beside: Sequence[Judged], orders: Orders | None
+def analyse(
+    predictions: RunPredictions,
+    comparisons: Sequence[Comparison] | None,
+    others: Sequence[RunPredictions],
+    orders: Orders | None,
 ) -> Analysis:
-    """Measure a run's predictions.
-
-    Intervals draw whole prompts where texts are known, else single rows.
+    """Measure a run's predictions and choose the rows to show.
 
     Args:
-        judged: the run's.
-        comparisons: [rows], or None where texts are not known.
-        beside: other judges' predictions of the same rows, in the same order.
-        orders: what the run says with A first and with B first.
+        predictions: the run's.
+        comparisons: [rows], or None if the texts are not known. Intervals resample prompts, or else single rows.
+        others: other judges' predictions for the same rows, in the same order.
+        orders: the run's probabilities in both orders, if they are known.
     """
-    p, votes = judged.probabilities, judged.votes
-    groups = None if comparisons is None else [c.folded_prompt for c in comparisons]
-    evaluation = evaluate(p, votes, groups)
-    parts: tuple[Slice, ...] = ()
-    length, formats = None, {}
-    if comparisons is not None:
-        voted = [replace(c, vote=vote) for c, vote in zip(comparisons, votes, strict=True)]
-        parts = slice_metrics(p, voted)
-        length = length_bias(p, votes, *answer_lengths(comparisons), groups)
-        formats = format_bias(p, votes, format_counts(comparisons), groups)
-    target = np.asarray(votes)
-    best, truth = p.argmax(axis=1), target.argmax(axis=1)
-    wrong, tied = np.flatnonzero(best != truth), np.flatnonzero(truth == OUTCOMES.index("tie"))
+    p, votes = predictions.probabilities, predictions.votes
+    judged, voted = p.argmax(axis=1), np.asarray(votes).argmax(axis=1)
+    wrong, ties = np.flatnonzero(judged != voted), np.flatnonzero(voted == OUTCOMES.index("tie"))
+    groups = None if comparisons is None else [row.folded_prompt for row in comparisons]
     return Analysis(
-        evaluation,
-        _standings(judged, evaluation, target, beside, Bootstrap(len(p), groups)),
-        parts,
-        None if orders is None else position_bias(orders.as_given, orders.swapped, votes, groups),
-        length,
-        formats,
-        wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:EXAMPLES].tolist(),
-        tied[np.argsort(p[tied, 2], kind="stable")][:EXAMPLES].tolist(),
+        measure(p, votes, comparisons, orders),
+        compare_judges(p, votes, {other.name: other.probabilities for other in others}, groups),
+        wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MAX_EXAMPLES].tolist(),
+        ties[np.argsort(p[ties, 2], kind="stable")][:MAX_EXAMPLES].tolist(),
     )
-
-
-def _standings(
-    judged: Judged, evaluation: Evaluation, target: NDArray[np.float64], beside: Sequence[Judged], bootstrap: Bootstrap
-) -> list[ComparisonRow]:
-    """The run first, then all others, the best first."""
-    own, truth = judged.losses, target.argmax(axis=1)
-    standings = [ComparisonRow(judged.name, evaluation.metrics["loss"], evaluation.metrics["accuracy"], None)]
-
-    def add(name: str, losses: NDArray[np.float64], right: NDArray[np.bool_] | None) -> None:
-        hits = np.zeros(len(losses)) if right is None else right
-        loss, accuracy, gain = bootstrap.ratios(
-            np.stack([losses, hits, losses - own], axis=1), bounds=([0, 0, -np.inf], [np.inf, 1, np.inf])
-        )
-        standings.append(ComparisonRow(name, loss, None if right is None else accuracy, gain))
-
-    for other in beside:
-        add(other.name, other.losses, other.probabilities.argmax(axis=1) == truth)
-    if not any(other.name == BASELINE_NAMES["prior"] for other in beside):
-        prior = target.mean(axis=0)
-        losses = -(target * np.log(np.where(prior > 0, prior, 1))).sum(axis=1)
-        add("shares of these votes", losses, truth == prior.argmax())
-    guess = "a uniform guess" if evaluation.knows_ties else "a uniform guess between A and B"
-    add(guess, np.full(len(own), evaluation.uniform_loss), None)
-    return [standings[0], *sorted(standings[1:], key=lambda standing: standing.loss.value)]

@@ -1,4 +1,4 @@
-"""A run's folder in, report.html out."""
+"""Writing a run's report."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from pathlib import Path
 from tiebreak._version import RELEASE
 from tiebreak.baselines import read_baseline_card
 from tiebreak.errors import RunError, TiebreakError
-from tiebreak.recipe import DataSection
-from tiebreak.report.analysis import find
-from tiebreak.report.baselines import fit_baselines
-from tiebreak.report.page import Content, render
-from tiebreak.report.position_bias import compute_orders, is_quick, is_symmetric
-from tiebreak.report.predictions import Judged, align, read_run_predictions
-from tiebreak.report.run_metadata import read_run_metadata
-from tiebreak.report.validation_rows import Cut, find_truncated, find_validation_rows
+from tiebreak.report.analysis import analyse
+from tiebreak.report.content import Content
+from tiebreak.report.page import render
+from tiebreak.report.run_metadata import RunMetadata, read_run_metadata
+from tiebreak.report.truncation import TruncatedRow, find_truncated
 from tiebreak.runs import Orders, RunFolder, read_orders, write_text
 from tiebreak.types import Comparison
+from tiebreak.workflows.baselines import comparable_kinds, fit_baselines_beside, read_baselines
+from tiebreak.workflows.orders import is_symmetric, judge_both_orders
+from tiebreak.workflows.predictions import (
+    RunPredictions,
+    align_predictions,
+    is_calibrated_later,
+    read_run_predictions,
+)
+from tiebreak.workflows.validation_rows import find_validation_rows
 
 logger = logging.getLogger(__name__)
+
+Log = Callable[[str], None]
 
 
 def write_report(
@@ -34,122 +42,145 @@ def write_report(
     bias: bool | None = None,
     base_model: str | None = None,
     output: Path | None = None,
-    log: Callable[[str], None] = logger.info,
+    log: Log = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a run's report as one HTML file that needs nothing else, and return where it is.
+    """Write a run's report as one self-contained HTML file, and return its path.
 
-    The numbers are of the predictions that the run keeps. Texts are those of the votes that the recipe names, where
-    they are still there; without them the report is made all the same, and says what it lacks. What had to be fitted
-    or judged for it is kept in the run's folder (`baselines/`, `orders.parquet`), and found there the next time.
+    The report renders what is in the run's folder: predictions, validation rows, baselines, probabilities in both
+    orders. For what is missing it names the command that makes it. With `baselines=True` or `bias=True` that workflow
+    runs first, and its result stays in the run's folder.
 
     Args:
         run: a finished run's folder, of any kind of judge.
-        on: a file with the votes the run was validated on, if they are not where the recipe says.
+        on: a file with the validation rows, for a run whose folder does not keep them.
         beside: other runs to compare with, validated on the same rows.
-        baselines: fit classical judges to the votes the run learned from, to stand beside it. By default that is
-            done, but for trees where there are more than `MAX_VOTES_FOR_TREES`.
-        bias: judge the rows in both orders, to show how much the order matters. By default that is done where it is
-            quick: on a GPU, or by the built-in model.
+        baselines: True fits missing baselines first, with boosted trees; False leaves baselines out. By default those
+            in the run's folder are shown.
+        bias: True judges the rows in both orders first, unless that was done; False leaves the position bias out. By
+            default it is shown if the run's folder has the probabilities.
         base_model: where the base model is now, for `bias`.
-        output: the file; by default `report.html` in the run's folder.
-        tell: called with one sentence at a time: what goes on, and what the report lacks.
-        on_progress: called with how many texts are judged in both orders, and how many there are.
+        output: the HTML file; by default `report.html` in the run's folder.
+        log: called with one sentence at a time: progress, and what the report lacks.
+        on_progress: called with the number of texts judged in both orders so far, and the total.
 
     Raises:
-        RunError: there is no finished run, a file of it cannot be read, a run beside it was validated on other rows,
-            `on` lacks rows, `bias` is asked for and there are no texts, or the file cannot be written; what was there
-            before is untouched.
-        DataError: `on` cannot be read.
-        ModelError: `bias` is asked for, and the base model cannot be had.
+        RunError: there is no finished run, one of its files cannot be read, another run was validated on other rows,
+            `on` lacks rows, or the report cannot be written; the file that was there before is unchanged.
+        DataError: `on` cannot be read, or `bias` is True and the validation rows cannot be read.
+        ModelError: `bias` is True and the base model cannot be loaded.
     """
     folder = RunFolder(run)
-    title = folder.path.absolute().name
-    judged = replace(read_run_predictions(folder.path), name=title)
     target = output or folder.path / "report.html"
     if target.is_dir():
-        raise RunError(f"{target} is a folder: name a file in it, as {target / 'report.html'}.")
-    others = [align(read_run_predictions(Path(other)), judged.ids) for other in beside]
-    record = read_run_metadata(folder)
-    comparisons, why = find_validation_rows(judged, record.data, on)
-    notes = list(record.notes)
-    cuts: list[Cut] | None = None
-    if comparisons is None:
-        notes.append(f"Without the texts there are no breakdown, no biases and no truncation. {why}")
-    elif (folder.model / "tiebreak.json").is_file():
-        try:
-            cuts = find_truncated(folder, comparisons)
-        except TiebreakError as error:
-            notes.append(f"Where texts were cut is not known: {error}")
-    calibrated_since = record.calibration is not None and "uncalibrated_loss" not in record.metrics
-    if calibrated_since:
-        notes.append(
-            f"The {'blend' if folder.holds_a_blend else 'run'} was calibrated after it was made: the numbers here are "
-            f"those from then, without the calibration. `tiebreak evaluate {run} VOTES` gives the others."
-        )
-    for note in notes:
+        raise RunError(f"{target} is a folder. Name a file in it, such as {target / 'report.html'}.")
+    predictions = replace(read_run_predictions(run), name=folder.path.absolute().name)
+    others = [align_predictions(read_run_predictions(other), predictions.ids) for other in beside]
+    metadata = read_run_metadata(folder)
+    if baselines:
+        fit_baselines_beside(run, trees=True, log=log)
+    if bias:
+        judge_both_orders(run, on=on, base_model=base_model, log=log, on_progress=on_progress)
+    content = _read_content(folder, predictions, others, metadata, on, baselines is not False, bias is not False)
+    for note in content.notes:
         log(note)
-    if baselines is not False:
-        rungs, missing = _ladder(folder, judged, record.data, others, whole=baselines is True, log=log)
-        others += rungs
-        if missing:
-            log(missing)
-            notes.append(missing)
-    orders, unknown = _orders(
-        folder, judged, comparisons, bias=bias, base_model=base_model, calibrate=not calibrated_since, log=log,
-        on_progress=on_progress,
-    )  # fmt: skip
-    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}"
-    findings = find(judged, comparisons, others, orders)
-    write_text(
-        target, render(Content(title, judged, record, findings, comparisons, orders, unknown, cuts, notes, made))
-    )
+    write_text(target, render(content))
     return target
 
 
-def _ladder(
-    folder: RunFolder, judged: Judged, data: DataSection | None, others: Sequence[Judged], *, whole: bool,
-    log: Callable[[str], None],
-) -> tuple[list[Judged], str]:  # fmt: skip
-    """The classical judges that are not beside the run already, the best first; and why some are missing."""
-    if data is None or data.train is None:
-        return [], "No classical judges stand beside the run: it does not say which votes it learned from."
-    there = [
-        read_baseline_card(RunFolder(one.run).model).kind
-        for one in (judged, *others)
-        if RunFolder(one.run).holds_a_baseline
-    ]
-    rungs, missing = fit_baselines(folder, judged, data, leave_out=there, whole=whole, log=log)
-    return rungs[::-1], missing
+def _read_content(
+    folder: RunFolder,
+    predictions: RunPredictions,
+    others: Sequence[RunPredictions],
+    metadata: RunMetadata,
+    on: Path | None,
+    baselines: bool,
+    bias: bool,
+) -> Content:
+    """Everything that the page shows, from the run's folder; `baselines` and `bias` say whether to show these."""
+    notes = list(metadata.notes)
+    comparisons = _find_comparisons(folder, predictions, on, notes)
+    truncated = None if comparisons is None else _find_truncated(folder, comparisons, notes)
+    _note_later_calibration(folder, notes)
+    if baselines:
+        others = [*others, *_find_baselines(folder, predictions, others, metadata, notes)]
+    orders, reason = _find_orders(folder, predictions) if bias else (None, "Left out (`--no-bias`).")
+    return Content(
+        title=predictions.name,
+        predictions=predictions,
+        metadata=metadata,
+        analysis=analyse(predictions, comparisons, others, orders),
+        comparisons=comparisons,
+        orders=orders,
+        no_orders=reason,
+        truncated=truncated,
+        notes=notes,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by tiebreak {RELEASE}",
+    )
 
 
-def _orders(
-    folder: RunFolder, judged: Judged, comparisons: Sequence[Comparison] | None, *, bias: bool | None,
-    base_model: str | None, calibrate: bool, log: Callable[[str], None],
-    on_progress: Callable[[int, int], None] | None,
-) -> tuple[Orders | None, str]:  # fmt: skip
-    """Verdicts in both orders; or None, and a sentence that says why."""
+def _find_comparisons(
+    folder: RunFolder, predictions: RunPredictions, on: Path | None, notes: list[str]
+) -> list[Comparison] | None:
+    """The validation rows; None, and a note, if they are not known."""
     try:
-        if is_symmetric(folder):
-            return None, "This judge says the same whichever answer comes first, by construction."
-        if (kept := read_orders(folder, judged.ids)) is not None and bias is not False:
-            return kept, ""
-        if comparisons is None:
-            if bias:
-                raise RunError("Judging in both orders needs the texts, which the recipe does not lead to: --on VOTES.")
-            return None, "How much the order of the answers matters is found by judging again, which needs the texts."
-        if bias is False or (bias is None and not is_quick(folder)):
-            return None, (
-                "How much the order of the answers matters is found by judging again, in both orders: "
-                f"`tiebreak report {folder} --bias`."
-            )
-        log(f"Judging {len(comparisons):,} comparisons in both orders.")
-        return compute_orders(
-            folder, judged.ids, comparisons, base_model=base_model, calibrate=calibrate, on_progress=on_progress
-        ), ""
+        return find_validation_rows(folder, predictions.ids, on).comparisons
     except TiebreakError as error:
-        if bias:
+        if on is not None:
             raise
-        unknown = f"How much the order of the answers matters is not known: {error}"
-        log(unknown)
-        return None, unknown
+        notes.append(f"The report has no slices, no biases and no truncation, because the texts are missing. {error}")
+        return None
+
+
+def _find_truncated(
+    folder: RunFolder, comparisons: Sequence[Comparison], notes: list[str]
+) -> list[TruncatedRow] | None:
+    """The truncated rows; None if the judge has no tokenizer, or, with a note, if it cannot be read."""
+    if folder.holds_a_baseline or folder.holds_a_blend:
+        return None
+    try:
+        return find_truncated(folder, comparisons)
+    except TiebreakError as error:
+        notes.append(f"Truncated rows are unknown: {error}")
+        return None
+
+
+def _note_later_calibration(folder: RunFolder, notes: list[str]) -> None:
+    if is_calibrated_later(folder):
+        notes.append(
+            "The run was calibrated after its predictions were made. The metrics here are uncalibrated; "
+            f"`tiebreak evaluate {folder}` measures it with the calibration."
+        )
+
+
+def _find_baselines(
+    folder: RunFolder,
+    predictions: RunPredictions,
+    others: Sequence[RunPredictions],
+    metadata: RunMetadata,
+    notes: list[str],
+) -> list[RunPredictions]:
+    """The baselines in the run's folder, without kinds that are compared already; a note names what is missing."""
+    compared = [RunFolder(other.run) for other in others]
+    present = [read_baseline_card(run.model).kind for run in compared if run.holds_a_baseline]
+    kinds = comparable_kinds(folder, present)
+    kept = read_baselines(folder, predictions)
+    missing = [name for kind, name in kinds.items() if kind not in kept]
+    if missing and metadata.recipe is None:
+        notes.append("No baselines are shown: the run does not name the votes that it was trained on.")
+    elif missing:
+        notes.append(f"Missing baselines: {', '.join(missing)}. To fit them: `tiebreak report {folder} --baselines`.")
+    return [kept[kind] for kind in kinds if kind in kept]
+
+
+def _find_orders(folder: RunFolder, predictions: RunPredictions) -> tuple[Orders | None, str]:
+    """Probabilities in both orders from the run's folder; or None, and a sentence that says why."""
+    if is_symmetric(folder):
+        return None, "This judge gives the same probabilities in both orders by construction: it has no position bias."
+    orders = read_orders(folder, predictions.ids)
+    if orders is None:
+        return None, (
+            f"The position bias is unknown: the rows were not judged in both orders. `tiebreak report {folder} --bias` "
+            "does it."
+        )
+    return orders, ""

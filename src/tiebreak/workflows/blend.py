@@ -1,4 +1,4 @@
-"""Runs of any kind blended into one run, and what each of them adds."""
+"""Blending runs of any kind into one run, with weights fitted on votes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tiebreak.errors import DataError, RunError
 from tiebreak.judges import Swap, load_judge, probability_array
 from tiebreak.judges.ensemble import BlendCard, BlendMember, write_blend
 from tiebreak.metrics import preference_metrics
-from tiebreak.runs import RunFolder, write_json, write_predictions
+from tiebreak.runs import RunFolder, write_json, write_predictions, write_validation_rows
 from tiebreak.types import Comparison, Vote
 from tiebreak.workflows.vote_overlap import warn_about_overlap
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MIN_ROWS_TO_BLEND: Final = 100
-"""Votes below which weights would be noise."""
+"""Weights fitted on fewer votes would be noise."""
 
-LEAST: Final = 0.001
-"""A member of less weight is left out: it costs its whole time and says nothing."""
+MIN_WEIGHT: Final = 0.001
+"""A member of less weight is dropped: it costs as much time as any other and changes almost nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Member:
 
     run: str
     weight: float
-    """0 of one that was left out."""
+    """0 if the run was dropped."""
     loss: float
     """Its own log loss on the votes."""
     gain: float
@@ -47,13 +47,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Blend:
-    """What blending came to."""
+    """The result of `blend_runs`."""
 
     folder: RunFolder
     rows: int
-    """Votes that the weights were found on."""
+    """Votes that the weights were fitted on."""
     metrics: dict[str, float]
-    """By cross-validation: of each row what a blend says whose weights were found on rows of other prompts."""
+    """By cross-validation: each row is predicted with weights that were fitted on rows of other prompts."""
     members: tuple[Member, ...]
 
 
@@ -67,70 +67,95 @@ def blend_runs(
     log: Callable[[str], None] = logger.info,
     on_progress: Callable[[int], None] | None = None,
 ) -> Blend:
-    """Find the weights under which several runs judge best together, and keep them as a run that judges.
+    """Fit the weights under which the mean of several runs' probabilities has the lowest log loss, as a new run.
 
-    The new folder names its members, and needs them where they are. Its metrics and predictions are of the same votes,
-    but by cross-validation: each row is judged with weights that were found without its prompt.
+    The new folder refers to its members' folders, which must stay where they are. Its metrics and predictions are on
+    the same votes, by cross-validation: each row is predicted with weights that were fitted without its prompt.
 
     Args:
         runs: two or more finished runs: pairwise, pointwise, baselines, soups.
         output: the new run's folder.
-        votes: at least 100 comparisons with votes that none of the runs has learned from.
-        swap: how the runs are asked for their verdicts.
+        votes: at least 100 comparisons with votes that none of the runs was trained on.
+        swap: as in `Judge.compare_many`, for every member.
         device: as in `load_judge`.
-        tell: called with one sentence at a time about what goes on.
+        log: called with one sentence at a time.
         on_progress: called with the number of texts judged since the last call.
 
     Raises:
-        RunError: a run is not finished or is a blend, fewer than two are given, or the folder is taken.
-        DataError: a vote is missing, or they or their prompts are too few.
+        RunError: a run is not finished or is a blend, fewer than two are given, or the output folder is in use.
+        DataError: a vote is missing, or there are too few votes or prompts.
     """
     folders = [RunFolder(run) for run in runs]
+    _check_members(folders)
+    given = _check_votes(votes)
+    for folder in folders:
+        warn_about_overlap(folder, votes, log)
+    created = RunFolder(output)
+    with created.create():
+        probabilities, calibrations = [], []
+        for folder in folders:
+            log(f"Judging {len(votes):,} comparisons with {folder}.")
+            judge = load_judge(folder.path, device=device, log=log)
+            probabilities.append(probability_array(judge.compare_many(votes, swap=swap, on_progress=on_progress)))
+            calibrations.append(judge.calibration)
+        return _write_blend(created, folders, calibrations, np.array(probabilities), votes, given)
+
+
+def _check_members(folders: Sequence[RunFolder]) -> None:
     if len({folder.path.resolve() for folder in folders}) < 2:
         raise RunError("A blend needs two different runs or more.")
     for folder in folders:
         folder.check_trained()
         if folder.holds_a_blend:
-            raise RunError(f"{folder} is a blend itself: name its members instead.")
-    given: list[Vote] = [row.vote for row in votes if row.vote is not None]
+            raise RunError(f"{folder} is a blend itself. Name its members instead.")
+
+
+def _check_votes(votes: Sequence[Comparison]) -> list[Vote]:
+    given = [row.vote for row in votes if row.vote is not None]
     if len(given) < len(votes):
         raise DataError(f"{len(votes) - len(given):,} of {len(votes):,} rows have no vote. Leave them out.")
     if len(votes) < MIN_ROWS_TO_BLEND:
-        raise DataError(f"{len(votes):,} votes are too few to find weights on: give {MIN_ROWS_TO_BLEND} or more.")
-    for folder in folders:
-        warn_about_overlap(folder, votes, log)
-    made = RunFolder(output)
-    with made.create():
-        judged, calibrations = [], []
-        for folder in folders:
-            log(f"Judging {len(votes):,} comparisons by {folder}.")
-            judge = load_judge(folder.path, device=device, log=log)
-            verdicts = judge.compare_many(votes, swap=swap, on_progress=on_progress)
-            judged.append(probability_array(verdicts))
-            calibrations.append(judge.calibration)
-        return _keep(made, folders, calibrations, np.array(judged), votes, given)
+        raise DataError(f"{len(votes):,} votes are too few to fit weights on. Give {MIN_ROWS_TO_BLEND} or more.")
+    return given
 
 
-def _keep(
-    made: RunFolder, folders: Sequence[RunFolder], calibrations: Sequence[Calibration | None],
-    judged: NDArray[np.float64], votes: Sequence[Comparison], given: Sequence[Vote],
-) -> Blend:  # fmt: skip
-    weights = fit_blend_weights(judged, given)
-    weights = np.where(weights < LEAST, 0.0, weights)
+def _write_blend(
+    created: RunFolder,
+    folders: Sequence[RunFolder],
+    calibrations: Sequence[Calibration | None],
+    probabilities: NDArray[np.float64],
+    votes: Sequence[Comparison],
+    given: Sequence[Vote],
+) -> Blend:
+    """Fit the weights and write the new run.
+
+    Args:
+        created: its folder.
+        folders: the members'.
+        calibrations: [members], those that the probabilities went through.
+        probabilities: [members, rows, 3] over `OUTCOMES`.
+        votes: [rows].
+        given: [rows], the votes themselves.
+    """
+    weights = fit_blend_weights(probabilities, given)
+    weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
     weights /= weights.sum()
     prompts = [row.folded_prompt for row in votes]
-    probabilities = out_of_fold_blend(judged, given, prompts)
-    metrics = preference_metrics(probabilities, given)
+    blended = out_of_fold_blend(probabilities, given, prompts)
+    metrics = preference_metrics(blended, given)
     members = tuple(
         Member(str(folder), float(weight), preference_metrics(p, given)["loss"], float(gain))
-        for folder, weight, p, gain in zip(folders, weights, judged, member_gains(judged, given, prompts), strict=True)
+        for folder, weight, p, gain in zip(
+            folders, weights, probabilities, member_gains(probabilities, given, prompts), strict=True
+        )
     )
     kept = [
-        BlendMember(run=os.path.relpath(member.run, made.path), weight=member.weight, calibration=calibration)
+        BlendMember(run=os.path.relpath(member.run, created.path), weight=member.weight, calibration=calibration)
         for member, calibration in zip(members, calibrations, strict=True)
         if member.weight
     ]
-    write_blend(made.model, BlendCard(members=kept))
-    write_predictions(made.predictions, votes, probabilities)
-    write_json(made.metrics, metrics)
-    return Blend(made, len(votes), metrics, members)
+    write_blend(created.model, BlendCard(members=kept))
+    write_validation_rows(created, votes, None)
+    write_predictions(created.predictions, votes, blended)
+    write_json(created.metrics, metrics)
+    return Blend(created, len(votes), metrics, members)

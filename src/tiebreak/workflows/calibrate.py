@@ -1,22 +1,27 @@
-"""A finished run's calibration: fitted on votes that it never learned from, kept in its card, taken out again."""
+"""Fitting a calibration for a finished run, and removing it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tiebreak.answer_order import align_orders
+import numpy as np
+
 from tiebreak.baselines import read_baseline_card, write_baseline_card
 from tiebreak.calibration import Calibration, check_calibration_votes, fit_calibration
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
-from tiebreak.judges import load_judge, probability_array
+from tiebreak.judges import Judge, load_judge, probability_array
 from tiebreak.judges.ensemble import read_blend, write_blend
 from tiebreak.progress import cumulative_progress
 from tiebreak.runs import RunFolder
 from tiebreak.types import Comparison
 from tiebreak.workflows.vote_overlap import warn_about_overlap
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -31,71 +36,79 @@ def calibrate_run(
     log: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
-    """Fit a calibration for a finished run and keep it in its card, in the place of any there was.
+    """Fit a calibration for a finished run and write it to the run's card, where it replaces an earlier one.
 
-    Judges use it from then on. What is measured in the run's folder (`metrics.json`, `predictions.parquet`) stays as
-    it was. Of a blend it is the mean that is calibrated; its members give what they gave when its weights were found.
+    Judges apply it from then on. The run's `metrics.json` and `predictions.parquet` do not change. For a blend the
+    mean is calibrated; its members keep the calibrations that they had when the weights were fitted.
 
     Args:
         run: the folder that `tiebreak train`, `blend` or `soup` made.
-        votes: at least 100 comparisons with votes; the run must not have learned from them or their prompts.
-        source: what they are, in words.
+        votes: at least 100 comparisons with votes; the run must not have been trained on them or their prompts.
+        source: a name for the votes, such as that of their file.
         base_model: as in `load_judge`.
         device: as in `load_judge`.
-        tell: called with one sentence at a time about what should be known.
-        on_progress: called with how many texts are judged, and how many there are.
+        log: called with one sentence at a time.
+        on_progress: called with the number of texts judged so far, and the total.
 
     Returns:
-        What was kept. Its method is `none` if no calibration was better than none (`fit_calibration`).
+        The calibration. Its method is `none` if no calibration was better than none (`fit_calibration`).
 
     Raises:
-        DataError: a row has no vote, or the votes are too few or none that this judge can be calibrated on.
+        DataError: a row has no vote, the votes are too few, or the judge cannot be calibrated on them.
         RunError: the folder holds no trained model, or cannot be written to.
         ModelError, MemoryBudgetError: as in `load_judge` and `Judge.compare_many`.
     """
     folder = RunFolder(run)
     folder.check_trained()
-    rows = [(row, row.vote) for row in votes if row.vote is not None]
-    if len(rows) < len(votes):
-        raise DataError(f"{source}: {pluralize(len(votes) - len(rows), 'row')} without a vote. Leave them out.")
-    prompts = [row.folded_prompt for row, _ in rows]
-    check_calibration_votes([vote for _, vote in rows], prompts, source, "Give more votes.")
-    _check_tie_support(folder, [vote[2] for _, vote in rows], source)
+    given = [row.vote for row in votes if row.vote is not None]
+    if len(given) < len(votes):
+        raise DataError(f"{source}: {pluralize(len(votes) - len(given), 'row')} without a vote. Leave them out.")
+    prompts = [row.folded_prompt for row in votes]
+    check_calibration_votes(given, prompts, source, "Give more votes.")
+    _check_tie_support(folder, [vote[2] for vote in given], source)
     warn_about_overlap(folder, votes, log)
 
     judge = load_judge(run, base_model=base_model, device=device, calibrate=False, log=log)
-    orders = [order for row, _ in rows for order in ((row,) if judge.is_symmetric else row.orders)]
-    counting = None if on_progress is None else cumulative_progress(judge.texts(len(orders), "none"), on_progress)
-    verdicts = judge.compare_many(orders, on_progress=counting)
-    judged = align_orders(probability_array(verdicts).reshape(len(rows), -1, 3))
-    calibration = fit_calibration(judged, [vote for _, vote in rows], prompts, source=source)
-    _replace(folder, calibration)
+    calibration = fit_calibration(_judge_orders(judge, votes, on_progress), given, prompts, source=source)
+    _replace_calibration(folder, calibration)
     return calibration
 
 
 def remove_calibration(run: str | Path) -> bool:
-    """Take a run's calibration out of its card; returns whether there was one.
+    """Remove a run's calibration from its card; returns whether there was one.
 
     Raises:
         RunError: the folder holds no trained model, or cannot be written to.
     """
     folder = RunFolder(run)
     folder.check_trained()
-    return _replace(folder, None) is not None
+    return _replace_calibration(folder, None) is not None
 
 
-def _replace(folder: RunFolder, calibration: Calibration | None) -> Calibration | None:
-    """Keep this one in the run's card, whichever kind of card that is; returns the one that was there."""
+def _judge_orders(
+    judge: Judge, votes: Sequence[Comparison], on_progress: Callable[[int, int], None] | None
+) -> NDArray[np.float64]:
+    """Probabilities [rows, orders, 3] in which A is the same answer in every order; one order of a symmetric judge."""
+    total = judge.texts(len(votes), "none" if judge.is_symmetric else "average")
+    count = None if on_progress is None else cumulative_progress(total, on_progress)
+    if judge.is_symmetric:
+        return probability_array(judge.compare_many(votes, on_progress=count))[:, None]
+    orders = zip(*judge.compare_orders(votes, on_progress=count), strict=True)
+    return np.stack([probability_array(verdicts) for verdicts in orders], axis=1)
+
+
+def _replace_calibration(folder: RunFolder, calibration: Calibration | None) -> Calibration | None:
+    """Write the calibration to the run's card, of whichever kind; returns the one that was there."""
     change = {"calibration": calibration}
     if folder.holds_a_blend:
-        blended = read_blend(folder.model)
-        write_blend(folder.model, blended.model_copy(update=change))
-        return blended.calibration
+        blend = read_blend(folder.model)
+        write_blend(folder.model, blend.model_copy(update=change))
+        return blend.calibration
     if folder.holds_a_baseline:
-        classical = read_baseline_card(folder.model)
-        write_baseline_card(folder.model, classical.model_copy(update=change))
-        return classical.calibration
-    from tiebreak.models import read_card, write_card  # torch, which the others do without
+        baseline = read_baseline_card(folder.model)
+        write_baseline_card(folder.model, baseline.model_copy(update=change))
+        return baseline.calibration
+    from tiebreak.models import read_card, write_card  # imports torch, which blends and baselines do without
 
     card = read_card(folder.model)
     write_card(folder.model, card.model_copy(update=change))
@@ -103,7 +116,7 @@ def _replace(folder: RunFolder, calibration: Calibration | None) -> Calibration 
 
 
 def _check_tie_support(folder: RunFolder, ties: Sequence[float], source: str) -> None:
-    """Say before anything is judged what `fit_calibration` would say after."""
+    """Raise, before anything is judged, for ties that the judge gives a probability of 0."""
     if folder.holds_a_blend or folder.holds_a_baseline:
         return
     from tiebreak.models import read_card
@@ -111,6 +124,7 @@ def _check_tie_support(folder: RunFolder, ties: Sequence[float], source: str) ->
     card = read_card(folder.model)
     if card.rewards is not None and card.rewards.tie_model == "bradley-terry" and any(ties):
         raise DataError(
-            f"{source}: {pluralize(sum(tie > 0 for tie in ties), 'vote')} for a tie, which this judge's "
-            "model.tie_model=bradley-terry holds impossible. No calibration mends that: leave these rows out."
+            f"{source}: {pluralize(sum(tie > 0 for tie in ties), 'vote')} for a tie. This judge "
+            "(model.tie_model=bradley-terry) gives ties a probability of 0, which no calibration changes. Leave these "
+            "rows out."
         )

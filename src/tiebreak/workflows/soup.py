@@ -1,4 +1,4 @@
-"""Runs of one recipe averaged into one run, and whether that judges better than each of them."""
+"""Averaging the adapters of runs of one recipe into one run (a model soup), measured against each of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ from tiebreak.metrics import preference_metrics
 from tiebreak.models import read_card, write_card
 from tiebreak.models.averaging import average_adapters
 from tiebreak.recipe import dump_recipe, load_recipe
-from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_predictions
+from tiebreak.runs import (
+    RunFolder,
+    read_validation_rows,
+    translate_write_errors,
+    write_json,
+    write_predictions,
+    write_validation_rows,
+)
 from tiebreak.training.environment import describe_environment
-from tiebreak.training.splits import split_votes
 from tiebreak.types import Comparison, Vote
+from tiebreak.workflows.predictions import read_run_predictions
+from tiebreak.workflows.validation_rows import find_validation_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,20 +40,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Soup:
-    """What an average of runs came to."""
+    """The result of `soup_runs`."""
 
     folder: RunFolder
     rank: int
-    """Of its adapter: the sum of its members'."""
+    """Rank of its adapter: the sum of its members'."""
     rows: int
-    """Votes that all were measured on."""
+    """Votes that it and its members were measured on."""
     metrics: dict[str, float]
     members: dict[str, float]
     """Each member's log loss on the same votes."""
 
     @property
     def gain(self) -> float:
-        """By how much its log loss is below that of the best member; negative where it is above."""
+        """By how much its log loss is below that of the best member; negative if it is above."""
         return min(self.members.values()) - self.metrics["loss"]
 
 
@@ -58,108 +66,118 @@ def soup_runs(
     device: str | None = None,
     log: Callable[[str], None] = logger.info,
 ) -> Soup:
-    """Average the adapters and heads of runs into a new run's folder (`tiebreak.models.averaging`), and measure them.
+    """Average the adapters and heads of runs into a new run (`tiebreak.models.averaging`), and measure them.
 
     Args:
-        runs: two or more finished runs on the same base, with the same head and text; those of one recipe that differ
-            in their seed, say.
+        runs: two or more finished runs with the same base model, head and template, such as runs of one recipe with
+            different seeds.
         output: the new run's folder.
         votes: what to measure on. By default the validation rows, if they are the same in all runs.
         base_model: as in `load_judge`.
         device: as in `load_judge`.
-        tell: called with one sentence at a time about what goes on.
+        log: called with one sentence at a time.
 
     Raises:
-        RunError: a run is not finished, fewer than two are given, or the folder is taken.
-        ModelError: the runs are no kin.
-        DataError: their validation rows differ or cannot be had any more, or a vote is missing.
+        RunError: a run is not finished, fewer than two are given, or the output folder is in use.
+        ModelError: the runs differ in what has to be the same.
+        DataError: their validation rows differ or cannot be read, or a vote is missing.
     """
     folders = [RunFolder(run) for run in runs]
+    cards = _check_members(folders)
+    rows = list(votes) if votes is not None else _shared_validation_rows(folders)
+    given: list[Vote] = [row.vote for row in rows if row.vote is not None]
+    if len(given) < len(rows) or not rows:
+        raise DataError("There are no votes to measure on, or some rows have none. Give a file of votes: --on VOTES.")
+    created = RunFolder(output)
+    with created.create():
+        rank = _write_model(created, folders, cards)
+        losses = {}
+        for folder in folders:
+            log(f"Judging {len(rows):,} comparisons with {folder}.")
+            losses[str(folder)] = preference_metrics(_judge(folder, rows, base_model, device), given)["loss"]
+        log(f"Judging {len(rows):,} comparisons with {created}.")
+        probabilities = _judge(created, rows, base_model, device)
+        metrics = preference_metrics(probabilities, given)
+        _update_reward_scale(created, rows, base_model, device)
+        write_validation_rows(created, rows, None)
+        write_predictions(created.predictions, rows, probabilities)
+        write_json(created.metrics, metrics)
+    return Soup(created, rank, len(rows), metrics, losses)
+
+
+def _check_members(folders: Sequence[RunFolder]) -> list[JudgeCard]:
+    """The runs' cards; raises if they cannot be averaged."""
     if len({folder.path.resolve() for folder in folders}) < 2:
         raise RunError("A soup needs two different runs or more.")
     for folder in folders:
         folder.check_trained()
     cards = [read_card(folder.model) for folder in folders]
     for folder, card in zip(folders, cards, strict=True):
-        _check_averageable(folders[0], cards[0], folder, card)
-    rows = list(votes) if votes is not None else _shared_validation(folders)
-    given: list[Vote] = [row.vote for row in rows if row.vote is not None]
-    if len(given) < len(rows) or not rows:
-        raise DataError("There are no votes to measure on, or some rows have none: give a file of votes.")
-    made = RunFolder(output)
-    with made.create():
-        rank = _write(made, folders, cards[0])
-        judged = {}
-        for folder in (*folders, made):
-            log(f"Judging {len(rows):,} comparisons by {folder}.")
-            judged[str(folder)] = _judged(folder, rows, base_model, device)
-        losses = {name: preference_metrics(p, given)["loss"] for name, p in judged.items()}
-        metrics = preference_metrics(judged[str(made)], given)
-        _scale_rewards(made, rows, base_model, device)
-        write_predictions(made.predictions, rows, judged[str(made)])
-        write_json(made.metrics, metrics)
-    return Soup(made, rank, len(rows), metrics, {str(folder): losses[str(folder)] for folder in folders})
+        for name in ("base_model", "revision", "head", "precision", "template", "max_length"):
+            _check_equal(name, folders[0], getattr(cards[0], name), folder, getattr(card, name))
+        tie_models = [c.rewards and c.rewards.tie_model for c in (cards[0], card)]
+        _check_equal("tie_model", folders[0], tie_models[0], folder, tie_models[1])
+    return cards
 
 
-def _check_averageable(first: RunFolder, card: JudgeCard, other: RunFolder, its: JudgeCard) -> None:
-    for what in ("base_model", "revision", "head", "precision", "template", "max_length"):
-        one, two = getattr(card, what), getattr(its, what)
-        if one != two:
-            raise ModelError(f"{first} and {other} are no kin: their {what} is {one!r} and {two!r}.")
-    one_model, two_model = (c.rewards and c.rewards.tie_model for c in (card, its))
-    if one_model != two_model:
-        raise ModelError(f"{first} and {other} are no kin: their tie_model is {one_model!r} and {two_model!r}.")
-
-
-def _shared_validation(folders: Sequence[RunFolder]) -> list[Comparison]:
-    """The rows that all runs were validated on."""
-    import pandas as pd
-
-    ids = [pd.read_parquet(folder.predictions, columns=["id"])["id"].tolist() for folder in folders]
-    if any(other != ids[0] for other in ids):
-        raise DataError(
-            "These runs were validated on different rows, and some may have learned from the others': measure on votes "
-            "that none of them has seen (--on VOTES)."
+def _check_equal(name: str, first: RunFolder, value: object, other: RunFolder, other_value: object) -> None:
+    if value != other_value:
+        raise ModelError(
+            f"{first} and {other} cannot be averaged: `{name}` differs ({value!r} and {other_value!r}). Average runs "
+            "of one recipe."
         )
-    rows = split_votes(load_recipe(folders[0].recipe).data, lambda _: None).validation
-    if [row.id for row in rows] != ids[0]:
-        raise DataError(f"The votes of {folders[0]} are not what they were: measure on others (--on VOTES).")
-    return rows
 
 
-def _write(made: RunFolder, folders: Sequence[RunFolder], card: JudgeCard) -> int:
-    """Everything but what is measured."""
+def _shared_validation_rows(folders: Sequence[RunFolder]) -> list[Comparison]:
+    """The rows that all runs were validated on."""
+    ids = [read_run_predictions(folder.path).ids for folder in folders]
+    kept = [rows.comparisons for folder in folders if (rows := read_validation_rows(folder)) is not None]
+    if any(other != ids[0] for other in ids) or any(rows != kept[0] for rows in kept):
+        raise DataError(
+            "These runs were validated on different rows, so some may have been trained on the others' validation "
+            "rows. Measure on votes that none of them has seen: --on VOTES."
+        )
+    source = next((folder for folder in folders if folder.validation_rows.is_file()), folders[0])
+    return find_validation_rows(source, ids[0]).comparisons
+
+
+def _write_model(created: RunFolder, folders: Sequence[RunFolder], cards: Sequence[JudgeCard]) -> int:
+    """Write the recipe, the environment and the averaged model; returns the rank of its adapter."""
     recipe = load_recipe(folders[0].recipe)
-    with translate_write_errors(made.model):
-        shutil.copytree(folders[0].model, made.model, ignore=shutil.ignore_patterns("adapter_*", "tiebreak.json"))
-    rank = average_adapters([folder.model for folder in folders], made.model)
+    with translate_write_errors(created.model):
+        shutil.copytree(
+            folders[0].model, created.model, ignore=shutil.ignore_patterns("adapter_*", "tiebreak.json")
+        )  # fmt: skip
+    rank = average_adapters([folder.model for folder in folders], created.model)
     lora = recipe.lora.model_copy(update={"r": rank, "lora_alpha": rank, "use_rslora": False})
-    made.begin(dump_recipe(recipe.model_copy(update={"lora": lora, "output": made.path})))
+    created.begin(dump_recipe(recipe.model_copy(update={"lora": lora, "output": created.path})))
     environment = describe_environment(recipe.training.seed) | {"soup_of": [str(folder) for folder in folders]}
-    write_json(made.environment, environment)
-    rewards = card.rewards
+    write_json(created.environment, environment)
+    rewards = cards[0].rewards
     if rewards is not None:
-        ties = [scale.tie_parameter for f in folders if (scale := read_card(f.model).rewards) is not None]
-        rewards = rewards.model_copy(update={"tie_parameter": float(np.mean(ties))})
-    write_card(made.model, card.model_copy(update={"calibration": None, "rewards": rewards}))
+        tie_parameters = [card.rewards.tie_parameter for card in cards if card.rewards is not None]
+        rewards = rewards.model_copy(update={"tie_parameter": float(np.mean(tie_parameters))})
+    write_card(created.model, cards[0].model_copy(update={"calibration": None, "rewards": rewards}))
     return rank
 
 
-def _judged(
+def _judge(
     folder: RunFolder, rows: Sequence[Comparison], base_model: str | None, device: str | None
 ) -> NDArray[np.float64]:
-    """Probabilities as the model gives them, uncalibrated."""
+    """Uncalibrated probabilities [rows, 3]."""
     judge = load_judge(folder.path, base_model=base_model, device=device, calibrate=False)
     return probability_array(judge.compare_many(rows))
 
 
-def _scale_rewards(made: RunFolder, rows: Sequence[Comparison], base_model: str | None, device: str | None) -> None:
-    """Keep the mean and the spread of a reward model's rewards with it."""
-    card = read_card(made.model)
+def _update_reward_scale(
+    created: RunFolder, rows: Sequence[Comparison], base_model: str | None, device: str | None
+) -> None:
+    """Write the mean and the standard deviation of a reward model's rewards to its card."""
+    card = read_card(created.model)
     if card.rewards is None:
         return
-    judge = load_judge(made.path, base_model=base_model, device=device)
+    judge = load_judge(created.path, base_model=base_model, device=device)
     scores = judge.score_many([side for row in rows for side in row.conversations])
     rewards = np.array([score.reward for score in scores])
     scale = card.rewards.model_copy(update={"mean": float(rewards.mean()), "deviation": float(rewards.std())})
-    write_card(made.model, card.model_copy(update={"rewards": scale}))
+    write_card(created.model, card.model_copy(update={"rewards": scale}))
