@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe
 from tiebreak.runs import RunFolder
@@ -29,6 +30,7 @@ class TrainingResult:
     metrics: dict[str, float]
 
 
+@renamed_argument("tell", "log")
 def train(
     recipe: Recipe,
     *,
