@@ -175,7 +175,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.batch_size=many", "'many'"),
         ("lora.target_modules=[no_such_layer]", "no_such_layer"),
         ("data.train_rows=1000", "asks for 1,000 rows where there are 90"),
-        ("training.optim=adamm", "refused by transformers"),
+        ("training.optim=adamm", "transformers refuses"),
         ("text.template=Prompt {prompt} {response_a}", "{response_b}"),
         ("model.name=./nowhere", "There is no folder ./nowhere"),
         ("training.report_to=[nonsense]", "Training cannot begin with these settings"),
@@ -212,7 +212,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
 
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides))
     assert not (tmp_path / "run").exists()
@@ -220,7 +220,7 @@ def test_a_model_that_cannot_be_measured_leaves_no_folder_behind(
     recipe, environment = folder.recipe.read_bytes(), folder.environment.read_bytes()
     folder.metrics.unlink()
     with monkeypatch.context() as full:
-        full.setattr("tiebreak.training.finetune.measure_budget", search_budget)
+        full.setattr("tiebreak.training.finetune.search_budget", search_budget)
         with pytest.raises(MemoryBudgetError, match="it does not fit"):
             train(load_recipe("demo", overrides), resume=True)
     assert (folder.recipe.read_bytes(), folder.environment.read_bytes()) == (recipe, environment)

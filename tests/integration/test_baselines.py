@@ -137,7 +137,7 @@ def test_a_run_is_taken_finished_or_begun_again(votes: Votes, tmp_path: Path) ->
     (folder / "metrics.json").unlink()  # as if it had been stopped
     with pytest.raises(RecipeError, match=r"baseline\.kind was 'prior', now 'length'"):
         train(load_recipe("baseline-length", settings(votes, folder)), resume=True)
-    with pytest.raises(RecipeError, match=r"begun as a classical judge \(baseline\), not as a language model"):
+    with pytest.raises(RecipeError, match=r"started as a baseline, not as a language model"):
         train(load_recipe("demo", settings(votes, folder)), resume=True)
     assert train(recipe, resume=True, log=told.append).metrics == metrics
 

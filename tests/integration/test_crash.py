@@ -79,7 +79,7 @@ def test_sigkill_and_resume_end_with_the_same_weights(
     assert "already holds a run" in refused.stderr
     resumed = tiebreak("train", "demo", *overrides, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "Going on from step" in resumed.stderr
+    assert "Resuming at step" in resumed.stderr
 
     wanted = load_file(alone.folder.model / "adapter_model.safetensors")
     got = load_file(folder.model / "adapter_model.safetensors")
@@ -119,7 +119,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny_base: Path, votes: tuple[
             assert refused.returncode == 1
             assert f"Another process is training in {folder}" in " ".join(refused.stderr.split())
     train(load_recipe("demo", overrides), resume=True, log=said.append)
-    assert f"{folder} holds no run to go on with: beginning one." in said
+    assert f"{folder} holds no run to resume. Starting a new one." in said
     assert folder.is_finished
 
 

@@ -332,7 +332,7 @@ def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
 ) -> None:
     said: list[str] = []
     train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), log=said.append)
-    assert any("90 of 90 validation rows have prompts that stand in training too" in line for line in said)
+    assert any("90 of 90 validation rows have prompts that occur in training rows too" in line for line in said)
     with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
         train(small_recipe("text.max_length=600", output=Path("nowhere")))
 
@@ -366,7 +366,7 @@ def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Pat
             load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
             log=said.append,
         )
-        assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
+        assert any("names no model, so the built-in nano is used" in line for line in said) == wanted
 
 
 def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:
