@@ -41,5 +41,5 @@ def test_the_signature_and_docstring_are_kept() -> None:
 
 
 def test_train_accepts_tell() -> None:
-    with pytest.warns(DeprecationWarning), pytest.raises(RecipeError, match=r"data\.train"):
+    with pytest.warns(DeprecationWarning, match="tell"), pytest.raises(RecipeError, match=r"data\.train"):
         train(Recipe(), tell=print)  # type: ignore[call-arg]

@@ -56,8 +56,8 @@ def command(
     _print(plan, gpu)
     if not uses_fused_layers(GPUS[gpu], settings.model.precision):
         results.print(
-            "The estimate assumes Tiebreak's fused layers. This run uses transformers' layers, which are slower and need "
-            "more memory."
+            "The estimate assumes Tiebreak's fused layers. This run uses transformers' layers, which are slower and "
+            "need more memory."
         )
     elif gpu != "h200":
         results.print(f"Times are scaled from an H200, not measured on {gpu}.")
@@ -83,7 +83,7 @@ def _print(plan: Plan, gpu: str) -> None:
     fits = "[bold green]fits[/]" if plan.fits else "[bold red]does not fit[/]"
     total = plan.training_seconds + plan.validation_seconds
     results.print(
-        f"{fits}: peak memory {plan.peak_bytes / _GIB:.1f} GiB, {plan.usable_bytes / _GIB:.1f} GiB usable on one {gpu}\n"
+        f"{fits}: peak {plan.peak_bytes / _GIB:.1f} GiB, usable {plan.usable_bytes / _GIB:.1f} GiB on one {gpu}\n"
         f"{plan.budget.tokens:,} tokens per pass, {plan.budget.checkpointed} layers checkpointed\n"
         f"{plan.tokens_per_second:,.0f} tokens per second\n"
         f"{_duration(total)}, including {_duration(plan.validation_seconds)} of validation, without loading the model"

@@ -1,9 +1,8 @@
 """Memory and time of training passes, computed from a model's shape and a GPU's data sheet.
 
-Memory follows from what the layers keep (`tiebreak.models.fused.layer`): exact counts of weights and activations. Time is
-a sum over rates: matrix products, attention, memory traffic of the other kernels, dequantisation of 4-bit weights, and
-host time per pass. The shares of a GPU's peak rates were measured on an H200 (perf/speed.py) and are assumed for the
-other GPUs.
+Memory follows from exact counts of weights and of the activations that the layers keep (`tiebreak.models.fused.layer`).
+Time is a sum over rates: matrix products, attention, memory traffic of the other kernels and dequantisation of 4-bit
+weights. The shares of a GPU's peak rates were measured on an H200 (perf/speed.py) and are assumed for other GPUs.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ def resident_bytes(shape: Shape, precision: Precision) -> float:
 
 
 def memory_lines(shape: Shape, precision: Precision) -> tuple[MemoryLine, MemoryLine]:
-    """Peak memory of a training pass without optimiser states: keeping all activations, and checkpointing all layers."""
+    """Peak memory of a training pass without optimiser states: with all activations kept, with all checkpointed."""
     attended = shape.heads * shape.head_dim
     width = 4 if precision == "fp32" else 2  # bytes of an activation
     kept = width * (4 * shape.hidden + shape.qkv + attended + 2 * shape.feed_forward + shape.ranks) + 4 * shape.heads

@@ -100,7 +100,7 @@ def _load_base(settings: ModelSection, tie_parameter: float, seed: int, log: Cal
     except torch.OutOfMemoryError as error:
         raise MemoryBudgetError(
             f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Set "
-            "model.precision=nf4, choose a smaller model or a GPU with more memory, or stop other processes on this GPU."
+            "model.precision=nf4, use a smaller model or a GPU with more memory, or stop other processes on the GPU."
         ) from error
 
 

@@ -82,10 +82,7 @@ def plan_run(recipe: Recipe, gpu: Gpu, log: Callable[[str], None]) -> Plan:
         adapted_layers=recipe.lora.layers_to_transform,
     )  # fmt: skip
     rng = random.Random(settings.seed)
-    if recipe.data.train is None:
-        lengths = _assumed_lengths(recipe, rng, log)
-    else:
-        lengths = _measured_lengths(recipe, rng, log)
+    lengths = (_assumed_lengths if recipe.data.train is None else _measured_lengths)(recipe, rng, log)
     rows = lengths.training_rows
     drawn = [rng.choice(lengths.sample) for _ in range(rows)] if rows > len(lengths.sample) else lengths.sample[:rows]
     batches = [drawn[i : i + settings.batch_size] for i in range(0, rows, settings.batch_size)]

@@ -9,14 +9,14 @@ Checked with transformers 5.10 and 5.23; tests/unit/training/test_trainer_overri
 
 In this module:
 
-- `TrainingArguments._n_gpu`: one process drives one GPU. Otherwise the Trainer wraps the model in DataParallel on a host
-  with several GPUs (`use_one_gpu_per_process`).
+- `TrainingArguments._n_gpu`: one process drives one GPU. Otherwise the Trainer wraps the model in DataParallel where
+  there are several GPUs (`use_one_gpu_per_process`).
 - `Accelerator.prepare_model(evaluation_mode=True)`: no DistributedDataParallel. It would broadcast the frozen base and
   keep gradient buckets; `JudgeTrainer` sums gradients once per step instead (`disable_model_wrapping`).
 - `Trainer._load_from_checkpoint`: loads the adapter of a checkpoint without training (`load_weights`).
 - `trainer_state.json` in a checkpoint: `best_model_checkpoint` is a path, wrong after the run folder has moved
-  (`read_state`, `correct_best_checkpoint`). The Trainer writes this file last, so `RunFolder.latest_checkpoint` takes its
-  presence for a complete checkpoint.
+  (`read_state`, `correct_best_checkpoint`). The Trainer writes this file last, so `RunFolder.latest_checkpoint` uses it
+  to recognise complete checkpoints.
 
 In `JudgeTrainer`, besides the documented `get_train_dataloader`, `training_step`, `create_optimizer`, `evaluate`, `log`
 and `floating_point_ops`:

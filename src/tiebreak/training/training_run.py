@@ -71,7 +71,7 @@ def train(
     if resume and folder.holds_a_run:
         check_same_recipe(recipe, folder)
         if folder.is_finished:
-            log(f"{folder} is finished already. There is nothing to resume.")
+            log(f"{folder} is finished already: nothing to do.")
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
     elif resume:
         log(f"{folder} holds no run to resume. Starting a new one.")
