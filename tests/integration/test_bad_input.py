@@ -561,4 +561,4 @@ def test_check_refuses_what_training_would(tmp_path: Path) -> None:
     unlabelled = write_rows(tmp_path / "test.csv", GOOD[:4], columns=COLUMNS[:4])
     shown = tiebreak("check", unlabelled)
     assert shown.returncode == 0
-    assert "There are no votes to learn from" in shown.stdout
+    assert "The recipe names no votes" in shown.stdout

@@ -25,8 +25,7 @@ from tiebreak.cli import (
     soup,
     train,
 )
-from tiebreak.cli.console import problems
-from tiebreak.cli.launch import TOLD, is_launched_rank
+from tiebreak.cli.launch import report_error
 from tiebreak.errors import TiebreakError
 
 app = typer.Typer(
@@ -66,11 +65,5 @@ def main() -> None:
     try:
         app()
     except TiebreakError as error:
-        problems.print(f"[bold red]Error:[/] {_literal(str(error))}")
-        sys.exit(TOLD if is_launched_rank() else 1)
-
-
-def _literal(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        report_error(str(error))
+        sys.exit(1)
