@@ -281,7 +281,7 @@ def test_a_finished_run_needs_its_votes_no_more(tiny_base: Path, tmp_path: Path,
     assert status == 1
     assert "gone.csv does not exist" in said
     folder.metrics.write_text('{"loss": 0.5, "accuracy": 0.75}')
-    shown = tiebreak("train", "demo", *overrides, "--resume", "--json")
+    shown = tiebreak("train", "demo", *overrides, "--resume", "--no-baselines", "--json")
     assert "finished already: nothing to do" in shown.stderr
     assert json.loads(shown.stdout)["metrics"] == {"loss": 0.5, "accuracy": 0.75}
 

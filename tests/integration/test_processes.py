@@ -27,9 +27,8 @@ def test_two_processes_learn_what_one_does(
     settings = ("training.batch_size=7", head, "training.max_steps=16", "model.precision=fp32")
     alone = train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "alone", *settings)))
     together = RunFolder(tmp_path / "together")
-    ran = tiebreak(
-        "train", "demo", *small_overrides(tiny_base, votes, together.path, *settings), "--gpus", "2", "--no-baselines"
-    )
+    overrides = small_overrides(tiny_base, votes, together.path, *settings)
+    ran = tiebreak("train", "demo", *overrides, "--gpus", "2", "--no-baselines")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("Validation log loss") == 1
     wanted = load_file(alone.folder.model / "adapter_model.safetensors")
@@ -81,9 +80,7 @@ def test_an_error_in_one_process_alone_is_printed(
     monkeypatch.setattr(sys, "argv", ["tiebreak", "train", "demo", *overrides])
     monkeypatch.setattr(sys, "executable", str(python))
     assert launch_module.launch(2) == status
-    printed = capfd.readouterr().err
-    assert printed.count(message) == 1
-    assert printed.count("Error:") == 1
+    assert capfd.readouterr().err.count(message) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -95,7 +92,7 @@ def test_a_signal_ends_all_processes(number: int, tiny_base: Path, votes: tuple[
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 100
-        while folder.latest_checkpoint() is None:
+        while not any(folder.checkpoints.glob("*/trainer_state.json")):
             assert process.poll() is None, "ended too early"
             assert time.monotonic() < deadline
             time.sleep(0.1)

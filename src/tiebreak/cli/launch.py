@@ -85,8 +85,9 @@ def launch(processes: int) -> int:
 
 def _report_failure(rank: int, failure: ProcessFailure, logs: Path) -> int:
     """Print why a rank failed and return the exit status."""
-    if Path(failure.error_file).is_file():  # written by `report_error`
-        report_error(failure.message)
+    error_file = Path(failure.error_file)
+    if error_file.is_file():
+        report_error(json.loads(error_file.read_text(encoding="utf-8"))["message"]["message"])
         return failure.exitcode
     if failure.exitcode < 0:
         report_error(f"Process {rank} was ended by {failure.signal_name()}. It may have run out of memory.")
