@@ -175,7 +175,7 @@ def test_strange_texts_are_judged_and_none_is_lost(
         ("training.batch_size=many", "'many'"),
         ("lora.target_modules=[no_such_layer]", "no_such_layer"),
         ("data.train_rows=1000", "asks for 1,000 rows where there are 90"),
-        ("training.optim=adamm", "refused by transformers"),
+        ("training.optim=adamm", "transformers refuses"),
         ("text.template=Prompt {prompt} {response_a}", "{response_b}"),
         ("model.name=./nowhere", "There is no folder ./nowhere"),
         ("training.report_to=[nonsense]", "Training cannot begin with these settings"),
@@ -281,7 +281,7 @@ def test_a_finished_run_needs_its_votes_no_more(tiny_base: Path, tmp_path: Path,
     assert status == 1
     assert "gone.csv does not exist" in said
     folder.metrics.write_text('{"loss": 0.5, "accuracy": 0.75}')
-    shown = tiebreak("train", "demo", *overrides, "--resume", "--json")
+    shown = tiebreak("train", "demo", *overrides, "--resume", "--no-baselines", "--json")
     assert "finished already: nothing to do" in shown.stderr
     assert json.loads(shown.stdout)["metrics"] == {"loss": 0.5, "accuracy": 0.75}
 

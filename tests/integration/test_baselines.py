@@ -114,13 +114,13 @@ def test_what_needs_a_language_model_says_so(run: Path, votes: Votes, tmp_path: 
         load_judge(run, merge="bf16")
     with pytest.raises(ModelError, match="--base-model goes with a run that has a base model"):
         load_judge(run, base_model="google/gemma-2-9b")
-    with pytest.raises(RunError, match=r"Only a fine-tuned model is exported: .* holds a classical judge"):
+    with pytest.raises(RunError, match=r"Only a fine-tuned model is exported: .* holds a baseline"):
         export_run(run, tmp_path / "export")
-    with pytest.raises(RunError, match=r"This needs a fine-tuned model: .* holds a classical judge"):
+    with pytest.raises(RunError, match=r"This needs a fine-tuned model: .* holds a baseline"):
         read_card(run / "model")
     start = tiebreak("train", "demo", *settings(votes, tmp_path / "later", f"model.start_from={run}"))
     assert start.returncode == 1
-    assert "holds a classical judge" in " ".join(start.stderr.split())
+    assert "holds a baseline" in " ".join(start.stderr.split())
     planned = tiebreak("plan", "baseline-trees", "--gpu", "h100")
     assert planned.returncode == 1
     assert "there is nothing to plan" in " ".join(planned.stderr.split())
@@ -137,7 +137,7 @@ def test_a_run_is_taken_finished_or_begun_again(votes: Votes, tmp_path: Path) ->
     (folder / "metrics.json").unlink()  # as if it had been stopped
     with pytest.raises(RecipeError, match=r"baseline\.kind was 'prior', now 'length'"):
         train(load_recipe("baseline-length", settings(votes, folder)), resume=True)
-    with pytest.raises(RecipeError, match=r"begun as a classical judge \(baseline\), not as a language model"):
+    with pytest.raises(RecipeError, match=r"started as a baseline, not as a language model"):
         train(load_recipe("demo", settings(votes, folder)), resume=True)
     assert train(recipe, resume=True, log=told.append).metrics == metrics
 

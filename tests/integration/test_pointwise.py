@@ -210,9 +210,9 @@ def test_a_run_goes_on_from_an_earlier_one_of_the_same_kind_only(
     later = train(small_recipe("model.head=pointwise", start, "training.max_steps=1", "training.learning_rate=1e-9"))
     assert later.metrics["loss"] == pytest.approx(small_rewards.metrics["loss"], abs=1e-4)
     assert later.metrics["tie_parameter"] == pytest.approx(card.rewards.tie_parameter, abs=1e-4)
-    with pytest.raises(ModelError, match=r"has a pairwise head, the recipe asks for another: set model.head=pairwise"):
+    with pytest.raises(ModelError, match=r"has a pairwise head, not a pointwise one: set model.head=pairwise"):
         train(small_recipe("model.head=pointwise", f"model.start_from={small_run.folder}", output=tmp_path / "b"))
-    with pytest.raises(ModelError, match=r"learned with davidson, not rao-kupper: set model.tie_model=davidson"):
+    with pytest.raises(ModelError, match=r"trained with davidson, not with rao-kupper: set model.tie_model=davidson"):
         train(small_recipe("model.head=pointwise", "model.tie_model=rao-kupper", start, output=tmp_path / "c"))
 
 

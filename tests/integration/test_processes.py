@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ def test_two_processes_learn_what_one_does(
     settings = ("training.batch_size=7", head, "training.max_steps=16", "model.precision=fp32")
     alone = train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "alone", *settings)))
     together = RunFolder(tmp_path / "together")
-    ran = tiebreak("train", "demo", *small_overrides(tiny_base, votes, together.path, *settings), "--gpus", "2")
+    overrides = small_overrides(tiny_base, votes, together.path, *settings)
+    ran = tiebreak("train", "demo", *overrides, "--gpus", "2", "--no-baselines")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("Validation log loss") == 1
     wanted = load_file(alone.folder.model / "adapter_model.safetensors")
@@ -35,7 +38,7 @@ def test_two_processes_learn_what_one_does(
     torch.testing.assert_close(torch.tensor(two), torch.tensor(one), atol=1e-4, rtol=0)
 
 
-def test_an_error_in_all_processes_is_told_once(votes: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_error_in_all_processes_is_printed_once(votes: tuple[Path, Path], tmp_path: Path) -> None:
     overrides = small_overrides(tmp_path, votes, tmp_path / "run", "model.name=./nowhere")
     ran = tiebreak("train", "demo", *overrides, "--gpus", "2")
     assert ran.returncode == 1
@@ -48,28 +51,58 @@ FAILING = """
 import os, sys
 from tiebreak import cli
 from tiebreak.errors import ModelError
-from tiebreak.models import base
 if os.environ.get("RANK") == "1":
     def broken(*_, **__):
-        raise ModelError("the second card's own trouble")
-    import tiebreak.training.model_setup as build
-    build.load_base = broken
+        {error}
+    import tiebreak.training.model_setup as setup
+    setup.load_base = broken
 cli.main()
 """
 
 
-def test_an_error_in_one_process_alone_is_told(
-    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
-) -> None:
-    program = tmp_path / "failing.py"
-    program.write_text(FAILING)
+@pytest.mark.parametrize(
+    ("error", "message", "status"),
+    [
+        ("raise ModelError('the second GPU is broken')", "Error: the second GPU is broken", 1),
+        ("raise ZeroDivisionError('a bug')", "ZeroDivisionError: a bug", 1),
+        ("os.kill(os.getpid(), 9)", "Error: Process 1 was ended by SIGKILL.", 137),
+    ],
+)
+def test_an_error_in_one_process_alone_is_printed(
+    error: str, message: str, status: int, tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: Any,
+) -> None:  # fmt: skip
+    (tmp_path / "failing.py").write_text(FAILING.format(error=error))
+    python = tmp_path / "python"  # python -m tiebreak ... runs failing.py
+    python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {tmp_path}/failing.py "$@"\n')
+    python.chmod(0o755)
     overrides = small_overrides(tiny_base, votes, tmp_path / "run", "training.max_steps=4")
-    real = subprocess.Popen
     monkeypatch.setattr(sys, "argv", ["tiebreak", "train", "demo", *overrides])
-    monkeypatch.setattr(
-        launch_module.subprocess,
-        "Popen",
-        lambda command, **more: real([command[0], str(program), *command[3:]], **more),
-    )
-    assert launch_module.launch(2) == 1
-    assert "Error: the second card's own trouble" in capfd.readouterr().err
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert launch_module.launch(2) == status
+    assert capfd.readouterr().err.count(message) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes(number: int, tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    overrides = small_overrides(tiny_base, votes, folder.path, "training.max_steps=5000", "training.save_steps=2",
+                                "training.eval_steps=2")  # fmt: skip
+    command = [sys.executable, "-m", "tiebreak", "train", "demo", *overrides, "--gpus", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 100
+        while not any(folder.checkpoints.glob("*/trainer_state.json")):
+            assert process.poll() is None, "ended too early"
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        printed = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + number
+    assert printed.count("Stopped. Run the same command with --resume") == 1
+    assert "Traceback" not in printed
+    with folder.lock(resume=True):  # rank zero has ended
+        pass

@@ -14,16 +14,19 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
+from tiebreak.report.position_bias import compute_orders
 
 from tests.integration.conftest import small_votes, tiebreak
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
-from tiebreak.data import load_comparisons
+from tiebreak.data import arithmetic_comparisons, load_comparisons
 from tiebreak.data.writer import write_comparisons
 from tiebreak.errors import ModelError
 from tiebreak.judges import Merge
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import load_base, load_trained
+from tiebreak.runs import prompt_hashes, read_orders, read_training_prompts, read_validation_rows
 from tiebreak.training import TrainingResult
+from tiebreak.training.splits import split_votes
 from tiebreak.types import A_WINS, B_WINS
 
 
@@ -47,6 +50,53 @@ def test_a_run_learns_and_leaves_a_whole_folder(small_run: TrainingResult) -> No
     assert load_recipe(folder.recipe).output == folder.path
     packages = json.loads(folder.environment.read_text())["packages"]
     assert packages["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("kind", ["language model", "baseline"])
+def test_a_run_keeps_its_validation_rows_and_hashes_of_its_training_prompts(
+    kind: str, small_run: TrainingResult, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = small_run.folder
+    if kind == "baseline":
+        overrides = [f"data.train={votes[0]}", f"data.validation={votes[1]}", f"output={tmp_path / 'run'}"]
+        folder = train(load_recipe("baseline-prior", overrides)).folder
+    training, validation, _ = split_votes(load_recipe(folder.recipe).data, print)
+    rows = read_validation_rows(folder)
+    assert rows is not None
+    assert rows.comparisons == validation
+    assert pd.read_parquet(folder.predictions)["id"].tolist() == [row.id for row in rows.comparisons]
+    assert rows.source == str(votes[1])
+    prompts = read_training_prompts(folder)
+    assert prompts is not None
+    assert np.array_equal(prompts, np.unique(prompt_hashes(row.folded_prompt for row in training)))
+    assert not folder.orders.exists()  # the tiny model is not the built-in one, and a baseline has no order
+
+
+def test_a_run_of_the_built_in_model_keeps_calibrated_probabilities_in_both_orders(tmp_path: Path) -> None:
+    write_comparisons(tmp_path / "votes.csv", arithmetic_comparisons(300, seed=0, split="train"))
+    overrides = [
+        f"data.train={tmp_path / 'votes.csv'}", "data.validation=null", "data.validation_rows=30",
+        "data.calibration_rows=110", f"output={tmp_path / 'run'}", "training.max_steps=2", "training.report_to=[]",
+        "training.learning_rate=1e-2", "training.warmup_steps=0",
+    ]  # fmt: skip
+    folder = train(load_recipe("demo", overrides)).folder
+    rows = read_validation_rows(folder)
+    assert rows is not None
+    kept = read_orders(folder, [row.id for row in rows.comparisons])
+    assert kept is not None
+    predictions = pd.read_parquet(folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
+    np.testing.assert_allclose(kept.as_given, predictions, atol=1e-12)
+    again = compute_orders(
+        folder,
+        [row.id for row in rows.comparisons],
+        rows.comparisons,
+        base_model=None,
+        calibrate=True,
+        on_progress=None,
+    )
+    np.testing.assert_allclose(kept.as_given, again.as_given, atol=1e-6)
+    np.testing.assert_allclose(kept.swapped, again.swapped, atol=1e-6)
+    assert np.abs(kept.as_given - kept.swapped).max() > 1e-3
 
 
 def test_reload_equals_memory(small_run: TrainingResult, votes: tuple[Path, Path]) -> None:
@@ -232,7 +282,7 @@ def test_the_command_line_from_votes_to_submission(tiny_base: Path, votes: tuple
     from tests.integration.conftest import small_overrides
 
     run = tmp_path / "run"
-    trained = tiebreak("train", "demo", *small_overrides(tiny_base, votes, run), "--json")
+    trained = tiebreak("train", "demo", *small_overrides(tiny_base, votes, run), "--no-baselines", "--json")
     assert trained.returncode == 0, trained.stderr
     metrics = json.loads(trained.stdout)["metrics"]
     assert "training loss" in trained.stderr
@@ -332,7 +382,7 @@ def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
 ) -> None:
     said: list[str] = []
     train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), log=said.append)
-    assert any("90 of 90 validation rows have prompts that stand in training too" in line for line in said)
+    assert any("90 of 90 validation rows have prompts that occur in training rows too" in line for line in said)
     with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
         train(small_recipe("text.max_length=600", output=Path("nowhere")))
 
@@ -366,7 +416,7 @@ def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Pat
             load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
             log=said.append,
         )
-        assert any("names no model, so the built-in nano is taken" in line for line in said) == wanted
+        assert any("names no model, so the built-in nano is used" in line for line in said) == wanted
 
 
 def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:

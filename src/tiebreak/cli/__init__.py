@@ -25,8 +25,7 @@ from tiebreak.cli import (
     soup,
     train,
 )
-from tiebreak.cli.console import diagnostics
-from tiebreak.cli.launch import TOLD, is_launched_rank
+from tiebreak.cli.launch import report_error
 from tiebreak.errors import TiebreakError
 
 app = typer.Typer(
@@ -68,7 +67,5 @@ def main() -> None:
     try:
         app()
     except TiebreakError as error:
-        from rich.markup import escape
-
-        diagnostics.print(f"[bold red]Error:[/] {escape(str(error))}")
-        sys.exit(TOLD if is_launched_rank() else 1)
+        report_error(str(error))
+        sys.exit(1)

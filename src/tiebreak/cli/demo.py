@@ -17,18 +17,18 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The run's folder; a number is added if it is taken. By default runs/demo, or runs/demo-pointwise."
+            help="The run folder; a number is added if it exists. Default: runs/demo, or runs/demo-pointwise."
         ),
     ] = None,
     head: Annotated[
         Literal["pairwise", "pointwise"],
-        typer.Option(help="A judge that reads two answers at once, or a reward model that reads one."),
+        typer.Option(help="A judge that reads both answers, or a reward model that reads one."),
     ] = "pairwise",
 ) -> None:
-    """See the whole job work, on a CPU, in well under two minutes.
+    """Train and use a small judge on a CPU, in less than two minutes.
 
-    Makes a set of arithmetic comparisons, fine-tunes the built-in nano Gemma 2 on it with QLoRA (4-bit NF4 base, LoRA
-    adapter, packed sequences), then judges three examples. Everything runs on the path real votes take.
+    Creates arithmetic comparisons, fine-tunes the built-in nano Gemma 2 on them with QLoRA (4-bit NF4 base, LoRA
+    adapter, packed sequences), then judges three examples. All steps are those of a run on real votes.
 
     [bold]Examples[/]
 
@@ -36,8 +36,7 @@ def command(
 
       tiebreak demo --head pointwise
     """
-    # The nano model's matrices are too small to share between cores: threads would only wait for each other. To be
-    # said before torch is imported.
+    # The nano model's matrices are too small to share between cores. Set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from tiebreak.cli.judge import print_verdict
     from tiebreak.cli.judging_options import load_judge_with_progress
@@ -45,18 +44,18 @@ def command(
     from tiebreak.data import SEED_EXAMPLES, arithmetic_comparisons, write_comparisons
 
     started = time.monotonic()
-    folder = _free(output or Path("runs/demo" if head == "pairwise" else "runs/demo-pointwise"))
+    folder = _unused_folder(output or Path("runs/demo" if head == "pairwise" else "runs/demo-pointwise"))
     data = folder.with_name(f"{folder.name}-data")
     train, validation = data / "train.csv", data / "validation.csv"
     write_comparisons(train, arithmetic_comparisons(TRAIN_ROWS, seed=0, split="train"))
     write_comparisons(validation, arithmetic_comparisons(VALIDATION_ROWS, seed=0, split="validation"))
-    log(f"Made {TRAIN_ROWS:,} comparisons to learn from and {VALIDATION_ROWS:,} of other sums to validate on: {data}/")
+    log(f"Wrote {TRAIN_ROWS:,} comparisons for training and {VALIDATION_ROWS:,} of other sums for validation: {data}/")
 
     overrides = [f"data.train={train}", f"data.validation={validation}", f"output={folder}", f"model.head={head}"]
     result = run_training(load_recipe("demo", overrides), resume=False)
 
     results.print(
-        f"\nOn sums it has never seen: log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
+        f"\nOn sums outside the training data: log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess 1.0986), "
         f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThree examples:"
     )
     judge = load_judge_with_progress(folder)
@@ -79,10 +78,10 @@ TRAIN_ROWS = 3_840
 VALIDATION_ROWS = 500
 
 
-def _free(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
-    number, free = 1, folder
-    while free.exists():
+def _unused_folder(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that does not exist."""
+    number, candidate = 1, folder
+    while candidate.exists():
         number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

@@ -1,104 +1,97 @@
-"""Several GPUs: one process each, started as torchrun would, but with one voice."""
+"""Train on several GPUs: one process per GPU, started by torch's elastic launcher, with one output and one error."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-TOLD: Final = 75
-"""How a child ends that has said in one message what is wrong."""
+from rich.markup import escape
+
+from tiebreak.cli.console import diagnostics, log
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+STOPPED: Final = "Stopped. Run the same command with --resume to continue from the last checkpoint, if there is one."
+
+_RUN_ID: Final = "tiebreak"
+"""The processes of `launch` find it in TORCHELASTIC_RUN_ID; those of torchrun find another."""
 
 
 def is_launched_rank() -> bool:
-    """Whether this process is one of several that train together (ours or torchrun's)."""
+    """Whether this process is one of several that train together, started by `launch` or by torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def is_rank_zero() -> bool:
-    """Whether this process speaks for the others."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def gpu_count() -> int:
-    """How many GPUs this process may use."""
+    """The number of GPUs that this process may use."""
     import torch
 
     return torch.cuda.device_count()
 
 
+def report_error(message: str) -> None:
+    """Print an error; a process that `launch` started leaves that to `launch`, so that it is printed once."""
+    if os.environ.get("TORCHELASTIC_RUN_ID") == _RUN_ID:
+        # The format of torch.distributed.elastic.multiprocessing.errors.ErrorHandler.
+        error = {"message": message, "extraInfo": {"timestamp": str(int(time.time()))}}
+        Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps({"message": error}), encoding="utf-8")
+    else:
+        diagnostics.print(f"[bold red]Error:[/] {escape(message)}")
+
+
 def launch(processes: int) -> int:
-    """Run this very command once a GPU, and return its exit status.
+    """Run this command in one process per GPU and return its exit status.
 
-    The first process speaks; of the others, what the one that failed first had to say is shown. If one ends badly, the
-    rest, which would wait for it forever, are ended too.
+    Rank zero writes to the terminal, the others into temporary files. If a rank fails, the others are ended and the
+    error of the rank that failed first is printed. A signal ends all ranks.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    signal.signal(signal.SIGTERM, _end)
-    with tempfile.TemporaryDirectory() as folder:
-        children = []
-        for rank in range(processes):
-            environment = os.environ | {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(processes),
-                "LOCAL_WORLD_SIZE": str(processes),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-            command = [sys.executable, "-m", "tiebreak", *sys.argv[1:]]
-            if rank == 0:
-                _said(folder, rank).touch()
-                children.append(subprocess.Popen(command, env=environment))
-            else:
-                with _said(folder, rank).open("wb") as said:
-                    children.append(subprocess.Popen(command, env=environment, stdout=said, stderr=said))
-        failed = _wait(children)
-        if failed is None:
-            return 0
-        if children[0].returncode != TOLD:  # else the first process has said what is wrong, as it is in all of them
-            sys.stderr.write(_said(folder, failed).read_text(encoding="utf-8", errors="replace"))
-        status = children[failed].returncode
-        return 1 if status == TOLD else abs(status)
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # it logs every failure at length
+    with tempfile.TemporaryDirectory() as logs:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=_RUN_ID,
+            rdzv_backend="c10d",
+            rdzv_endpoint="127.0.0.1:0",  # a free port
+            rdzv_configs={"is_host": True},
+            local_addr="127.0.0.1",
+            max_restarts=0,
+            monitor_interval=0.1,
+            logs_specs=DefaultLogsSpecs(log_dir=logs, redirects=dict.fromkeys(range(1, processes), Std.ALL)),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "tiebreak", *sys.argv[1:])
+        except ChildFailedError as error:
+            return _report_failure(*error.get_first_failure(), Path(logs))
+        except SignalException as error:
+            if error.sigval != signal.SIGINT:  # which rank zero answers itself
+                log(STOPPED)
+            return 128 + error.sigval
+    return 0
 
 
-def _said(folder: str, rank: int) -> Path:
-    return Path(folder) / f"process-{rank}.txt"
-
-
-def _end(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)  # by way of the `finally` that ends the children
-
-
-def _wait(children: list[subprocess.Popen[bytes]]) -> int | None:
-    """Wait for all; which one failed first, or None if none did."""
-    try:
-        while True:
-            failed = [rank for rank, child in enumerate(children) if child.poll()]
-            if failed:
-                _wait_a_little(children[0])
-                return failed[0]
-            if all(child.poll() == 0 for child in children):
-                return None
-            time.sleep(0.05)
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-        for child in children:
-            child.wait()
-
-
-def _wait_a_little(child: subprocess.Popen[bytes]) -> None:
-    """Give a child time to meet the same error as another did."""
-    deadline = time.monotonic() + 5
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+def _report_failure(rank: int, failure: ProcessFailure, logs: Path) -> int:
+    """Print why a rank failed and return the exit status."""
+    error_file = Path(failure.error_file)
+    if error_file.is_file():
+        report_error(json.loads(error_file.read_text(encoding="utf-8"))["message"]["message"])
+        return failure.exitcode
+    if failure.exitcode < 0:
+        report_error(f"Process {rank} was ended by {failure.signal_name()}. It may have run out of memory.")
+        return 128 - failure.exitcode
+    for output in logs.glob(f"**/{rank}/stderr.log"):  # rank zero's is on the terminal already
+        sys.stderr.write(output.read_text(encoding="utf-8", errors="replace"))
+    return failure.exitcode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,20 +13,25 @@ from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import load_recipe
 
+if TYPE_CHECKING:
+    from tiebreak.training.plan import Plan
+
+_GIB = 2**30
+
 
 def command(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     gpu: Annotated[
         str,
-        typer.Option(help="The card: t4, l4, a10, rtx3090, rtx4090, l40s, a100-40, a100, h100 or h200."),
-    ] = ...,  # type: ignore[assignment]  # typer's way of saying that it has to be given
+        typer.Option(help="The GPU: t4, l4, a10, rtx3090, rtx4090, l40s, a100-40, a100, h100 or h200."),
+    ] = ...,  # type: ignore[assignment]  # typer's way to require an option
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Say whether a run fits a card and how long it takes, before anything is loaded.
+    """Estimate whether a run fits a GPU and how long it takes, before the model is loaded.
 
-    From the model's shape and the lengths of the votes: a sample of data.train where the recipe names it, else lengths
-    like those of LMSYS's votes. Rates were measured on an H200 and scaled to the other cards by their data sheets.
+    The estimate uses the model's shape and the lengths of the votes: a sample of data.train if the recipe names it,
+    else lengths as in LMSYS's votes. Rates were measured on an H200 and scaled to other GPUs by their data sheets.
 
     [bold]Example[/]
 
@@ -34,47 +39,57 @@ def command(
     """
     settings = load_recipe(recipe, overrides or [])
     if settings.baseline is not None:
-        raise RecipeError(f"{recipe} fits a classical judge (baseline), which needs no GPU: there is nothing to plan.")
+        raise RecipeError(f"{recipe} fits a baseline, which needs no GPU: there is nothing to plan.")
     if settings.data.train is not None:
         check_votes_path(settings.data.train)
     with diagnostics.status("Planning ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.training.estimates import GIB, GPUS, plan_run, runs_own_layers
+        from tiebreak.training.cost_model import GPUS, uses_fused_layers
+        from tiebreak.training.plan import plan_run
 
         if gpu not in GPUS:
-            raise RecipeError(f"--gpu {gpu}: no such card is known. Name one of {', '.join(GPUS)}.")
+            raise RecipeError(f"--gpu {gpu} is unknown. Choose one of {', '.join(GPUS)}.")
         plan = plan_run(settings, GPUS[gpu], log)
-    total = plan.training_seconds + plan.validation_seconds
     if as_json:
-        print_json(
-            {
-                "gpu": gpu,
-                "fits": plan.fits,
-                "tokens_per_pass": plan.budget.tokens,
-                "layers_checkpointed": plan.budget.checkpointed,
-                "peak_gib": round(plan.peak_bytes / GIB, 2),
-                "usable_gib": round(plan.usable_bytes / GIB, 2),
-                "tokens_per_second": round(plan.tokens_per_second, 1),
-                "training_seconds": round(plan.training_seconds, 1),
-                "validation_seconds": round(plan.validation_seconds, 1),
-            }
-        )
+        _print_as_json(plan, gpu)
         return
-    verdict = "[bold green]fits[/]" if plan.fits else "[bold red]does not fit[/]"
-    results.print(
-        f"{verdict}: {plan.peak_bytes / GIB:.1f} GiB at the peak, of {plan.usable_bytes / GIB:.1f} to plan with on one "
-        f"{gpu}\n{plan.budget.tokens:,} tokens a pass, {plan.budget.checkpointed} layers checkpointed\n"
-        f"{plan.tokens_per_second:,.0f} tokens a second\n"
-        f"{_duration(total)}, of which {_duration(plan.validation_seconds)} validating; loading comes on top"
-    )
-    if not plan.fits:
-        results.print("Take model.precision=nf4, a smaller model, a lower text.max_length, or a larger card.")
-    if not runs_own_layers(GPUS[gpu], settings.model.precision):
+    _print(plan, gpu)
+    if not uses_fused_layers(GPUS[gpu], settings.model.precision):
         results.print(
-            "Reckoned with Tiebreak's own layers; this run takes transformers', which are slower and need more memory."
+            "The estimate assumes Tiebreak's fused layers. This run uses transformers' layers, which are slower and "
+            "need more memory."
         )
     elif gpu != "h200":
-        results.print(f"Time is scaled from an H200, not measured on {gpu}.")
+        results.print(f"Times are scaled from an H200, not measured on {gpu}.")
+
+
+def _print_as_json(plan: Plan, gpu: str) -> None:
+    print_json(
+        {
+            "gpu": gpu,
+            "fits": plan.fits,
+            "tokens_per_pass": plan.budget.tokens,
+            "layers_checkpointed": plan.budget.checkpointed,
+            "peak_gib": round(plan.peak_bytes / _GIB, 2),
+            "usable_gib": round(plan.usable_bytes / _GIB, 2),
+            "tokens_per_second": round(plan.tokens_per_second, 1),
+            "training_seconds": round(plan.training_seconds, 1),
+            "validation_seconds": round(plan.validation_seconds, 1),
+        }
+    )
+
+
+def _print(plan: Plan, gpu: str) -> None:
+    fits = "[bold green]fits[/]" if plan.fits else "[bold red]does not fit[/]"
+    total = plan.training_seconds + plan.validation_seconds
+    results.print(
+        f"{fits}: peak {plan.peak_bytes / _GIB:.1f} GiB, usable {plan.usable_bytes / _GIB:.1f} GiB on one {gpu}\n"
+        f"{plan.budget.tokens:,} tokens per pass, {plan.budget.checkpointed} layers checkpointed\n"
+        f"{plan.tokens_per_second:,.0f} tokens per second\n"
+        f"{_duration(total)}, including {_duration(plan.validation_seconds)} of validation, without loading the model"
+    )
+    if not plan.fits:
+        results.print("Use model.precision=nf4, a smaller model, a lower text.max_length, or a larger GPU.")
 
 
 def _duration(seconds: float) -> str:

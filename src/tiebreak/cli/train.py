@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 from contextlib import nullcontext
@@ -14,10 +15,14 @@ from rich.markup import escape
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, program, quiet_libraries, results
+from tiebreak.cli.launch import STOPPED, gpu_count, is_launched_rank, launch
+from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.runs import RunFolder
+from tiebreak.training import train
+from tiebreak.training.distributed import is_rank_zero
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -38,22 +43,29 @@ def command(
         bool,
         typer.Option(
             "--resume",
-            help="Go on from the last checkpoint of the run in the output folder; where there is none, begin one.",
+            help="Continue from the last checkpoint of the run in the output folder; without a run, start one.",
         ),
     ] = False,
     gpus: Annotated[
-        int | None, typer.Option(min=1, help="GPUs to train on, one process each. By default all there are.")
+        int | None, typer.Option(min=1, help="Number of GPUs to train on, one process each. Default: all.")
     ] = None,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            help="After training, fit baselines to the same votes for comparison: boosted trees only up to 10,000 "
+            "training votes."
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the folder and its metrics as JSON.")] = False,
     keys: Annotated[
         bool,
-        typer.Option("--keys", callback=_show_keys, is_eager=True, help="Show every key of a recipe, and stop."),
+        typer.Option("--keys", callback=_show_keys, is_eager=True, help="Show every key of a recipe and exit."),
     ] = False,
 ) -> None:
     """Fine-tune a model into a judge of answers.
 
     Everything is kept in the output folder (runs/ and the recipe's name, or output=FOLDER): checkpoints to resume
-    from, the history of losses, the trained adapter and head, and the validation rows' probabilities.
+    from, the history of losses, the trained adapter and head, and the validation rows with their probabilities.
 
     [bold]Examples[/]
 
@@ -68,21 +80,15 @@ def command(
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
         raise RecipeError(f"{recipe} names no votes to learn from: add data.train=FILE (CSV, JSONL or Parquet).")
-    _look_at_what_it_names(settings, resume=resume)
-
-    from tiebreak.cli.launch import gpu_count, is_launched_rank, is_rank_zero, launch
-
-    there = gpu_count() if settings.baseline is None else 0
-    if gpus is not None and there and gpus > there:
-        raise RecipeError(f"--gpus {gpus}: this machine has {pluralize(there, 'GPU')}.")
-    processes = gpus or max(1, there)
-    if settings.baseline is not None and processes > 1:
-        raise RecipeError(f"--gpus {gpus}: a classical judge (baseline) is fitted by one process, without a GPU.")
+    _check_paths(settings, resume=resume)
+    processes = _process_count(settings, gpus)
     if processes > 1 and not is_launched_rank():
         sys.exit(launch(processes))
     result = run_training(settings, resume=resume)
-    if is_launched_rank() and not is_rank_zero():
+    if not is_rank_zero():
         return
+    if baselines and settings.baseline is None:
+        _fit_baselines(result.folder)
     if as_json:
         print_json({"run": str(result.folder), "metrics": result.metrics})
         return
@@ -97,11 +103,8 @@ def command(
     )
 
 
-def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
-    """Refuse what can be refused before torch takes its seconds to load."""
-    from tiebreak.cli.launch import is_rank_zero
-    from tiebreak.data import check_votes_path
-
+def _check_paths(settings: Recipe, *, resume: bool) -> None:
+    """Check the files and folders that the recipe names, before torch takes seconds to load."""
     if resume and settings.output is not None and RunFolder(settings.output).is_finished:
         return  # nothing will be read
     for path in (settings.data.train, settings.data.validation, settings.data.calibration):
@@ -111,43 +114,62 @@ def _look_at_what_it_names(settings: Recipe, *, resume: bool) -> None:
         start = RunFolder(settings.model.start_from)
         start.check_trained()
         start.check_has_language_model(f"model.start_from={start}")
-    if settings.output is not None and not resume and is_rank_zero():  # the others may find the run already begun
+    if settings.output is not None and not resume and is_rank_zero():  # rank zero may have started the run already
         with RunFolder(settings.output).lock(resume=False):
             pass
 
 
-def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
-    """Train with a table of losses and a progress bar in the terminal; a classical judge with neither."""
+def _process_count(settings: Recipe, gpus: int | None) -> int:
+    """The number of processes to train with."""
     if settings.baseline is not None:
-        from tiebreak.training import train as fit
+        if gpus is not None and gpus > 1:
+            raise RecipeError(f"--gpus {gpus}: a baseline is fitted by one process, without a GPU.")
+        return 1
+    available = gpu_count()
+    if gpus is not None and available and gpus > available:
+        raise RecipeError(f"--gpus {gpus}: this machine has {pluralize(available, 'GPU')}.")
+    return gpus or max(1, available)
 
+
+def run_training(settings: Recipe, *, resume: bool) -> TrainingResult:
+    """Train with a table of losses and a progress bar in the terminal; fit a baseline without them."""
+    if settings.baseline is not None:
         with diagnostics.status("Fitting ...") if diagnostics.is_terminal else nullcontext():
-            return fit(settings, resume=resume, log=log)
+            return train(settings, resume=resume, log=log)
     with diagnostics.status("Loading libraries ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()
-        from tiebreak.training import train
-    from tiebreak.cli.launch import is_launched_rank, is_rank_zero
-    from tiebreak.cli.training_display import TrainingDisplay
-
-    if is_launched_rank() and not is_rank_zero():
+        from tiebreak.cli.training_display import TrainingDisplay
+    if not is_rank_zero():
         return train(settings, resume=resume, log=lambda _: None)
     display = TrainingDisplay()
-    before = signal.getsignal(signal.SIGTERM)
-    if not is_launched_rank():  # whose parent says it
-        signal.signal(signal.SIGTERM, _end)
+    previous = signal.getsignal(signal.SIGTERM)
+    if not is_launched_rank():  # `launch` handles it for its processes
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return train(settings, resume=resume, callbacks=[display], log=log, on_tokenised=display.on_tokenised)
-    except (KeyboardInterrupt, _Ended):
-        log("Stopped. The same command with --resume goes on from the last checkpoint, if one was kept.")
+    except (KeyboardInterrupt, _Terminated):
+        log(STOPPED)
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
         display.close()
 
 
-class _Ended(SystemExit):
-    """By SIGTERM, as schedulers send it."""
+def _fit_baselines(folder: RunFolder) -> None:
+    """Fit baselines to the run's votes. An error is logged: the run is finished already."""
+    for name in ("RANK", "WORLD_SIZE"):  # the other ranks have ended, and a baseline is fitted by one process
+        os.environ.pop(name, None)
+    try:
+        from tiebreak.workflows.baselines import fit_baselines_beside
+
+        fit_baselines_beside(folder.path, trees=None, log=log)
+    except Exception as error:
+        log(f"Baselines were not fitted: {error}")
 
 
-def _end(*_: object) -> None:
-    raise _Ended(128 + signal.SIGTERM)
+class _Terminated(SystemExit):
+    """Raised on SIGTERM, which schedulers send."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated(128 + signal.SIGTERM)

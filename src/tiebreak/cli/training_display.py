@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a table that grows by a row a log, and a progress bar below it."""
+"""The terminal display of a training run: a table with one row per log, and a progress bar below it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = (("step", 7), ("training loss", 15), ("validation loss", 17), ("accura
 
 
 class TrainingDisplay(TrainerCallback):
-    """Prints a row whenever something is logged; the bar is drawn only where there is a terminal."""
+    """Prints a row per log; draws the progress bar only in a terminal."""
 
     def __init__(self) -> None:
         self._progress = progress_bar(TextColumn("{task.description}"), "steps")
@@ -22,7 +22,7 @@ class TrainingDisplay(TrainerCallback):
         self._tokenising: Progress | None = None
 
     def on_tokenised(self, done: int, total: int) -> None:
-        """Draw a bar of its own before training begins."""
+        """Draw the progress bar of tokenisation."""
         if self._tokenising is None:
             self._tokenising = progress_bar(TextColumn("Tokenising"), "texts")
             self._tokenising.add_task("", total=total)
@@ -34,15 +34,15 @@ class TrainingDisplay(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Draw the head of the table."""
+        """Print the header of the table and show the bar."""
         diagnostics.print("".join(f"[bold]{name:>{width}}[/]" for name, width in COLUMNS))
         self._progress.update(self._task, total=state.max_steps, completed=state.global_step)
         self._progress.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Move the bar."""
-        doing = "Validating" if control.should_evaluate else "Training"
-        self._progress.update(self._task, completed=state.global_step, description=doing)
+        """Advance the bar."""
+        activity = "Validating" if control.should_evaluate else "Training"
+        self._progress.update(self._task, completed=state.global_step, description=activity)
 
     def on_log(
         self,
@@ -52,7 +52,7 @@ class TrainingDisplay(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Keep a training loss for the row; a validation of the same step may still come."""
+        """Add the training loss to the row; a validation of the same step may follow."""
         if logs is None or "loss" not in logs:
             return
         self._row = {"training loss": f"{logs['loss']:.4f}", "tokens/s": f"{logs['tokens_per_second']:,.0f}"}
@@ -67,7 +67,7 @@ class TrainingDisplay(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Complete the row with a validation."""
+        """Complete the row with the validation."""
         if metrics is not None:
             self._row |= {
                 "validation loss": f"{metrics['eval_loss']:.4f}",
@@ -79,11 +79,11 @@ class TrainingDisplay(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
     def close(self) -> None:
-        """Take the bars away also when training ended in an error."""
+        """Remove the bars, also after an error."""
         self._progress.stop()
         if self._tokenising is not None:
             self._tokenising.stop()

@@ -1,4 +1,4 @@
-"""The run folder: the names of its files, atomic writes, predictions and scores as files."""
+"""The run folder: its files, its lock, atomic writes, and the formats of predictions and scores."""
 
 from tiebreak.runs.files import (
     translate_write_errors,

@@ -1,4 +1,4 @@
-"""Files and folders written completely or not at all."""
+"""Write files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from tiebreak.errors import RunError
 
 @contextmanager
 def translate_write_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing `path` into a RunError that says what to do.
+    """Turn errors of writing `path` into a RunError with a remedy.
 
-    Libraries underneath report a full disk as OSError, as RuntimeError (torch) or as an error of their own
-    (safetensors), so for those that are not an OSError the disk itself is asked.
+    Libraries report a full disk as OSError, as RuntimeError (torch) or as their own error (safetensors), so for other
+    errors than OSError the free space decides.
+
+    Raises:
+        RunError: the disk is full, or `path` cannot be written.
     """
     try:
         yield
@@ -30,7 +33,7 @@ def translate_write_errors(path: Path) -> Iterator[None]:
         if full or (not isinstance(error, OSError) and _free_bytes(path) < 2**20):
             raise RunError(
                 f"The disk is full: {path} could not be written ({_free_bytes(path) / 2**20:.0f} MiB are free). "
-                "What was complete before is untouched. Free some space, then go on (train: with --resume)."
+                "Complete files are untouched. Free some space, then run the command again (train: with --resume)."
             ) from error
         if isinstance(error, OSError):
             raise RunError(f"{path} could not be written: {error.strerror or error}.") from error
@@ -43,12 +46,12 @@ def _free_bytes(path: Path) -> int:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` fill a new file, then put it in the place of `path` in one step.
+    """Let `write` fill a temporary file, then rename it to `path`.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written to; `path` is as it was.
+        RunError: the disk is full or the folder cannot be written to; `path` is unchanged.
     """
-    if path.exists() and not path.is_file():  # a device or a pipe: there is nothing to replace
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
         with translate_write_errors(path):
             write(path)
         return
@@ -62,12 +65,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
                 os.fsync(file.fileno())
             draft.replace(path)
     finally:
-        with suppress(OSError):  # a read-only folder refuses even to look
+        with suppress(OSError):  # in a read-only folder
             draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all. Raises RunError as `write_atomically` does."""
+    """Write a text file atomically. Raises RunError as `write_atomically` does."""
 
     def write(draft: Path) -> None:
         draft.write_text(text, encoding="utf-8")
@@ -76,13 +79,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all. Raises RunError as `write_atomically` does."""
+    """Write a JSON file atomically. Raises RunError as `write_atomically` does."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def write_folder_atomically(target: Path) -> Iterator[Path]:
-    """A draft folder to fill, renamed to `target` when the block ends; after an error neither exists.
+    """Yield a draft folder to fill; it is renamed to `target` when the block ends, and removed after an error.
 
     Raises:
         RunError: the disk is full or the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""The validation rows' probabilities in both orders of the answers, kept in the run's folder as `orders.parquet`."""
+"""`orders.parquet`: the validation rows' probabilities in both orders of the answers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Orders:
     """Probabilities [rows, 3] over `OUTCOMES`; A is the same answer in both."""
 
     as_given: NDArray[np.float64]
-    """The judge read (A, B)."""
+    """From the judge reading (A, B)."""
     swapped: NDArray[np.float64]
-    """The judge read (B, A)."""
+    """From the judge reading (B, A)."""
 
 
 def write_orders(run: RunFolder, ids: Sequence[str], orders: Orders) -> None:
-    """Keep the probabilities in the run's folder.
+    """Write the probabilities into the run folder.
 
     Args:
-        run: where to.
+        run: the folder.
         ids: [rows], as in the run's predictions.
         orders: calibrated as the run's predictions are.
 
@@ -46,7 +46,7 @@ def write_orders(run: RunFolder, ids: Sequence[str], orders: Orders) -> None:
 
 
 def read_orders(run: RunFolder, ids: Sequence[str]) -> Orders | None:
-    """What the run's folder keeps, if it is of these rows and newer than the judge; else None."""
+    """The probabilities in the run folder; None if they are of other rows or older than the judge."""
     cards = [*run.model.glob("*.json"), *run.model.glob("*.safetensors")]
     if not run.orders.is_file() or any(card.stat().st_mtime > run.orders.stat().st_mtime for card in cards):
         return None
@@ -57,7 +57,7 @@ def read_orders(run: RunFolder, ids: Sequence[str]) -> Orders | None:
         if frame["id"].tolist() != list(ids):
             return None
         return Orders(*(frame[_columns(order)].to_numpy(dtype=np.float64) for order in ("as_given", "swapped")))
-    except (OSError, ValueError, KeyError):  # damaged: it can be computed again
+    except (OSError, ValueError, KeyError):  # damaged: the caller computes them again
         return None
 
 

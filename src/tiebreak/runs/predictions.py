@@ -1,4 +1,4 @@
-"""A judge's probabilities as files: with the votes for a run's record, without for a submission."""
+"""Files of a judge's probabilities: a run's predictions include the votes, a submission does not."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 SUBMISSION_COLUMNS = tuple(f"winner_{outcome}" for outcome in OUTCOMES)
-"""`winner_model_a, winner_model_b, winner_tie`: the columns of Kaggle's submission, beside `id`."""
+"""`winner_model_a, winner_model_b, winner_tie`: the columns of Kaggle's submission, after `id`."""
 
 
 def submission_frame(
     comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
 ) -> pd.DataFrame:
-    """Kaggle's submission: `id` and one column an outcome, a row a comparison in the given order.
+    """Kaggle's submission format: `id` and one column per outcome, one row per comparison in the given order.
 
     Args:
         comparisons: [rows].
         probabilities: [rows, 3] over `OUTCOMES`.
-        integer_ids: write the ids, all of which are whole numbers, as such and not as texts.
+        integer_ids: write the ids as integers; all of them must be integers.
 
     Returns:
-        A frame whose three probabilities sum to 1 in float64, as closely as float64 can.
+        A frame whose three probabilities sum to 1 in float64, up to rounding.
     """
     import pandas as pd
 
@@ -45,10 +45,10 @@ def submission_frame(
 def write_submission(
     path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, *, integer_ids: bool = False
 ) -> None:
-    """Write a `submission_frame` as CSV, or as Parquet or JSONL by the file's ending, whole or not at all.
+    """Write a `submission_frame` atomically, as Parquet or JSONL by the file's extension, else as CSV.
 
     Raises:
-        DataError: the file's ending is none of these.
+        DataError: the extension is not supported.
         RunError: the disk is full, or the folder cannot be written to.
     """
     check_submission_path(path)
@@ -56,7 +56,7 @@ def write_submission(
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as Parquet or JSONL by the file's ending, else as CSV, whole or not at all.
+    """Write a frame atomically, as Parquet or JSONL by the file's extension, else as CSV.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -70,13 +70,13 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 
 def check_submission_path(path: Path) -> None:
-    """Say early, before hours of judging, that predictions cannot be written there.
+    """Check, before hours of judging, that predictions can be written there.
 
     Raises:
-        DataError: the file's ending is not .csv, .parquet or .jsonl (or none, as /dev/stdout has), or it is a folder.
+        DataError: the extension is not .csv, .parquet, .jsonl or empty (as in /dev/stdout), or the path is a folder.
     """
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name a file in it, as {path / 'submission.csv'}.")
+        raise DataError(f"{path} is a folder: name a file in it, such as {path / 'submission.csv'}.")
     if path.suffix not in ("", ".csv", ".parquet", ".jsonl"):
         raise DataError(f"{path}: predictions are written as .csv, .parquet or .jsonl, not as {path.suffix}.")
 
@@ -84,13 +84,13 @@ def check_submission_path(path: Path) -> None:
 def write_predictions(
     path: Path, comparisons: Sequence[Comparison], probabilities: ArrayLike, rewards: ArrayLike | None = None
 ) -> None:
-    """Write a run's validation rows as Parquet: id, the vote's and the judge's probabilities, and rewards.
+    """Write a run's predictions as Parquet: id, the judge's probabilities, the vote, and rewards if there are any.
 
     Args:
-        path: where to.
+        path: the file.
         comparisons: [rows], with votes.
         probabilities: [rows, 3] over `OUTCOMES`.
-        rewards: [rows, 2], of A and of B, in nats; None of a judge that has none.
+        rewards: [rows, 2], of A and of B, in nats; None if the judge gives none.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""Scores of answers as files: a row an answer, or a row a prompt with lists over its answers."""
+"""Files of scores: one row per answer, or one row per prompt with lists over its answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tiebreak.runs.predictions import write_frame
 
 
 def write_rewards(path: Path, ids: Sequence[str], rewards: Sequence[float], normalised: Sequence[float]) -> None:
-    """Write `id, reward, normalised`, a row an answer, whole or not at all.
+    """Write `id, reward, normalised` atomically, one row per answer.
 
     Args:
-        path: CSV, or by its ending Parquet or JSONL.
+        path: Parquet or JSONL by its extension, else CSV.
         ids: [rows].
         rewards: [rows], in nats.
-        normalised: [rows], the same in standard deviations around the validation's mean.
+        normalised: [rows], rewards in standard deviations from the mean of the run's validation answers.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -35,33 +35,33 @@ def write_scores(
     comparisons: Sequence[int] | None = None,
     normalised: Sequence[Sequence[float]] | None = None,
 ) -> None:
-    """Write a row a prompt: `id, rewards, ranks, best, best_response`, whole or not at all.
+    """Write `id, rewards, ranks, best, best_response` atomically, one row per prompt.
 
-    `rewards` and `ranks` are lists over a prompt's answers, in CSV written as JSON; `best` is the number of the answer
-    of rank 1, from 0, and `best_response` its text, in several turns a list of them.
+    `rewards` and `ranks` are lists over a prompt's answers; CSV has them as JSON. `best` is the index of the answer of
+    rank 1, from 0, and `best_response` is its text, or the list of its turns.
 
     Args:
-        path: CSV, or by its ending Parquet or JSONL.
+        path: Parquet or JSONL by its extension, else CSV.
         ids: [rows].
         answers: [rows][answers][turns].
         rewards: [rows][answers], in nats.
         ranks: [rows][answers], 1 for the best.
-        comparisons: [rows], pairs that were judged: a column of that name.
-        normalised: [rows][answers], in standard deviations around the validation's mean: a column of that name.
+        comparisons: [rows], the number of pairs that were judged; adds a column.
+        normalised: [rows][answers], in standard deviations from the mean of the validation answers; adds a column.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
     """
     best = [list(row).index(1) for row in ranks]
-    turns = [list(of[number]) for of, number in zip(answers, best, strict=True)]
-    one_turn = all(len(said) == 1 for said in turns)  # a column holds texts, or lists of them
+    best_answers = [list(row[index]) for row, index in zip(answers, best, strict=True)]
+    one_turn = all(len(turns) == 1 for turns in best_answers)  # a column holds texts or lists, not both
     columns: dict[str, Sequence[Any]] = {"id": list(ids), "rewards": [list(row) for row in rewards]}
     if normalised is not None:
         columns["normalised"] = [list(row) for row in normalised]
     columns |= {
         "ranks": [list(row) for row in ranks],
         "best": best,
-        "best_response": [said[0] for said in turns] if one_turn else turns,
+        "best_response": [turns[0] for turns in best_answers] if one_turn else best_answers,
     }
     if comparisons is not None:
         columns["comparisons"] = list(comparisons)
@@ -69,7 +69,7 @@ def write_scores(
 
 
 def _write(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns by the file's ending; CSV has no lists, so they are written as JSON there."""
+    """Write columns in the format of the extension; CSV has no lists, so it contains them as JSON."""
     import pandas as pd
 
     if path.suffix not in (".parquet", ".jsonl"):

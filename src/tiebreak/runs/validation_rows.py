@@ -1,7 +1,7 @@
-"""The rows that a run was validated on, kept in its folder, and hashes of the prompts that it learned from.
+"""`validation.parquet` and `training_prompts.npy`: a run's validation rows, and hashes of its training prompts.
 
-With them a finished run needs neither the file of votes nor the split that was drawn from it: reports, drift, soups and
-the check for votes that a run has already seen read them here.
+With them a finished run needs neither the file of votes nor its split: reports, drift, soups and the check for votes
+that a run has already seen read these files.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _SOURCE_KEY: Final = b"tiebreak.source"
 
 @dataclass(frozen=True)
 class ValidationRows:
-    """What `write_validation_rows` kept."""
+    """The contents of `validation.parquet`."""
 
     comparisons: list[Comparison]
     """In the order of the run's predictions, with votes."""
     source: str
     """The file they came from, as the recipe names it."""
     source_sha256: str
-    """Of that file's bytes when the run was trained; empty where they did not come from one file."""
+    """Of that file when the run was trained; empty if there is no single file."""
 
 
 def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], source: Path | None) -> None:
-    """Keep the rows in the run's folder, as Parquet; `read_validation_rows` reads them back equal.
+    """Write the rows into the run folder; `read_validation_rows` returns equal ones.
 
     Args:
-        run: where to.
+        run: the folder.
         comparisons: with votes, in the order of the predictions.
-        source: the file they came from; None where there is none.
+        source: the file they came from; None if there is none.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -69,7 +69,7 @@ def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], sou
 
 
 def read_validation_rows(run: RunFolder) -> ValidationRows | None:
-    """The rows that the run was validated on; None where its folder keeps none (runs made by Tiebreak 0.1).
+    """The rows that the run was validated on; None if its folder has none (runs of Tiebreak 0.1).
 
     Raises:
         RunError: the file cannot be read.
@@ -99,7 +99,7 @@ def read_validation_rows(run: RunFolder) -> ValidationRows | None:
 
 
 def write_training_prompts(run: RunFolder, comparisons: Sequence[Comparison]) -> None:
-    """Keep the hashes of the prompts that the run learned from.
+    """Write the hashes of the prompts that the run learned from.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -114,7 +114,7 @@ def write_training_prompts(run: RunFolder, comparisons: Sequence[Comparison]) ->
 
 
 def read_training_prompts(run: RunFolder) -> NDArray[np.uint64] | None:
-    """Sorted hashes of the prompts that the run learned from; None where its folder keeps none.
+    """Sorted hashes of the prompts that the run learned from; None if its folder has none.
 
     Raises:
         RunError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Which comparisons a step learns from: examples, and the order in which they come."""
+"""The comparisons of a step: examples, and the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tiebreak.text import AnswerTemplate, Encoder, Template, packed_tokens
+from tiebreak.training.splits import required_vote
 from tiebreak.types import Comparison, Conversation, Vote
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A comparison ready to learn from.
+    """A tokenised comparison with its vote.
 
-    Of a pairwise head one token sequence an order, and the vote as that order sees it; of a pointwise head the
+    For a pairwise head: one token sequence per order, and the vote as that order sees it. For a pointwise head: the
     sequences of A and of B, and one vote.
     """
 
@@ -35,13 +36,19 @@ class Example:
 
     @property
     def texts_per_vote(self) -> int:
-        """How many sequences a vote is about: they go through the model in one pass."""
+        """The number of sequences that a vote is about; they share a pass."""
         return len(self.sequences) // len(self.votes)
 
     @property
     def longest(self) -> int:
-        """Tokens that a pass must hold to learn from this."""
+        """Tokens that a pass must hold to learn from this example."""
         return max(map(len, self.sequences)) if self.texts_per_vote == 1 else packed_tokens(self.sequences)
+
+    @property
+    def sequences_by_vote(self) -> list[tuple[NDArray[np.int32], ...]]:
+        """The sequences that each vote is about."""
+        size = self.texts_per_vote
+        return [self.sequences[i : i + size] for i in range(0, len(self.sequences), size)]
 
 
 def make_examples(
@@ -51,29 +58,29 @@ def make_examples(
     both_orders: bool,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Example], list[Encoded]]:
-    """Encode comparisons that carry votes, for a pairwise head.
+    """Encode comparisons with votes for a pairwise head.
 
     Args:
         comparisons: each with a vote.
         encoder: turns a comparison into token ids.
         both_orders: add the swapped comparison, with the swapped vote, to each example.
-        on_progress: called with the number of token sequences made since the last call, one a comparison, or two with
+        on_progress: called with the number of token sequences made since the last call: one per comparison, or two with
             `both_orders`.
 
     Returns:
-        The examples, and the encoded comparisons in their given order (for what was cut).
+        The examples, and the encoded comparisons in their given order (for reports of truncation).
 
     Raises:
         ValueError: a comparison has no vote.
     """
-    # Both orders at once: what they have in common when they are cut is tokenised once.
+    # Both orders in one call: the encoder tokenises once what they share.
     orders = [c.orders if both_orders else (c,) for c in comparisons]
-    encoded = encoder.encode([c for both in orders for c in both], on_progress=on_progress)
+    encoded = encoder.encode([order for pair in orders for order in pair], on_progress=on_progress)
     sequences = iter(encoded)
-    examples = []
-    for i, both in enumerate(orders):
-        votes = tuple(_vote(order, i) for order in both)
-        examples.append(Example(tuple(next(sequences).ids for _ in both), votes))
+    examples = [
+        Example(tuple(next(sequences).ids for _ in pair), tuple(required_vote(order) for order in pair))
+        for pair in orders
+    ]
     return examples, encoded[:: 2 if both_orders else 1]
 
 
@@ -83,64 +90,58 @@ def make_reward_examples(
     *,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[list[Example], list[Encoded]]:
-    """Encode comparisons that carry votes, for a pointwise head: A's side and B's, each by itself.
+    """Encode comparisons with votes for a pointwise head: each answer is one sequence.
 
     Args:
         comparisons: each with a vote.
-        encoder: turns one side into token ids.
-        on_progress: called with the number of token sequences made since the last call, two a comparison.
+        encoder: turns a conversation into token ids.
+        on_progress: called with the number of token sequences made since the last call: two per comparison.
 
     Returns:
-        The examples, and the encoded sides, A and B of each comparison in their given order (for what was cut).
+        The examples, and the encoded conversations, A and B of each comparison (for reports of truncation).
 
     Raises:
         ValueError: a comparison has no vote.
     """
     encoded = encoder.encode([side for c in comparisons for side in c.conversations], on_progress=on_progress)
     examples = [
-        Example((a.ids, b.ids), (_vote(c, i),), c.margin)
-        for i, (c, a, b) in enumerate(zip(comparisons, encoded[0::2], encoded[1::2], strict=True))
+        Example((a.ids, b.ids), (required_vote(c),), c.margin)
+        for c, a, b in zip(comparisons, encoded[0::2], encoded[1::2], strict=True)
     ]
     return examples, encoded
 
 
 class ExampleMaker(Protocol):
-    """Makes examples of comparisons that carry votes, as a head wants them."""
+    """Makes the examples that a head learns from."""
 
     def __call__(
         self, comparisons: Sequence[Comparison], *, both_orders: bool, on_progress: Callable[[int], None] | None
     ) -> tuple[list[Example], list[Encoded]]:
-        """As `make_examples`; `both_orders` means nothing to a pointwise head."""
+        """As `make_examples`; a pointwise head ignores `both_orders`."""
 
 
 def example_maker(
     tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, *, max_length: int
 ) -> ExampleMaker:
-    """What makes examples for the head that a template goes with.
+    """The example maker for the head that a template belongs to.
 
     Raises:
         RecipeError: as `Encoder` does.
     """
     if isinstance(template, Template):
         return partial(make_examples, encoder=Encoder(tokenizer, template, max_length))
-    sides = Encoder(tokenizer, template, max_length)
+    encoder = Encoder(tokenizer, template, max_length)
     return lambda comparisons, *, both_orders, on_progress: make_reward_examples(
-        comparisons, sides, on_progress=on_progress
+        comparisons, encoder, on_progress=on_progress
     )
 
 
-def _vote(comparison: Comparison, number: int) -> Vote:
-    if comparison.vote is None:
-        raise ValueError(f"comparison {comparison.id or number} has no vote to learn from")
-    return comparison.vote
-
-
 def digest_of(examples: Sequence[Example]) -> str:
-    """16 hexadecimal digits that tell these examples, in this order, from any others."""
+    """A hash, 16 hexadecimal digits, of these examples in this order."""
     state = blake2b(digest_size=8)
     for example in examples:
-        for texts, vote in zip(_by_vote(example), example.votes, strict=True):
-            for ids in texts:
+        for sequences, vote in zip(example.sequences_by_vote, example.votes, strict=True):
+            for ids in sequences:
                 state.update(ids.tobytes())
             state.update(np.asarray(vote).tobytes())
         if example.margin:
@@ -148,17 +149,11 @@ def digest_of(examples: Sequence[Example]) -> str:
     return state.hexdigest()
 
 
-def _by_vote(example: Example) -> list[tuple[NDArray[np.int32], ...]]:
-    """The sequences each vote is about."""
-    texts = example.texts_per_vote
-    return [example.sequences[i : i + texts] for i in range(0, len(example.sequences), texts)]
-
-
 class StepSampler:
-    """Batches of indices, one an optimiser step, in an order that the seed and the epoch alone decide.
+    """Batches of row indices, one per optimiser step, in an order that depends on seed and epoch only.
 
-    Every GPU draws the same batch and takes its own share of it, so the order does not depend on their number.
-    The last batch of an epoch holds what is left.
+    Every process draws the same batch and takes its share of it, so the order does not depend on the number of
+    processes. The last batch of an epoch may be smaller.
     """
 
     def __init__(self, rows: int, *, batch_size: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Where a run happens: this process among its siblings, and what it runs on."""
+"""The versions, hardware and git state that a run records."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 from typing import Any, Final
 
 from tiebreak._version import installed_version
+from tiebreak.training.distributed import world_size
 
 _PACKAGES: Final = (
     "tiebreak",
@@ -22,18 +23,8 @@ _PACKAGES: Final = (
 )
 
 
-def process_index() -> int:
-    """This process's number among those torchrun started; 0 for a lone one."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def process_count() -> int:
-    """How many processes torchrun started; 1 for a lone one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 def describe_environment(seed: int) -> dict[str, Any]:
-    """Versions, hardware, seed and git state, to be kept beside a run's numbers."""
+    """Versions, hardware, seed and git state of a run of a language model."""
     import torch
 
     return describe_machine(seed) | {
@@ -43,20 +34,20 @@ def describe_environment(seed: int) -> dict[str, Any]:
 
 
 def describe_machine(seed: int) -> dict[str, Any]:
-    """The same but for GPUs: what a classical judge runs on, without torch."""
+    """The same without GPUs, for baselines: torch is not imported."""
     return {
         "python": platform.python_version(),
         "packages": {name: installed_version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "cpu_cores": os.cpu_count(),
-        "processes": process_count(),
+        "processes": world_size(),
         "seed": seed,
         "git": _git_state(),
     }
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Commit of the folder the run was started in, and whether anything in it was changed; None outside a checkout."""
+    """Commit of the current folder and whether it has uncommitted changes; None outside a repository."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
         status = subprocess.run(

@@ -1,60 +1,92 @@
-"""The model that is trained: a base, and an adapter and a head that are fresh or an earlier run's."""
+"""The model that a run trains: a base model with a new adapter and head, or with those of an earlier run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tiebreak.errors import MemoryBudgetError, ModelError, RecipeError
-from tiebreak.models import add_adapter, load_base, load_trainable_adapter, lora_config, read_card, reset_head
-from tiebreak.recipe import LoraSection, ModelSection
+from tiebreak.library_logging import quiet_model_loading
+from tiebreak.models import (
+    add_adapter,
+    default_device,
+    load_base,
+    load_trainable_adapter,
+    lora_config,
+    read_card,
+    reset_head,
+    use_fused_layers,
+)
+from tiebreak.ranking import tie_parameter_of
+from tiebreak.recipe import LoraSection, ModelSection, Recipe
 from tiebreak.runs import RunFolder
+from tiebreak.training.splits import required_vote
+from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 
-def build_model(
-    settings: ModelSection,
-    lora: LoraSection,
-    *,
-    tie_parameter: float,
-    seed: int,
-    device: torch.device,
-    log: Callable[[str], None],
+def prepare_model(
+    recipe: Recipe, training: Sequence[Comparison], compute_dtype: torch.dtype, log: Callable[[str], None]
 ) -> PeftModel:
-    """The base model with a fresh adapter, or with an earlier run's.
+    """The model of a recipe, on the default device, with fused layers where they apply.
 
-    Args:
-        settings: the recipe's `model` section.
-        lora: its `lora` section.
-        tie_parameter: where that of a fresh pointwise head begins.
-        seed: decides the fresh weights.
-        device: where the model goes.
-        tell: called with a sentence about what is loaded.
+    Raises:
+        MemoryBudgetError: the base model does not fit into memory.
+        ModelError: the base model, or the earlier run's adapter, cannot be loaded.
+        RecipeError: `text.max_length` or `lora.layers_to_transform` exceed the model.
     """
+    with quiet_model_loading():
+        model = _adapted_model(recipe, _initial_tie_parameter(training), log)
+    use_fused_layers(model, compute_dtype)
+    _check_context_length(model, recipe.text.max_length)
+    return model
+
+
+def _adapted_model(recipe: Recipe, tie_parameter: float, log: Callable[[str], None]) -> PeftModel:
+    """The base model with a new adapter, or with the adapter of `model.start_from`."""
+    settings, seed = recipe.model, recipe.training.seed
     start = None if settings.start_from is None else RunFolder(settings.start_from)
     if start is not None:
-        start.check_trained()
-        card = read_card(start.model)
-        if card.base_model != settings.name:
-            raise ModelError(
-                f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that."
-            )
-        if card.head != settings.head:
-            raise ModelError(
-                f"{start} has a {card.head} head, the recipe asks for another: set model.head={card.head}."
-            )
-        if card.rewards is not None and card.rewards.tie_model != settings.tie_model:
-            was = card.rewards.tie_model
-            raise ModelError(f"{start} learned with {was}, not {settings.tie_model}: set model.tie_model={was}.")
+        _check_start(start, settings)
     if "name" not in settings.model_fields_set:
-        log("The recipe names no model, so the built-in nano is taken. Name another with model.name=NAME.")
+        log("The recipe names no model, so the built-in nano is used. Choose another with model.name=NAME.")
+    base = _load_base(settings, tie_parameter, seed, log)
+    _check_layer_indices(recipe.lora, base.config.num_hidden_layers)
+    config = lora_config(**recipe.lora.model_dump())
+    if start is None:
+        if settings.reset_head:
+            reset_head(base, seed, tie_parameter)
+        return add_adapter(base, config)
+    model = load_trainable_adapter(base, start.model, config)
+    if settings.reset_head:
+        reset_head(model, seed, tie_parameter)
+    log(f"Starting from {start}{' with a new head' if settings.reset_head else ''}.")
+    return model
+
+
+def _check_start(start: RunFolder, settings: ModelSection) -> None:
+    start.check_trained()
+    card = read_card(start.model)
+    if card.base_model != settings.name:
+        raise ModelError(f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that.")
+    if card.head != settings.head:
+        raise ModelError(f"{start} has a {card.head} head, not a {settings.head} one: set model.head={card.head}.")
+    if card.rewards is not None and card.rewards.tie_model != settings.tie_model:
+        trained = card.rewards.tie_model
+        raise ModelError(
+            f"{start} was trained with {trained}, not with {settings.tie_model}: set model.tie_model={trained}."
+        )
+
+
+def _load_base(settings: ModelSection, tie_parameter: float, seed: int, log: Callable[[str], None]) -> Any:
+    device = default_device()
     log(f"Loading {settings.name} in {settings.precision}.")
     try:
-        base = load_base(
+        return load_base(
             settings.name,
             revision=settings.revision,
             precision=settings.precision,
@@ -67,24 +99,19 @@ def build_model(
         )
     except torch.OutOfMemoryError as error:
         raise MemoryBudgetError(
-            f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Take "
-            "model.precision=nf4, a smaller model, or a GPU with more memory; see that no other process uses it."
+            f"{settings.name} in {settings.precision} does not fit into the memory of {device}. Set "
+            "model.precision=nf4, use a smaller model or a GPU with more memory, or stop other processes on the GPU."
         ) from error
-    _check_layer_indices(lora, base.config.num_hidden_layers)
-    config = lora_config(**lora.model_dump())
-    if start is None:
-        if settings.reset_head:
-            reset_head(base, seed, tie_parameter)
-        return add_adapter(base, config)
-    model = load_trainable_adapter(base, start.model, config)
-    if settings.reset_head:
-        reset_head(model, seed, tie_parameter)
-    log(f"Going on from {start}{' with a fresh head' if settings.reset_head else ''}.")
-    return model
+
+
+def _initial_tie_parameter(training: Sequence[Comparison]) -> float:
+    """The value at which equal answers tie as often as these votes do, after adding one vote that is half a tie."""
+    ties = sum(required_vote(comparison)[2] for comparison in training)
+    return tie_parameter_of((ties + 0.5) / (len(training) + 1))
 
 
 def _check_layer_indices(settings: LoraSection, layers: int) -> None:
-    """PEFT leaves such layers out in silence, or finds nothing to adapt."""
+    """Check `lora.layers_to_transform`: PEFT ignores layers that do not exist."""
     absent = [layer for layer in settings.layers_to_transform or () if layer >= layers]
     if absent:
         raise RecipeError(
@@ -92,8 +119,8 @@ def _check_layer_indices(settings: LoraSection, layers: int) -> None:
         )
 
 
-def check_context_length(model: PeftModel, max_length: int) -> None:
-    """Positions beyond those a model was made for say nothing it has learned."""
+def _check_context_length(model: PeftModel, max_length: int) -> None:
+    """Check that the model was trained on positions up to `max_length`."""
     context = getattr(model.config, "max_position_embeddings", None)
     if context is not None and max_length > context:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""How fast training goes."""
+"""Training speed."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 
 
 class Throughput:
-    """Tokens a second between two logs, validations left out."""
+    """Tokens per second between two log lines, without the time that validation takes."""
 
     def __init__(self) -> None:
         self._tokens = 0
-        self._since = time.monotonic()
-        self._paused = 0.0
+        self._started = time.monotonic()
+        self._excluded = 0.0
 
     def add(self, *, tokens: int) -> None:
         """Count a step's tokens."""
         self._tokens += tokens
 
-    def pause(self, seconds: float) -> None:
-        """Leave so many seconds out."""
-        self._paused += seconds
+    def exclude(self, seconds: float) -> None:
+        """Do not count these seconds."""
+        self._excluded += seconds
 
     def measure(self, processes: int) -> dict[str, float]:
-        """What was measured since the last call, over so many processes with like shares, and peak memory so far."""
-        seconds = max(time.monotonic() - self._since - self._paused, 1e-9)
+        """The rate since the last call, and peak memory so far; `processes` with equal shares are assumed."""
+        seconds = max(time.monotonic() - self._started - self._excluded, 1e-9)
         measured = {"tokens_per_second": round(self._tokens * processes / seconds, 1)}
         if torch.cuda.is_available():
             measured["peak_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        self._tokens, self._since, self._paused = 0, time.monotonic(), 0.0
+        self._tokens, self._started, self._excluded = 0, time.monotonic(), 0.0
         return measured

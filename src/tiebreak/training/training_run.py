@@ -1,4 +1,4 @@
-"""A recipe in, a run folder out: the folder is taken, and whatever the recipe asks for is trained in it."""
+"""Train what a recipe describes and keep it in a run folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe
 from tiebreak.runs import RunFolder
-from tiebreak.training.environment import process_index
+from tiebreak.training.distributed import is_rank_zero
 from tiebreak.training.resume import check_same_recipe
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run came to: its folder, and the validation metrics of the model it keeps."""
+    """A finished run: its folder, and the validation metrics of its model."""
 
     folder: RunFolder
     metrics: dict[str, float]
 
 
+@renamed_argument("tell", "log")
 def train(
     recipe: Recipe,
     *,
@@ -37,34 +39,34 @@ def train(
     log: Callable[[str], None] = logger.info,
     on_tokenised: Callable[[int, int], None] | None = None,
 ) -> TrainingResult:
-    """Fine-tune a model into a judge and keep everything in the recipe's `output` folder.
+    """Fine-tune a model into a judge, or fit a baseline, and keep everything in the recipe's `output` folder.
 
-    With `recipe.baseline` a classical judge is fitted instead, without torch; `callbacks` and `on_tokenised` then
-    mean nothing, and to resume is to begin again.
+    With `recipe.baseline` a baseline is fitted, without torch. It ignores `callbacks` and `on_tokenised`, and `resume`
+    fits it again.
 
     Args:
-        recipe: every setting; `data.train` and `output` must be given.
-        resume: go on from the last whole checkpoint of the run in that folder, with the same result as if it had
-            never stopped. A finished run is left as it is. Where there is no run yet, one is begun, and `log` told.
-        callbacks: more callbacks for the transformers Trainer underneath.
-        tell: called with one sentence at a time about what goes on.
-        on_tokenised: called now and then with how many texts are tokenised, and how many there are.
+        recipe: every setting; `data.train` and `output` are required.
+        resume: continue from the last complete checkpoint of the run in that folder. The result equals that of an
+            uninterrupted run. A finished run stays as it is. Without a run in the folder a new one is started.
+        callbacks: further callbacks for the transformers Trainer.
+        log: called with one sentence at a time about the progress. (`tell` is the former name of this argument.)
+        on_tokenised: called now and then with the number of texts that are tokenised and the number of all texts.
 
     Returns:
         The folder, and the metrics on the validation rows (`tiebreak.metrics.preference_metrics`). With a calibration
-        they are those of calibrated probabilities, and `uncalibrated_loss` and so on those of the others.
+        they are those of calibrated probabilities, and `uncalibrated_loss` etc. are those before calibration.
 
     Raises:
-        RecipeError: the recipe lacks something, or `resume` meets a run of another recipe.
+        RecipeError: the recipe lacks something, or `resume` finds a run of another recipe.
         DataError: the votes cannot be used.
-        ModelError: the base model cannot be had.
-        RunError: the folder is taken, another process trains in it, or the disk is full.
+        ModelError: the base model cannot be loaded.
+        RunError: the folder is in use, another process trains in it, or the disk is full.
         MemoryBudgetError: a single comparison does not fit into memory.
     """
     if recipe.data.train is None:
-        raise RecipeError("There are no votes to learn from: give data.train=FILE (CSV, JSONL or Parquet).")
+        raise RecipeError("The recipe names no votes: add data.train=FILE (CSV, JSONL or Parquet).")
     if recipe.output is None:
-        raise RecipeError("There is nowhere to keep the run: give output=runs/NAME.")
+        raise RecipeError("The recipe names no output folder: add output=runs/NAME.")
     folder = RunFolder(recipe.output)
     if resume and folder.holds_a_run:
         check_same_recipe(recipe, folder)
@@ -72,15 +74,13 @@ def train(
             log(f"{folder} is finished already: nothing to do.")
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
     elif resume:
-        log(f"{folder} holds no run to go on with: beginning one.")
-    with folder.lock(resume=resume) if process_index() == 0 else nullcontext():
+        log(f"{folder} holds no run to resume. Starting a new one.")
+    with folder.lock(resume=resume) if is_rank_zero() else nullcontext():
         if recipe.baseline is not None:
             from tiebreak.training.fit_baseline import fit
 
             return TrainingResult(folder, fit(recipe, folder, log=log))
         from tiebreak.training.finetune import fine_tune
 
-        metrics = fine_tune(
-            recipe, folder, resume=resume, callbacks=callbacks, log=log, on_tokenised=on_tokenised
-        )  # fmt: skip
+        metrics = fine_tune(recipe, folder, resume=resume, callbacks=callbacks, log=log, on_tokenised=on_tokenised)
         return TrainingResult(folder, metrics)

@@ -121,7 +121,7 @@ def test_what_is_no_trained_run_is_told_apart(tmp_path: Path) -> None:
     run.checkpoints.mkdir(parents=True)
     refused(run.path, r"holds no trained model\. Name the folder of a finished run")
     (run.checkpoints / "checkpoint-5").mkdir()
-    refused(run.path, rf"did not come to an end: tiebreak train {run.recipe} --resume")
+    refused(run.path, rf"did not finish\. Continue it: tiebreak train {run.recipe} --resume")
     run.model.mkdir()
     (run.model / "tiebreak.json").touch()
     run.check_trained()
@@ -152,3 +152,33 @@ def test_the_history_is_written_whole(tmp_path: Path) -> None:
     folder.write_history(lines)
     assert folder.read_history() == lines
     assert [json.loads(line) for line in folder.history.read_text().splitlines()] == lines
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_file_system_without_locks_can_hold_runs(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(code, "not here")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    folder = RunFolder(tmp_path / "run")
+    for resume in (False, True):
+        with folder.lock(resume=resume):
+            folder.begin("first: 1\n")
+
+
+def test_a_folder_that_cannot_be_locked_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    with pytest.raises(RunError, match="could not be written: Read-only"), RunFolder(tmp_path).lock(resume=False):
+        pass
+
+
+def test_a_folder_is_locked_within_a_process_too(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.lock(resume=False):
+        folder.begin("first: 1\n")
+        with pytest.raises(RunError, match="Another process"):
+            RunFolder(tmp_path / "run").lock(resume=True).__enter__()

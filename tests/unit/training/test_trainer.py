@@ -76,7 +76,7 @@ def test_a_20_step_trajectory_equals_plain_peft_and_trainer(make_trainer: Any, t
     trainer.add_callback(ours)
     trainer.train()
 
-    batches = list(trainer._sampler)  # epoch 1 is the last the sampler was told of
+    batches = list(trainer._sampler)  # the sampler is at epoch 1 now
     trainer._sampler.epoch = 0
     order = [examples[i] for batch in [*trainer._sampler, *batches] for i in batch]
     arguments = TrainingArguments(

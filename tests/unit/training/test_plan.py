@@ -1,4 +1,4 @@
-"""Plans held against measured runs of the record, and what they say of cards."""
+"""Plans compared with measured runs, and on several GPUs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,8 @@ from tiebreak.data import arithmetic_comparisons, write_comparisons
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.recipe import load_recipe
 from tiebreak.training.batches import Example
-from tiebreak.training.estimates import (
-    GIB,
-    GPUS,
-    Shape,
-    _tokens,
-    make_plan,
-    memory_lines,
-    plan_run,
-    seconds_a_pass,
-    seconds_a_token,
-)
+from tiebreak.training.cost_model import GIB, GPUS, Shape, memory_lines, seconds_per_pass, seconds_per_token
+from tiebreak.training.plan import _tokens, make_plan, plan_run
 
 RECORD = json.loads(Path("perf/results/speed.json").read_text())["results"]
 NINE_B = SimpleNamespace(
@@ -53,16 +44,16 @@ def test_memory_and_rate_are_those_measured(
     line = memory_lines(shape, precision)[checkpointed]
     assert (line.fixed + tokens * line.rate) / GIB == pytest.approx(RECORD[run]["peak_gib"], rel=0.15)
     card, share = GPUS["h200"], float(checkpointed)
-    token = seconds_a_token(shape, precision, card, lengths(96), training=True, checkpointed=share)
-    price = seconds_a_pass(shape, precision, card, training=True, checkpointed=share)
+    token = seconds_per_token(shape, precision, card, lengths(96), training=True, checkpointed=share)
+    price = seconds_per_pass(shape, precision, card, training=True, checkpointed=share)
     assert 1 / (token + price / tokens) == pytest.approx(RECORD[run]["tokens_per_second"], rel=0.15)
 
 
 @pytest.mark.parametrize(("run", "precision"), [("score-nf4-adapter-16384", "nf4"), ("score-fp8-adapter-16384", "fp8")])
 def test_scoring_is_as_fast_as_measured(run: str, precision: Any) -> None:
     shape, card = Shape.of(NINE_B, r=16, target_modules=SEED_TARGETS), GPUS["h200"]
-    token = seconds_a_token(shape, precision, card, lengths(96), training=False)
-    price = seconds_a_pass(shape, precision, card, training=False)
+    token = seconds_per_token(shape, precision, card, lengths(96), training=False)
+    price = seconds_per_pass(shape, precision, card, training=False)
     assert 1 / (token + price / 16384) == pytest.approx(RECORD[run]["tokens_per_second"], rel=0.15)
 
 
@@ -86,7 +77,7 @@ def test_a_card_too_small_is_told_from_one_that_will_do() -> None:
     assert small.fits
     assert small.peak_bytes < 22.5 * GIB
     assert small.training_seconds > 5 * large.training_seconds
-    assert "taking 200 comparisons in the lengths of LMSYS's votes" in said[0]
+    assert "assuming 200 comparisons with the lengths of LMSYS's votes" in said[0]
     whole = load_recipe("gemma2-9b-qlora", ["model.precision=bf16", "data.train_rows=50"])
     assert not plan_run(whole, GPUS["t4"], said.append).fits
 
@@ -104,12 +95,12 @@ def test_layers_that_are_not_adapted_cost_no_memory_and_no_backward_pass() -> No
     assert whole.adapted == 12_730_368
     assert upper.adapted == 7_880_704  # what PEFT makes of it
     assert memory_lines(upper, "nf4")[0].rate == pytest.approx(memory_lines(whole, "nf4")[0].rate * 26 / 42)
-    times = [seconds_a_token(s, "nf4", GPUS["h200"], [640], training=True) for s in (upper, whole)]
+    times = [seconds_per_token(s, "nf4", GPUS["h200"], [640], training=True) for s in (upper, whole)]
     assert 0.7 < times[0] / times[1] < 0.85
 
 
 def test_what_cannot_run_or_cannot_be_planned_is_refused() -> None:
-    with pytest.raises(RecipeError, match="fp8 needs a card of Ada's or Hopper's"):
+    with pytest.raises(RecipeError, match="fp8 needs a GPU of the Ada or Hopper generation"):
         plan_run(load_recipe("gemma2-9b-qlora", ["model.precision=fp8"]), GPUS["a100"], print)
     with pytest.raises(ModelError, match="A gpt2 cannot be planned: its configuration has no intermediate_size"):
         Shape.of(SimpleNamespace(**(vars(NINE_B) | {"model_type": "gpt2", "intermediate_size": None})), r=1,
