@@ -234,7 +234,7 @@ def test_votes_without_ties_train_bradley_and_terry_with_margins(
     assert verdict.model_a + verdict.model_b == pytest.approx(1)
     assert result.metrics["tie_parameter"] == 0
     train(small_recipe("model.head=pointwise", *mine, output=tmp_path / "davidson"), log=told.append)
-    assert any("30 votes with a margin: left aside" in sentence for sentence in told)
+    assert any("30 votes with a margin: the margins are ignored" in sentence for sentence in told)
 
 
 def test_settings_that_do_not_go_together_are_refused(small_recipe: Any) -> None:

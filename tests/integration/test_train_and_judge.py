@@ -14,7 +14,6 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from tiebreak.report.position_bias import compute_orders
 
 from tests.integration.conftest import small_votes, tiebreak
 from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, load_recipe, train
@@ -28,6 +27,7 @@ from tiebreak.runs import prompt_hashes, read_orders, read_training_prompts, rea
 from tiebreak.training import TrainingResult
 from tiebreak.training.splits import split_votes
 from tiebreak.types import A_WINS, B_WINS
+from tiebreak.workflows.orders import judge_both_orders
 
 
 def probabilities(judge: Any, comparisons: Any, **options: Any) -> np.ndarray:
@@ -86,14 +86,8 @@ def test_a_run_of_the_built_in_model_keeps_calibrated_probabilities_in_both_orde
     assert kept is not None
     predictions = pd.read_parquet(folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
     np.testing.assert_allclose(kept.as_given, predictions, atol=1e-12)
-    again = compute_orders(
-        folder,
-        [row.id for row in rows.comparisons],
-        rows.comparisons,
-        base_model=None,
-        calibrate=True,
-        on_progress=None,
-    )
+    again = judge_both_orders(folder.path)
+    assert again is not None
     np.testing.assert_allclose(kept.as_given, again.as_given, atol=1e-6)
     np.testing.assert_allclose(kept.swapped, again.swapped, atol=1e-6)
     assert np.abs(kept.as_given - kept.swapped).max() > 1e-3
