@@ -11,7 +11,7 @@ Importing this package imports neither torch nor an HTTP library: they are impor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tiebreak._version import RELEASE as __version__
+from tiebreak._version import RELEASE
 from tiebreak.errors import (
     ComparisonsError,
     DataError,
@@ -63,6 +63,8 @@ __all__ = [
     "train",
 ]
 
+
+__version__ = RELEASE
 
 _LAZY = {
     "AsyncClient": "tiebreak.client",

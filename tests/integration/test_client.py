@@ -122,10 +122,12 @@ def test_it_is_a_judge(judge: Judge, url: str) -> None:
     with Client(url, "secret") as client:
         assert (client.gives_rewards, client.is_symmetric) == (judge.gives_rewards, judge.is_symmetric)
         for swap in ("none", "average", "uncertain:0.33"):
-            pluralize: list[int] = []
-            client.compare_many(VOTES, swap=swap, on_progress=pluralize.append)
-            assert sum(pluralize) == client.texts(30, swap) == judge.texts(30, swap)
-        assert pairwise_rewards(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
+            counts: list[int] = []
+            client.compare_many(VOTES, swap=swap, on_progress=counts.append)
+            assert sum(counts) == client.texts(30, swap) == judge.texts(30, swap)
+        assert pairwise_rewards(client, SIDES, "none") == pytest.approx(
+            pairwise_rewards(judge, SIDES, "none"), abs=1e-6
+        )
         asked, replied = [side.prompt[0] for side in SIDES], [side.answer[-1] for side in SIDES]
         wanted = reward_function(judge)(asked, replied)
         assert reward_function(client)(asked, replied) == pytest.approx(wanted, abs=1e-6)

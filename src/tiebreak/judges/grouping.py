@@ -13,7 +13,8 @@ Prompt = tuple[tuple[str, ...], tuple[str, ...]]
 def group_by_prompt(conversations: Sequence[Conversation]) -> dict[Prompt, list[int]]:
     """Indices of the conversations that differ in their last reply only, by what they share.
 
-    >>> sides = [Conversation(("1 + 1?",), ("2",)), Conversation(("Hi",), ("Hello",)), Conversation(("1 + 1?",), ("3",))]
+    >>> texts = [("1 + 1?", "2"), ("Hi", "Hello"), ("1 + 1?", "3")]
+    >>> sides = [Conversation((prompt,), (answer,)) for prompt, answer in texts]
     >>> list(group_by_prompt(sides).values())
     [[0, 2], [1]]
     """

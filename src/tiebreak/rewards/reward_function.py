@@ -56,9 +56,9 @@ def reward_function(
 ) -> JudgeReward | AsyncJudgeReward:
     """A judge as a reward function: for TRL's `GRPOTrainer(reward_funcs=...)` and `RLOOTrainer`, or your own loop.
 
-    A reward model scores every completion by itself. A pairwise judge has no reward for a single answer: it compares the
-    completions of one prompt (its group of `num_generations`) with each other, and their rewards are fitted to the
-    verdicts by the tie model, in nats, with a mean of 0 in every group.
+    A reward model scores every completion by itself. A pairwise judge has no reward for a single answer: it compares
+    the completions of one prompt (its group of `num_generations`) with each other, and their rewards are fitted to
+    the verdicts by the tie model, in nats, with a mean of 0 in every group.
 
     Any loop can call `reward(prompts, completions)` and use the floats; PPO too, with a reward model. TRL's own
     PPOTrainer (`trl.experimental.ppo`, up to TRL 1.12) takes a model that reads the policy's token ids instead of a
