@@ -1,15 +1,17 @@
-"""Tiebreak: votes in, a judge of answers out.
+"""Tiebreak turns votes on answers into a judge and a reward model.
 
     >>> from tiebreak import load_judge
     >>> judge = load_judge("runs/demo")                     # doctest: +SKIP
     >>> judge.compare("1 + 1 = ?", "2", "3").answer         # doctest: +SKIP
     'model_a'
 
-Nothing here imports torch, or an HTTP library, before it is needed.
+Importing this package imports neither torch nor an HTTP library: they are imported when they are first needed.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tiebreak._version import RELEASE
 from tiebreak.errors import (
     ComparisonsError,
     DataError,
@@ -28,6 +30,7 @@ from tiebreak.types import OUTCOMES, Comparison, Conversation, Outcome, Vote
 if TYPE_CHECKING:
     from tiebreak.client import AsyncClient, Client
     from tiebreak.training import TrainingResult, train
+    from tiebreak.workflows.evaluate import EvaluationResult, evaluate
 
 __all__ = [
     "OUTCOMES",
@@ -37,6 +40,7 @@ __all__ = [
     "ComparisonsError",
     "Conversation",
     "DataError",
+    "EvaluationResult",
     "Judge",
     "MemoryBudgetError",
     "ModelError",
@@ -51,6 +55,8 @@ __all__ = [
     "TrainingResult",
     "Verdict",
     "Vote",
+    "__version__",
+    "evaluate",
     "load_judge",
     "load_recipe",
     "reward_function",
@@ -58,13 +64,20 @@ __all__ = [
 ]
 
 
+__version__ = RELEASE
+
+_LAZY = {
+    "AsyncClient": "tiebreak.client",
+    "Client": "tiebreak.client",
+    "EvaluationResult": "tiebreak.workflows.evaluate",
+    "TrainingResult": "tiebreak.training",
+    "evaluate": "tiebreak.workflows.evaluate",
+    "train": "tiebreak.training",
+}
+"""Names that are imported when they are first used, so that `import tiebreak` stays quick."""
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("train", "TrainingResult"):
-        from tiebreak import training
-
-        return getattr(training, name)
-    if name in ("AsyncClient", "Client"):
-        from tiebreak import client
-
-        return getattr(client, name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'tiebreak' has no attribute {name!r}")

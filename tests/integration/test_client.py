@@ -19,7 +19,7 @@ import uvicorn
 from tests.integration.conftest import small_votes
 from tiebreak import AsyncClient, Client, Judge, ModelError, ServerError, load_judge, reward_function
 from tiebreak.client import transport
-from tiebreak.rewards.pairwise import compared
+from tiebreak.rewards.reward_function import pairwise_rewards
 from tiebreak.serving import Limits, create_app
 from tiebreak.training import TrainingResult
 
@@ -125,7 +125,9 @@ def test_it_is_a_judge(judge: Judge, url: str) -> None:
             texts: list[int] = []
             client.compare_many(VOTES, swap=swap, on_progress=texts.append)
             assert sum(texts) == client.texts(30, swap) == judge.texts(30, swap)
-        assert compared(client, SIDES, "none") == pytest.approx(compared(judge, SIDES, "none"), abs=1e-6)
+        assert pairwise_rewards(client, SIDES, "none") == pytest.approx(
+            pairwise_rewards(judge, SIDES, "none"), abs=1e-6
+        )
         asked, replied = [side.prompt[0] for side in SIDES], [side.answer[-1] for side in SIDES]
         wanted = reward_function(judge)(asked, replied)
         assert reward_function(client)(asked, replied) == pytest.approx(wanted, abs=1e-6)

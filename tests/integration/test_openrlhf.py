@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tiebreak import ModelError, RunError, load_judge, reward_function
-from tiebreak.rewards.loading import shared_reward_function
+from tiebreak.rewards.reward_function import shared_reward_function
 from tiebreak.training import TrainingResult
 
 PROMPT = "<bos><start_of_turn>user\n{} + 9 = ?<end_of_turn>\n<start_of_turn>model\n"

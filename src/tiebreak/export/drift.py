@@ -26,7 +26,7 @@ from tiebreak.models import LABELS, JudgeCard, default_device, load_tokenizer
 from tiebreak.progress import cumulative_progress
 from tiebreak.ranking import outcome_logits
 from tiebreak.recipe import load_recipe
-from tiebreak.runs import RunFolder
+from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.text import resolve_template
 from tiebreak.training.splits import split_votes
 from tiebreak.types import Comparison
@@ -68,7 +68,10 @@ def comparisons_to_measure_on(
     if on is not None:
         rows = list(load_votes(on, votes="optional", problem_rows="keep", setting=None, on_note=log).comparisons)
         return f"{'row' if len(rows) == 1 else 'rows'} of {on.name}", _spread(rows)
-    try:
+    kept = read_validation_rows(folder)
+    if kept is not None:
+        return "of the run's validation rows", _spread(kept.comparisons)
+    try:  # runs made by Tiebreak 0.1 keep no rows: split the votes again
         data = load_recipe(folder.recipe).data
         # The calibration is split off after the validation, which is the same without.
         data = data.model_copy(update={"calibration": None, "calibration_rows": None, "calibration_share": None})

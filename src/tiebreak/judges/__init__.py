@@ -1,4 +1,4 @@
-"""A trained judge, loaded from its run folder: comparisons in, verdicts out; answers in, rewards out."""
+"""Judges, loaded from run folders: verdicts on comparisons, scores of answers, rankings."""
 
 from tiebreak.judges.answer_order import Swap
 from tiebreak.judges.judge import Judge

@@ -1,4 +1,4 @@
-"""The two orders of a comparison's answers: which comparisons are judged in both, and what both say together."""
+"""The order of the answers as an option of judges: which comparisons are judged in both orders."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Swap = Literal["none", "average"] | str
-"""`none` judges as given; `average` judges both orders and takes the mean, so that no side has the first word.
+"""`none` judges as given; `average` judges both orders and returns the mean, so that position has no effect.
 
-`uncertain:0.33` judges all as given, and then the third (or another share between 0 and 1, rounded up to whole
-comparisons) whose verdicts are the least certain, by their entropy, in the other order too: these get the mean. In the
-contest after LMSYS's that kept nearly all of what averaging all rows gains, at a third of its price. Which comparisons
-are the least certain depends on what else is judged with them, and so do verdicts then.
+`uncertain:0.33` judges all comparisons as given, then the least certain third of them (by entropy; any share between 0
+and 1, rounded up) in the other order too, and returns the mean for these. In Kaggle's WSDM contest this kept nearly all
+of the gain of averaging all rows at a third of its cost. Verdicts then depend on the other comparisons of the call.
 """
 
 
 def swapped_share(swap: Swap) -> float:
-    """Which share of the comparisons is judged in both orders: 0 for `none`, 1 for `average`.
+    """The share of comparisons judged in both orders: 0 for `none`, 1 for `average`.
 
     Raises:
-        ValueError: it is no `Swap`.
+        ValueError: `swap` is not a valid `Swap`.
 
     >>> swapped_share("average"), swapped_share("uncertain:0.33")
     (1.0, 0.33)
@@ -42,13 +41,14 @@ def swapped_share(swap: Swap) -> float:
     except ValueError:
         pass
     raise ValueError(
-        f"swap is {swap!r}: it is one of 'none', 'average', or 'uncertain:SHARE' with a share between 0 and 1, as "
+        f"swap is {swap!r}: it must be 'none', 'average', or 'uncertain:SHARE' with a share between 0 and 1, for "
+        "example "
         "'uncertain:0.33'"
     )
 
 
 def swapped_count(comparisons: int, swap: Swap) -> int:
-    """How many of so many comparisons are judged in both orders.
+    """The number of comparisons that are judged in both orders.
 
     Raises:
         ValueError: as in `swapped_share`.
@@ -60,26 +60,27 @@ def swapped_count(comparisons: int, swap: Swap) -> int:
 
 
 def check_rankable_swap(swap: Swap) -> None:
-    """Refuse what depends on what else is judged.
+    """Check that `swap` does not depend on the other inputs of a call.
 
     Raises:
         ValueError: `swap` is neither `none` nor `average`.
     """
     if 0 < swapped_share(swap) < 1:
         raise ValueError(
-            f"swap is {swap!r}: answers are ranked with 'none' or 'average', since a ranking would depend on what else "
-            "is ranked"
+            f"swap is {swap!r}: rankings take 'none' or 'average'. With 'uncertain', a ranking would depend on the "
+            "other "
+            "rankings of the call."
         )
 
 
 def swap_verdict(verdict: Verdict) -> Verdict:
-    """What a verdict says of the same answers with A and B exchanged."""
+    """The same verdict with A and B exchanged."""
     rewards = None if verdict.rewards is None else verdict.rewards[::-1]
     return replace(verdict, model_a=verdict.model_b, model_b=verdict.model_a, rewards=rewards)
 
 
 def mean_verdict(first: Verdict, second: Verdict) -> Verdict:
-    """The mean of what two orders gave, both told alike; of tokens the first's, as in `Judge.compare_many`."""
+    """The mean of the verdicts of both orders, A being the same answer in both; token counts are the first's."""
     return replace(
         first,
         model_a=(first.model_a + second.model_a) / 2,
@@ -89,9 +90,9 @@ def mean_verdict(first: Verdict, second: Verdict) -> Verdict:
 
 
 def least_certain(probabilities: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Which of the rows [n, 3] are the `count` of the highest entropy, the highest first.
+    """Indices of the `count` rows of [n, 3] with the highest entropy, the highest first.
 
-    Entropy and not the margin of the two likeliest: log loss asks for all three.
+    Entropy rather than the margin between the two likeliest outcomes, because log loss depends on all three.
     """
     entropies = -(probabilities * np.log(np.maximum(probabilities, MIN_PROBABILITY))).sum(axis=1)
     return np.argsort(-entropies, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""A classical judge: statistics of the texts in the place of a language model."""
+"""A baseline as a judge: statistics of the texts instead of a language model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from tiebreak.baselines import Baseline
     from tiebreak.calibration import Calibration
 
-AT_ONCE = 256
-"""Comparisons between two reports of progress."""
+BATCH_SIZE = 256
+"""Comparisons between two progress callbacks."""
 
 
 class BaselineJudge(TournamentRankingJudge):
-    """Says the same in both orders by construction, so that `swap` changes nothing."""
+    """Gives the same probabilities in both orders by construction, so `swap` has no effect."""
 
     def __init__(self, baseline: Baseline, calibration: Calibration | None = None) -> None:
         super().__init__(calibration)
         self._baseline = baseline
 
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """One each: both orders are one piece of work."""
+        """One per comparison, in either order."""
         swapped_share(swap)
         return comparisons
 
@@ -41,10 +41,10 @@ class BaselineJudge(TournamentRankingJudge):
         """As in `Judge`."""
         swapped_share(swap)
         verdicts = []
-        for first in range(0, len(comparisons), AT_ONCE):
-            some = comparisons[first : first + AT_ONCE]
-            probabilities = calibrated(self._baseline.probabilities(some), self._calibration)
+        for start in range(0, len(comparisons), BATCH_SIZE):
+            batch = comparisons[start : start + BATCH_SIZE]
+            probabilities = calibrated(self._baseline.probabilities(batch), self._calibration)
             verdicts += [Verdict(a, b, tie) for a, b, tie in probabilities.tolist()]
             if on_progress is not None:
-                on_progress(len(some))
+                on_progress(len(batch))
         return verdicts

@@ -1,4 +1,4 @@
-"""Data frames of comparisons, and of verdicts on them, as `Judge.compare_frame` takes and gives them."""
+"""DataFrames of comparisons and of verdicts, for `Judge.compare_frame`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def comparisons_from_frame(frame: pd.DataFrame) -> Sequence[Comparison]:
-    """Its comparisons, whatever it says of votes.
+    """The comparisons of a frame, without votes.
 
     Raises:
-        DataError: a column is missing or a row cannot be used; all such rows are named.
+        DataError: a column is missing or a row cannot be used; the message lists all such rows.
     """
     from tiebreak.data import from_frame
     from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, WINNER_COLUMNS
 
-    # all else is left to `from_frame`, which names what is misspelt
+    # `from_frame` checks the other columns and suggests the right spelling
     unread = (*WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS)
     return from_frame(frame[[column for column in frame.columns if column not in unread]])
 
 
 def verdicts_frame(verdicts: Sequence[Verdict], index: pd.Index) -> pd.DataFrame:
-    """Verdicts as columns."""
+    """Verdicts as a frame."""
     import pandas as pd
 
     rows = [(*v.probabilities, v.answer) for v in verdicts]

@@ -1,4 +1,4 @@
-"""A judge that is the weighted mean of others, and the card that names them."""
+"""A blend: the weighted mean of several judges, and the card that lists them."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class BlendMember(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run: str
-    """Its folder, as seen from the blend's."""
+    """Its folder, relative to the blend's."""
     weight: Annotated[float, Field(gt=0, le=1)]
     calibration: Calibration | None
-    """What its probabilities went through when the weights were found, and go through in the blend ever since, whatever
-    becomes of the run's own calibration: of other numbers the weights would be others."""
+    """Its calibration when the weights were fitted. The blend keeps applying it even if the run is calibrated again,
+    because the weights are only right for these probabilities."""
 
 
 class BlendCard(BaseModel):
-    """`blend.json`: which runs are asked, how much each counts, and what their mean goes through."""
+    """`blend.json`: the members, their weights, and the calibration of their mean."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[2] = 2
     members: Annotated[list[BlendMember], Field(min_length=1)]
     calibration: Calibration | None = None
-    """The blend's own, found after the weights; its members' are not touched by it."""
+    """The calibration of the weighted mean, fitted after the weights."""
 
 
 def write_blend(folder: Path, card: BlendCard) -> None:
-    """Write the card into a run's `model` folder, whole or not at all.
+    """Write the card into a run's `model` folder atomically.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -56,7 +56,7 @@ def write_blend(folder: Path, card: BlendCard) -> None:
 
 
 def read_blend(folder: Path) -> BlendCard:
-    """The card in a run's `model` folder.
+    """Read the card in a run's `model` folder.
 
     Raises:
         RunError: this version cannot read it.
@@ -69,12 +69,12 @@ def read_blend(folder: Path) -> BlendCard:
 
 
 class EnsembleJudge(TournamentRankingJudge):
-    """Asks every member, and takes the weighted mean of what they say.
+    """The weighted mean of its members' probabilities.
 
     Args:
-        members: judges of any kind; each calibrates its own probabilities.
-        weights: [members], of sum 1.
-        calibration: what the mean goes through, in each order before the mean of both orders is taken.
+        members: judges of any kind; each applies its own calibration.
+        weights: [members], with sum 1.
+        calibration: applied to the mean in each order, before both orders are averaged.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class EnsembleJudge(TournamentRankingJudge):
         self._weights = list(weights)
 
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """Those of all members."""
+        """The sum over the members."""
         return sum(member.texts(comparisons, swap) for member in self._members)
 
     def compare_many(
@@ -95,7 +95,7 @@ class EnsembleJudge(TournamentRankingJudge):
         swap: Swap = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """As in `Judge`; the least certain comparisons are those of which the blend is."""
+        """As in `Judge`; the least certain comparisons are those of the blend."""
         swapped = swapped_count(len(comparisons), swap)
         if swap == "average":
             return [
@@ -124,13 +124,13 @@ class EnsembleJudge(TournamentRankingJudge):
     def compare_orders(
         self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
     ) -> list[tuple[Verdict, Verdict]]:
-        """As in `Judge`; each member computes once what the orders of a comparison share."""
+        """As in `Judge`; each member computes the prefix that both orders share once."""
         both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
         given, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
         return list(zip(given, other, strict=True))
 
     def _blend(self, said: Sequence[Sequence[Verdict]]) -> list[Verdict]:
-        """The blend's calibrated verdicts of what each member said in one order."""
+        """The blend's calibrated verdicts, from the verdicts of each member in one order."""
         if not said[0]:
             return []
         mean = weighted_mean([probability_array(verdicts) for verdicts in said], self._weights)

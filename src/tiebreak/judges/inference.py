@@ -1,4 +1,4 @@
-"""Texts in, the head's outputs out: what judges with a language model share."""
+"""Texts to head outputs: the part that judges with a language model share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class HeadInference(Generic[TruncatableT]):
-    """A model with its encoder.
+    """A model and its encoder.
 
     Args:
-        model: ready to judge.
-        encoder: turns what is to be read into token ids.
+        model: in inference mode, on its device.
+        encoder: from inputs to token ids.
         compute_dtype: the type of matrix products.
-        budget: tokens that go through the model at once.
+        budget: tokens per pass.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class HeadInference(Generic[TruncatableT]):
         self._encoder = encoder
         self._compute_dtype = compute_dtype
         self.budget = budget
-        self._one_at_a_time = Lock()  # a thread encodes while another computes
+        self._one_at_a_time = Lock()  # one thread encodes while another computes
 
     @property
     def reads(self) -> InputLimits:
-        """How much it reads, and around what."""
+        """As in `Judge`."""
         on_gpu = next(self._model.parameters()).device.type != "cpu"
         return InputLimits(
             self._encoder.max_length, self.budget.tokens, self._encoder.template, self._encoder.bos, on_gpu
@@ -54,20 +54,20 @@ class HeadInference(Generic[TruncatableT]):
         groups: Sequence[int] | None,
         on_progress: Callable[[int], None] | None,
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        """What the head gives for each row, [rows, labels], and how each was encoded.
+        """The head's outputs for each row, [rows, labels], and the encoded rows.
 
         Raises:
-            MemoryBudgetError: a single text does not fit into memory.
-            ModelError: the model's numbers are not finite.
+            MemoryBudgetError: a single text does not fit in memory.
+            ModelError: the model's outputs are not finite.
         """
         encoded = self._encoder.encode(rows)
         return self._outputs(encoded, groups, on_progress), encoded
 
     def read_rendered(self, texts: Sequence[str | Sequence[int]]) -> tuple[NDArray[np.float64], list[Encoded]]:
-        """The same for texts that were rendered elsewhere, or their token ids.
+        """The same for texts that are already in the template, or their token ids.
 
         Raises:
-            ValueError: an id is no token's.
+            ValueError: an id is not a token of the judge.
             MemoryBudgetError, ModelError: as in `read`.
         """
         encoded = self._encoder.encode_rendered(texts)
@@ -93,7 +93,8 @@ class HeadInference(Generic[TruncatableT]):
         if not np.isfinite(outputs).all():
             raise ModelError(
                 f"The judge's outputs are not finite for {int((~np.isfinite(outputs)).any(axis=1).sum()):,} of "
-                f"{len(outputs):,} texts: its training diverged, or the compute type is too narrow for the base model. "
-                "Train anew with a lower training.learning_rate, or with model.compute_dtype=float32."
+                f"{len(outputs):,} texts: its training diverged, or the compute type has too small a range for the "
+                "base model. "
+                "Train again with a lower training.learning_rate, or with model.compute_dtype=float32."
             )
         return outputs.astype(np.float64)

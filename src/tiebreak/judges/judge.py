@@ -1,4 +1,4 @@
-"""What every judge can do, whichever head it has."""
+"""The interface of all judges."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ Turns = str | Sequence[str]
 
 
 class Judge(ABC):
-    """Compares answers and scores them. Made by `load_judge`.
+    """Compares answers and scores them. `load_judge` returns one.
 
-    A verdict depends on nothing but its comparison, a reward on nothing but its prompt and answer: not on what else is
-    judged with it, nor on how much at once, but for rounding (1e-6 in float32). (In int8 it does, a little: LLM.int8()
-    chooses its outlier columns over a whole pass. With `swap="uncertain:SHARE"` it does by intent.)
+    A verdict depends only on its comparison, and a reward only on its prompt and answer. Neither depends on the other
+    inputs of a call or on the batch size, up to rounding (1e-6 in float32). There are two exceptions: LLM.int8()
+    chooses its outlier columns over a whole pass, and `swap="uncertain:SHARE"` selects comparisons by all verdicts of a
+    call.
     """
 
     def __init__(self, calibration: Calibration | None = None) -> None:
@@ -37,11 +38,11 @@ class Judge(ABC):
 
     @property
     def calibration(self) -> Calibration | None:
-        """What its probabilities go through; rewards do not."""
+        """The calibration of its probabilities. Rewards are not calibrated."""
         return self._calibration
 
     def recalibrated(self, calibration: Calibration | None) -> Self:
-        """The same judge, whose probabilities go through another calibration, or through none."""
+        """The same judge with another calibration, or without one."""
         other = copy(self)
         other._calibration = calibration
         return other
@@ -49,34 +50,34 @@ class Judge(ABC):
     @property
     @abstractmethod
     def gives_rewards(self) -> bool:
-        """Whether it can score an answer alone."""
+        """Whether it can score a single answer."""
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether it says the same in both orders by construction, so that the second order is no more work."""
+        """Whether it gives the same probabilities in both orders by construction, at no extra cost."""
         return self.texts(1, "average") == self.texts(1, "none")
 
     @property
     def reads(self) -> InputLimits | None:
-        """How much it reads, and around what; None where that is not one language model's."""
+        """Its length limits and template; None unless it is a single language model."""
         return None
 
     @abstractmethod
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """How many texts it reads for so many comparisons."""
+        """The number of texts it reads for this number of comparisons."""
 
     def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
         """Judge two answers to a prompt.
 
         Args:
-            prompt: what was asked; a list holds the user's turns of a conversation.
-            a: the first answer; a list holds the replies to each turn.
+            prompt: the prompt, or a list of the user's turns of a conversation.
+            a: the first answer, or a list of the replies to each turn.
             b: the second answer, likewise.
-            swap: judge as given, or both orders.
+            swap: the order of the answers: as given, or both.
 
         Raises:
-            TypeError: one of them is neither a text nor a list of texts.
-            ValueError: prompt and answers differ in their number of turns, or `swap` is none.
+            TypeError: one of them is neither a string nor a list of strings.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is not valid.
         """
         comparison = Comparison(as_turns("prompt", prompt), as_turns("a", a), as_turns("b", b))
         return self.compare_many([comparison], swap=swap)[0]
@@ -89,37 +90,37 @@ class Judge(ABC):
         swap: Swap = "none",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Verdict]:
-        """Judge any number of comparisons; much faster than one by one.
+        """Judge any number of comparisons; much faster than one call each.
 
         Args:
-            comparisons: what to judge; their votes, if any, are not looked at.
-            swap: judge as given, or both orders, of all of them or of the least certain ones. A judge that gives
-                rewards says the same in both.
-            on_progress: called with the number of texts judged since the last call; `texts` says how many these are.
+            comparisons: what to judge. Votes are ignored.
+            swap: the order of the answers: as given, both, or both for the least certain comparisons. A judge that
+                gives
+                rewards has the same probabilities in both.
+            on_progress: called with the number of texts judged since the last call; `texts` returns the total.
 
         Returns:
-            A verdict a comparison, in the same order.
+            One verdict per comparison, in the same order.
 
         Raises:
-            ValueError: `swap` is none.
-            MemoryBudgetError: a single comparison does not fit into memory.
-            ModelError: the model's numbers are not finite.
+            ValueError: `swap` is not valid.
+            MemoryBudgetError: a single comparison does not fit in memory.
+            ModelError: the model's outputs are not finite.
         """
 
     def compare_orders(
         self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
     ) -> list[tuple[Verdict, Verdict]]:
-        """Judge each comparison as given and with its answers exchanged, and say what either order gave.
+        """Judge each comparison in both orders, and return both verdicts.
 
-        Their mean is what `compare_many` says with `swap="average"`; how far they lie apart is how much the judge
-        minds which answer comes first.
+        Their mean is the verdict of `compare_many` with `swap="average"`; their difference measures position bias.
 
         Args:
             comparisons: as in `compare_many`.
-            on_progress: as in `compare_many`; `texts` with `average` says how many there are.
+            on_progress: as in `compare_many`; `texts` with `average` returns the total.
 
         Returns:
-            Two verdicts a comparison, in the same order: both tell its A as `model_a`, whichever came first.
+            Two verdicts per comparison, in the order of the comparisons; `model_a` is the comparison's A in both.
 
         Raises:
             MemoryBudgetError, ModelError: as in `compare_many`.
@@ -131,7 +132,7 @@ class Judge(ABC):
         return [(given, swap_verdict(other)) for given, other in zip(both[0::2], both[1::2], strict=True)]
 
     def _compare_each(self, orders: Sequence[Comparison], on_progress: Callable[[int], None] | None) -> list[Verdict]:
-        """Judge the two orders of each comparison, which follow each other."""
+        """Judge the two orders of each comparison; the orders of one comparison are adjacent."""
         return self.compare_many(orders, on_progress=on_progress)
 
     def score(self, prompt: Turns, answer: Turns) -> Score:
@@ -142,9 +143,9 @@ class Judge(ABC):
             answer: as in `compare`.
 
         Raises:
-            TypeError: one of them is neither a text nor a list of texts.
+            TypeError: one of them is neither a string nor a list of strings.
             ValueError: prompt and answer differ in their number of turns.
-            ModelError: the judge compares answers and has no reward for one alone.
+            ModelError: the judge is pairwise and has no reward for a single answer.
         """
         return self.score_many([Conversation(as_turns("prompt", prompt), as_turns("answer", answer))])[0]
 
@@ -156,40 +157,41 @@ class Judge(ABC):
         groups: Sequence[int] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Score]:
-        """The rewards of any number of answers; much faster than one by one.
+        """The rewards of any number of answers; much faster than one call each.
 
         Args:
             conversations: what to score.
-            groups: a number for each; those with the same one are taken to begin alike, and what they share is computed
-                once. It changes no reward. By default those with the same first prompt.
+            groups: a number per conversation; a common prefix of those with the same number is computed once. Rewards
+                do
+                not depend on it. By default, conversations with the same first prompt are one group.
             on_progress: called with the number of answers scored since the last call.
 
         Returns:
-            A score a conversation, in the same order.
+            One score per conversation, in the same order.
 
         Raises:
-            ModelError: the judge compares answers and has no reward for one alone, or the model's numbers are not
+            ModelError: the judge is pairwise and has no reward for a single answer, or the model's outputs are not
                 finite.
-            MemoryBudgetError: a single answer does not fit into memory.
+            MemoryBudgetError: a single answer does not fit in memory.
         """
 
     def rank(self, prompt: Turns, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
-        """Score any number of answers to a prompt, and rank them.
+        """Score and rank any number of answers to a prompt.
 
         Args:
             prompt: as in `compare`.
             answers: each as in `compare`.
-            swap: judge pairs as given, or in both orders. A judge that gives rewards says the same in both.
+            swap: judge pairs as given, or in both orders. It does not change rankings of a judge that gives rewards.
 
         Raises:
-            TypeError: one of them is neither a text nor a list of texts.
-            ValueError: prompt and answers differ in their number of turns, or `swap` is none for rankings.
+            TypeError: one of them is neither a string nor a list of strings.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is not `none` or `average`.
             ComparisonsError: there are no answers.
         """
         if isinstance(answers, str):
-            raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
-        asked = as_turns("prompt", prompt)
-        return self.rank_many([(asked, [as_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
+            raise TypeError(f"answers is {reprlib.repr(answers)}: give a list of answers")
+        turns = as_turns("prompt", prompt)
+        return self.rank_many([(turns, [as_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
 
     @abstractmethod
     def rank_many(
@@ -199,7 +201,7 @@ class Judge(ABC):
         swap: Swap = "average",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
-        """Score and rank the answers to each of many prompts; much faster than one by one where they have few answers.
+        """Score and rank the answers to many prompts; much faster than one call each where prompts have few answers.
 
         Args:
             rows: for each prompt its turns, and the turns of each answer.
@@ -211,39 +213,37 @@ class Judge(ABC):
             A ranking a prompt, in the same order.
 
         Raises:
-            ValueError: prompt and answers differ in their number of turns, or `swap` is none for rankings.
+            ValueError: prompt and answers differ in their number of turns, or `swap` is not `none` or `average`.
             ComparisonsError: a prompt has no answers.
             MemoryBudgetError, ModelError: as in `compare_many`.
         """
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
-        """What the head gives for texts that were rendered in the judge's template elsewhere, or for their token ids.
+        """The head's outputs for texts that are already in the judge's template, or for their token ids.
 
-        One BOS leads each, whether it had none, one or several; special tokens that are spelled out later in a text
-        stay plain text. What is longer than the judge reads loses its beginning.
+        Each starts with exactly one BOS token, whatever it starts with. Special tokens that are spelled out later in a
+        text stay plain text. A text longer than the judge's limit loses its beginning.
 
         Raises:
-            ModelError: the judge has no head of its own (a classical judge, a blend), or the model's numbers are not
-                finite.
-            ValueError: an id is no token's.
-            MemoryBudgetError: a single text does not fit into memory.
+            ModelError: the judge has no head of its own (a baseline or a blend), or the model's outputs are not finite.
+            ValueError: an id is not a token of the judge.
+            MemoryBudgetError: a single text does not fit in memory.
         """
         del texts
         raise ModelError(
-            "This judge has no head that reads a text: name the run of a fine-tuned model, or compare two answers."
+            "This judge has no head that reads a text. Use the run of a fine-tuned model, or compare two answers."
         )
 
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
 
-        Cells hold a text (or a number, which is taken as its text), or a JSON list of turns. Columns beyond these are
-        not looked at.
+        Cells hold a text, a number (read as text) or a JSON list of turns. Other columns are ignored.
 
         Returns:
             A new frame on the same index: `winner_model_a`, `winner_model_b`, `winner_tie` (probabilities), `answer`.
 
         Raises:
-            DataError: a column is missing or a row cannot be used; all such rows are named.
+            DataError: a column is missing or a row cannot be used; the message lists all such rows.
         """
         from tiebreak.judges.dataframes import comparisons_from_frame, verdicts_frame
 
@@ -251,17 +251,17 @@ class Judge(ABC):
 
 
 def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
-    """Probabilities [n, 3] after the calibration, if there is one."""
+    """Probabilities [n, 3], calibrated if there is a calibration."""
     return probabilities if calibration is None else calibration.apply(probabilities)
 
 
 def as_turns(name: str, text: Turns) -> tuple[str, ...]:
-    """The turns that were given, by the name of the argument they were given as.
+    """A text or a list of turns as a tuple of turns; `name` is the argument's name for error messages.
 
     Raises:
-        TypeError: it is neither a text nor a list of texts.
+        TypeError: it is neither a string nor a list of strings.
     """
     turns = (text,) if isinstance(text, str) else text
     if not isinstance(turns, Sequence) or not all(isinstance(turn, str) for turn in turns):
-        raise TypeError(f"{name} is {reprlib.repr(text)}: it is a text, or a list of texts, one a turn")
+        raise TypeError(f"{name} is {reprlib.repr(text)}: give a string, or a list of strings, one per turn")
     return tuple(turns)

@@ -1,4 +1,4 @@
-"""A run's folder -> a judge."""
+"""Loading a judge from a run folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import ModelError
 from tiebreak.judges.baseline import BaselineJudge
 from tiebreak.judges.ensemble import EnsembleJudge, read_blend
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from tiebreak.models import Precision
+    from tiebreak.models import JudgeCard, Precision
 
 Merge = Literal["bf16", "fp8"]
-"""In what the weights are held once the adapter is merged into them."""
+"""The type of the weights after the adapter is merged into them."""
 
 GPU_TOKENS: Final = 16384
-"""Tokens a pass on a GPU: with nothing kept for a backward pass it takes little memory, and is halved if need be."""
+"""Tokens per pass on a GPU. Inference keeps nothing for a backward pass; the number is halved if memory runs out."""
 
 
+@renamed_argument("tell", "log")
 def load_judge(
     run: str | Path,
     *,
@@ -42,97 +44,109 @@ def load_judge(
     """Load a judge from a run folder.
 
     Args:
-        run: the folder `tiebreak train` made.
-        base_model: where the base model is now, if not where it was in training.
+        run: the folder made by `tiebreak train`, `blend` or `soup`.
+        base_model: where the base model is now, if it is not where it was in training.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
         tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
-        merge: round the weights with the adapter in them to bfloat16 or FP8, from the full-precision base: faster for
-            many comparisons, and not quite the judge that was trained (on a base in 4 bits, say).
-        calibrate: have probabilities go through the run's calibration, if it has one; otherwise they are as the model
-            gives them. It changes no reward. Of a blend it is the blend's own calibration, and without it probabilities
-            are the mean that the weights were found for.
-        tell: called with a sentence when tokens a pass are halved because memory ran out.
+        merge: merge the adapter into the full-precision base and round the weights to bfloat16 or FP8. Faster for many
+            comparisons; the probabilities differ a little from those of the judge that was trained.
+        calibrate: apply the run's calibration, if it has one. Rewards are never calibrated. A blend applies its own
+            calibration; without it, probabilities are the weighted mean of its members' probabilities.
+        log: called with a sentence when tokens per pass are halved because memory ran out.
 
     Raises:
-        ValueError: `merge` or `tokens_per_pass` is none that there is.
+        ValueError: `merge` or `tokens_per_pass` is not a possible value.
         RunError: the folder holds no trained model.
-        ModelError: the base model cannot be had, or the device is not there.
+        ModelError: the base model cannot be loaded, or the device does not exist.
     """
     if merge is not None and merge not in get_args(Merge):
-        raise ValueError(f"merge is {merge!r}: it is one of {', '.join(map(repr, get_args(Merge)))}, or None")
+        raise ValueError(f"merge is {merge!r}: it must be one of {', '.join(map(repr, get_args(Merge)))}, or None")
     if tokens_per_pass is not None and tokens_per_pass < 1:
-        raise ValueError(f"tokens_per_pass is {tokens_per_pass}: give a number of tokens, or None")
+        raise ValueError(f"tokens_per_pass is {tokens_per_pass}: it must be at least 1, or None")
     folder = RunFolder(run)
     folder.check_trained()
+    if folder.holds_a_blend or folder.holds_a_baseline:
+        _check_model_options(folder, base_model=base_model, merge=merge)
     if folder.holds_a_blend:
-        _check_model_options(folder, base_model=base_model, merge=merge)
-        blended = read_blend(folder.model)
-        judges = [
-            load_judge(
-                folder.path / member.run, device=device, tokens_per_pass=tokens_per_pass, calibrate=False, log=log
-            ).recalibrated(member.calibration)
-            for member in blended.members
-        ]
-        weights = [member.weight for member in blended.members]
-        return EnsembleJudge(judges, weights, blended.calibration if calibrate else None)
+        return _load_blend(folder, device=device, tokens_per_pass=tokens_per_pass, calibrate=calibrate, log=log)
     if folder.holds_a_baseline:
-        _check_model_options(folder, base_model=base_model, merge=merge)
-        from tiebreak.baselines import load_baseline
+        return _load_baseline(folder, calibrate=calibrate)
+    return _load_language_model(
+        folder, base_model=base_model, device=device, tokens_per_pass=tokens_per_pass, merge=merge,
+        calibrate=calibrate, log=log,
+    )  # fmt: skip
 
-        stored = load_baseline(folder.model)
-        return BaselineJudge(stored.baseline, stored.card.calibration if calibrate else None)
-    import torch
 
-    from tiebreak.models import (
-        TokenBudget,
-        check_supported,
-        load_tokenizer,
-        load_trained,
-        load_trained_base,
-        merge_adapter,
-        read_card,
-        resolve_compute_dtype,
-        use_fused_layers,
-    )
+def _load_blend(
+    folder: RunFolder, *, device: str | None, tokens_per_pass: int | None, calibrate: bool,
+    log: Callable[[str], None] | None,
+) -> EnsembleJudge:  # fmt: skip
+    card = read_blend(folder.model)
+    members = [
+        load_judge(
+            folder.path / member.run, device=device, tokens_per_pass=tokens_per_pass, calibrate=False, log=log
+        ).recalibrated(member.calibration)
+        for member in card.members
+    ]
+    return EnsembleJudge(members, [member.weight for member in card.members], card.calibration if calibrate else None)
+
+
+def _load_baseline(folder: RunFolder, *, calibrate: bool) -> BaselineJudge:
+    from tiebreak.baselines import load_baseline
+
+    stored = load_baseline(folder.model)
+    return BaselineJudge(stored.baseline, stored.card.calibration if calibrate else None)
+
+
+def _load_language_model(
+    folder: RunFolder, *, base_model: str | None, device: str | None, tokens_per_pass: int | None, merge: Merge | None,
+    calibrate: bool, log: Callable[[str], None] | None,
+) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
+    from tiebreak.models import TokenBudget, load_tokenizer, read_card, use_fused_layers
     from tiebreak.text import Encoder, Template, resolve_template
 
     card = read_card(folder.model)
-    place = _device(device)
+    on_device = _device(device)
     with quiet_model_loading():
-        model: nn.Module
-        if merge is None:
-            compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, place)
-            base = load_trained_base(card, base_model, card.precision, card.compute_dtype, place)
-            model = load_trained(base, folder.model)
-        else:
-            compute_dtype = resolve_compute_dtype("auto", merge, place)
-            check_supported(merge, compute_dtype, place)
-            held: Precision = "bf16" if place.type == "cuda" or merge == "bf16" else "fp32"
-            base = load_trained_base(card, base_model, held, "auto", torch.device("cpu"))
-            model = merge_adapter(base, folder.model, merge, place)
+        model, compute_dtype = _load_weights(folder, card, base_model=base_model, merge=merge, device=on_device)
     use_fused_layers(model, compute_dtype)
     tokenizer = load_tokenizer(str(folder.model))
-    usual = max(card.tokens_per_pass, GPU_TOKENS) if place.type == "cuda" else card.tokens_per_pass
-    budget = TokenBudget(max(tokens_per_pass or usual, card.max_length), log)
+    default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
+    budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
     template = resolve_template(card.template, card.head)
     calibration = card.calibration if calibrate else None
     if isinstance(template, Template):
-        pairs = Encoder(tokenizer, template, card.max_length)
-        return PairwiseJudge(HeadInference(model, pairs, compute_dtype, budget), calibration)
-    assert card.rewards is not None  # the card says so of every pointwise head
-    sides = Encoder(tokenizer, template, card.max_length)
-    return RewardModelJudge(HeadInference(model, sides, compute_dtype, budget), card.rewards, calibration)
+        pair_encoder = Encoder(tokenizer, template, card.max_length)
+        return PairwiseJudge(HeadInference(model, pair_encoder, compute_dtype, budget), calibration)
+    assert card.rewards is not None  # the card of every pointwise head has them
+    answer_encoder = Encoder(tokenizer, template, card.max_length)
+    return RewardModelJudge(HeadInference(model, answer_encoder, compute_dtype, budget), card.rewards, calibration)
+
+
+def _load_weights(
+    folder: RunFolder, card: JudgeCard, *, base_model: str | None, merge: Merge | None, device: torch.device
+) -> tuple[nn.Module, torch.dtype]:
+    """The base model with the run's adapter and head, in place or merged, and its compute type."""
+    import torch
+
+    from tiebreak.models import check_supported, load_trained, load_trained_base, merge_adapter, resolve_compute_dtype
+
+    if merge is None:
+        compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, device)
+        base = load_trained_base(card, base_model, card.precision, card.compute_dtype, device)
+        return load_trained(base, folder.model), compute_dtype
+    compute_dtype = resolve_compute_dtype("auto", merge, device)
+    check_supported(merge, compute_dtype, device)
+    precision: Precision = "bf16" if device.type == "cuda" or merge == "bf16" else "fp32"
+    base = load_trained_base(card, base_model, precision, "auto", torch.device("cpu"))
+    return merge_adapter(base, folder.model, merge, device), compute_dtype
 
 
 def _check_model_options(folder: RunFolder, *, base_model: str | None, merge: Merge | None) -> None:
-    """What a judge without a model of its own cannot be told.
-
-    Raises:
-        ModelError: one of these is given.
-    """
+    """Raise ModelError if an option is given that only a judge with a base model has."""
     if base_model is not None or merge is not None:
-        what = "--base-model" if base_model is not None else "--merge"
-        raise ModelError(f"{what} goes with a run that has a base model, and {folder} has none of its own.")
+        option = "--base-model" if base_model is not None else "--merge"
+        raise ModelError(f"{option} needs a run with a base model, and {folder} has none. Leave the option out.")
 
 
 def _device(name: str | None) -> torch.device:
@@ -146,5 +160,5 @@ def _device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"There is no device {name!r} here ({str(error).partition(chr(10))[0]}). Try cpu.") from error
+        raise ModelError(f"Device {name!r} is not available ({str(error).partition(chr(10))[0]}). Try cpu.") from error
     return device

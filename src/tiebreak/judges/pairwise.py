@@ -1,4 +1,4 @@
-"""A judge that reads two answers at once."""
+"""The pairwise judge: one text holds the prompt and both answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PairwiseJudge(TournamentRankingJudge):
-    """Reads prompt, A and B as one text."""
+    """Reads the prompt, A and B as one text."""
 
     def __init__(self, reader: HeadInference[Comparison], calibration: Calibration | None = None) -> None:
         super().__init__(calibration)
@@ -31,7 +31,7 @@ class PairwiseJudge(TournamentRankingJudge):
 
     @property
     def reads(self) -> InputLimits:
-        """How much it reads, and around what."""
+        """As in `Judge`."""
         return self._reader.reads
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
@@ -46,7 +46,7 @@ class PairwiseJudge(TournamentRankingJudge):
         ]
 
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """One each, and another for those that are judged in both orders."""
+        """One per comparison, and a second one for those judged in both orders."""
         return comparisons + swapped_count(comparisons, swap)
 
     def compare_many(
@@ -58,7 +58,7 @@ class PairwiseJudge(TournamentRankingJudge):
     ) -> list[Verdict]:
         """As in `Judge`."""
         swapped = swapped_count(len(comparisons), swap)
-        if swap == "average":  # what the orders share is computed once
+        if swap == "average":  # the prefix that both orders share is computed once
             orders = [order for c in comparisons for order in c.orders]
             both, encoded = self._judge(orders, [i // 2 for i in range(len(orders))], on_progress)
             probabilities, encoded = average_orders(both[0::2], both[1::2]), encoded[0::2]
@@ -71,13 +71,13 @@ class PairwiseJudge(TournamentRankingJudge):
         return _verdicts(probabilities, encoded)
 
     def _compare_each(self, orders: Sequence[Comparison], on_progress: Callable[[int], None] | None) -> list[Verdict]:
-        """What the orders of a comparison share is computed once."""
+        """As in `Judge`; the prefix that both orders share is computed once."""
         return _verdicts(*self._judge(orders, [i // 2 for i in range(len(orders))], on_progress))
 
     def _judge(
         self, orders: Sequence[Comparison], groups: Sequence[int] | None, on_progress: Callable[[int], None] | None
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        """Probabilities of each order, [orders, 3], calibrated one by one: so the calibration was fitted."""
+        """Calibrated probabilities of each order, [orders, 3]: the calibration was fitted to single orders."""
         from scipy.special import softmax
 
         logits, encoded = self._reader.read(orders, groups, on_progress)

@@ -1,4 +1,4 @@
-"""A judge that reads one answer at a time, and gives it a reward."""
+"""The reward model as a judge: one text holds the prompt and one answer."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 RANKED_AT_ONCE: Final = 256
-"""Prompts whose answers are scored together."""
+"""Prompts per batch in `rank_many`."""
 
 
 class RewardModelJudge(Judge):
-    """Reads a prompt and one answer as a text. Two rewards make a verdict by the tie model they were learned with.
+    """Reads the prompt and one answer as one text. The tie model of its training turns two rewards into a verdict.
 
     Both orders of a comparison have the same verdict, with A and B exchanged, by construction. A calibration changes
-    verdicts and leaves rewards as they are.
+    verdicts, not rewards.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class RewardModelJudge(Judge):
 
     @property
     def gives_rewards(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     @property
     def reads(self) -> InputLimits:
-        """How much it reads, and around what."""
+        """As in `Judge`."""
         return self._reader.reads
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
-        """As in `Judge`: a reward each."""
+        """As in `Judge`: one reward each."""
         rewards, encoded = self._reader.read_rendered(texts)
         return [
             HeadOutput((reward,), None, len(e.ids), e.tokens_lost)
@@ -64,7 +64,7 @@ class RewardModelJudge(Judge):
         ]
 
     def texts(self, comparisons: int, swap: Swap) -> int:
-        """Two each, whatever the order."""
+        """Two per comparison, in either order."""
         return 2 * comparisons
 
     def compare_many(
@@ -77,7 +77,7 @@ class RewardModelJudge(Judge):
         """As in `Judge`."""
         from scipy.special import softmax
 
-        swapped_share(swap)  # refuses what is none; both orders say the same
+        swapped_share(swap)  # raises if it is not valid; both orders give the same
         sides = [side for comparison in comparisons for side in comparison.conversations]
         rewards, encoded = self._rewards(sides, [i // 2 for i in range(len(sides))], on_progress)
         logits = outcome_logits(rewards[0::2], rewards[1::2], self._scale.tie_model, self._scale.tie_parameter)
@@ -140,7 +140,8 @@ class RewardModelJudge(Judge):
         groups: Sequence[int],
         on_progress: Callable[[int], None] | None,
     ) -> tuple[NDArray[np.float64], list[Encoded]]:
-        # What stands several times is read once: rounding depends on the place in a pass, and equals should be equal.
+        # Equal texts are read once: rounding depends on the position in a pass, and equal inputs must give equal
+        # rewards.
         first = {side: number for number, side in reversed(list(enumerate(sides)))}
         numbers = {side: number for number, side in enumerate(first)}
         outputs, encoded = self._reader.read(list(first), [groups[number] for number in first.values()], on_progress)
@@ -150,12 +151,12 @@ class RewardModelJudge(Judge):
         return outputs[which, 0], [encoded[number] for number in which]
 
     def _normalised(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-        spread = self._scale.deviation or 1.0  # of a validation in which all answers were alike
+        spread = self._scale.deviation or 1.0  # 0 if all validation answers had the same reward
         return (rewards - self._scale.mean) / spread
 
 
 def ranking_of(scores: Sequence[Score]) -> Ranking:
-    """The ranking of answers whose scores are known."""
+    """The ranking that follows from the scores of the answers."""
     rewards = [score.reward for score in scores]
     return Ranking(
         tuple(rewards),

@@ -1,4 +1,4 @@
-"""What judges share that compare answers and have no reward for one alone: ranking by tournaments."""
+"""Ranking by tournaments: the part that judges without rewards for single answers share."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tiebreak.ranking import tournament
 from tiebreak.types import Comparison, Conversation
 
 ALL_PAIRS: Final = 8
-"""Up to so many answers every pair is compared: 28 of 8."""
+"""Up to this number of answers, every pair is compared: 28 pairs of 8 answers."""
 
 RANKED_AT_ONCE: Final = 64
-"""Prompts whose comparisons are judged together."""
+"""Prompts per batch in `rank_many`."""
 
 
 class TournamentRankingJudge(Judge):
-    """Up to `ALL_PAIRS` answers every pair is compared, above that a Swiss tournament is held.
+    """Compares every pair of up to `ALL_PAIRS` answers, and plays a Swiss tournament with more.
 
-    Rewards are fitted to the verdicts under Davidson's model of ties (`tiebreak.ranking.tournaments`).
+    Rewards are fitted to the verdicts by Davidson's tie model (`tiebreak.ranking.tournaments`).
     """
 
     @property
     def gives_rewards(self) -> bool:
-        """No."""
+        """Always False."""
         return False
 
     def score_many(
@@ -38,9 +38,9 @@ class TournamentRankingJudge(Judge):
         groups: Sequence[int] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Never:
-        """Not to be had from this judge."""
+        """Always raises ModelError."""
         raise ModelError(
-            "This judge compares answers and has no reward for one alone. Rank two or more answers to a prompt "
+            "This judge compares answers and has no reward for a single one. Rank two or more answers to a prompt "
             "(Judge.rank, tiebreak score with a list of responses), or train a reward model: model.head=pointwise."
         )
 
@@ -84,7 +84,7 @@ class TournamentRankingJudge(Judge):
         known: dict[tuple[int, tuple[int, int]], Verdict],
         swap: Swap,
     ) -> Ranking:
-        """The ranking of one prompt's answers, from verdicts that are known, or asked for round by round."""
+        """The ranking of one prompt's answers, from known verdicts or from new ones, round by round."""
         lost = 0
 
         def compare(pairs: list[tuple[int, int]]) -> list[tuple[float, float, float]]:

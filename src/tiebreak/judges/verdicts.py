@@ -1,4 +1,4 @@
-"""What a judge says: of a comparison, of one answer, of many."""
+"""Results of judges: verdicts, scores, rankings, head outputs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How likely people are to prefer A, to prefer B, or to call it a tie; the three sum to 1."""
+    """The probabilities that people prefer A, prefer B, or call it a tie; they sum to 1."""
 
     model_a: float
     model_b: float
     tie: float
     tokens_lost: int = 0
-    """Tokens that were cut because the comparison was longer than the judge reads."""
+    """Tokens that were truncated because the comparison was longer than the judge's limit."""
     tokens_read: int = 0
-    """Tokens the judge read: of two texts, if it reads an answer at a time; 0 where it counts none."""
+    """Tokens the judge read: of both texts of a reward model; 0 for a baseline or a blend."""
     rewards: tuple[float, float] | None = None
-    """A's and B's, in nats; None from a judge of pairs."""
+    """Rewards of A and B in nats; None from a pairwise judge."""
 
     @property
     def probabilities(self) -> Vote:
@@ -35,7 +35,7 @@ class Verdict:
 
     @property
     def answer(self) -> Outcome:
-        """The likeliest outcome; of two that are exactly alike the first in the order A, B, tie."""
+        """The likeliest outcome; of equal ones the first in the order A, B, tie."""
         return OUTCOMES[int(np.argmax(self.probabilities))]
 
 
@@ -46,64 +46,63 @@ def probability_array(verdicts: Sequence[Verdict]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good one answer is."""
+    """The reward of one answer."""
 
     reward: float
-    """In nats: of two answers to a prompt, the one whose reward is higher by 1 wins e times as often as it loses (by
-    Davidson's and by Bradley and Terry's model; Rao and Kupper's threshold comes on top)."""
+    """In nats: of two answers to a prompt, the one with a reward higher by 1 wins e times as often as it loses (by the
+    Davidson and Bradley-Terry models; Rao-Kupper adds a threshold)."""
     normalised: float
-    """The reward less the mean over the validation's answers, in their standard deviations."""
+    """The reward minus the mean reward of the validation answers, divided by their standard deviation."""
     tokens_lost: int = 0
-    """Tokens that were cut because prompt and answer were longer than the judge reads."""
+    """Tokens that were truncated because prompt and answer were longer than the judge's limit."""
     tokens_read: int = 0
     """Tokens the judge read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Answers to one prompt, scored."""
+    """Scores and ranks of the answers to one prompt."""
 
     rewards: tuple[float, ...]
-    """In nats. From a pairwise judge they have a mean of 0 over these answers, and say nothing about answers to another
-    prompt."""
+    """In nats. From a pairwise judge they have a mean of 0 over these answers and are not comparable between prompts."""
     ranks: tuple[int, ...]
-    """1 for the best; equals share a rank, and the next one is left out."""
+    """1 for the best; equal answers share a rank, and the next rank is skipped."""
     comparisons: int = 0
-    """Pairs that were judged; none by a judge that gives rewards."""
+    """Pairs that were judged; 0 for a judge that gives rewards."""
     tokens_lost: int = 0
-    """Tokens that were cut, over all these comparisons or answers."""
+    """Truncated tokens over all these comparisons or answers."""
     normalised: tuple[float, ...] | None = None
     """As in `Score`; None from a pairwise judge."""
 
     @property
     def best(self) -> int:
-        """Number of the best answer, from 0; of several that are exactly alike the first."""
+        """Index of the best answer; of equal ones the first."""
         return self.ranks.index(1)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadOutput:
-    """What a judge's head gives for a text that was rendered elsewhere."""
+    """The head's outputs for a text that is already in the template."""
 
     outputs: tuple[float, ...]
     """Three logits over (A, B, tie), or one reward in nats."""
     probabilities: tuple[float, float, float] | None
-    """Of the three, calibrated as verdicts are; None of a reward."""
+    """Calibrated like verdicts; None for a reward."""
     tokens_read: int
     tokens_lost: int
 
 
 @dataclass(frozen=True, slots=True)
 class InputLimits:
-    """What a judge reads with one language model."""
+    """The length limits and the template of a judge with one language model."""
 
     max_length: int
-    """The most tokens of a text."""
+    """Maximum number of tokens of a text."""
     tokens_per_pass: int
-    """Tokens that go through the model at once."""
+    """Tokens per pass."""
     template: str
-    """The text around prompt and answers, with slots."""
+    """The template with its slots."""
     bos: str
-    """What the tokenizer leads texts with; empty where it leads them with nothing."""
+    """The token that the tokenizer puts at the start of a text; empty if there is none."""
     on_gpu: bool = False
-    """Whether the processor is idle while it computes."""
+    """Whether the model runs on a GPU, so that the CPU is free meanwhile."""

@@ -1,9 +1,9 @@
-"""A judge as the reward function of a policy in training, in the shapes that RL's libraries call.
+"""Judges as reward functions for reinforcement learning.
 
-`reward_function` makes what TRL's trainers take; `tiebreak.rewards.openrlhf` is the file to name to OpenRLHF.
+`reward_function` returns what TRL's trainers call; `tiebreak.rewards.openrlhf` is the reward file for OpenRLHF.
 """
 
-from tiebreak.rewards.loading import reward_function
-from tiebreak.rewards.reward_function import AsyncJudgeReward, JudgeReward, Text
+from tiebreak.rewards.judge_reward import AsyncJudgeReward, JudgeReward, Text
+from tiebreak.rewards.reward_function import reward_function
 
 __all__ = ["AsyncJudgeReward", "JudgeReward", "Text", "reward_function"]

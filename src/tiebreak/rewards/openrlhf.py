@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tiebreak.errors import ModelError, RunError
-from tiebreak.rewards.loading import shared_reward_function
 from tiebreak.rewards.rendered_text import rewards_of_rendered_text
+from tiebreak.rewards.reward_function import shared_reward_function
 
 if TYPE_CHECKING:
     from torch import Tensor

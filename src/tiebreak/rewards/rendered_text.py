@@ -10,7 +10,7 @@ from typing import Final
 from tiebreak.data import parse_rendered_completion
 from tiebreak.data.issues import short_repr
 from tiebreak.errors import DataError
-from tiebreak.rewards.reward_function import JudgeReward
+from tiebreak.rewards.judge_reward import JudgeReward
 
 LEAST: Final = 16
 """So many characters of a prompt that was cut, white space aside, are enough to know it by."""

@@ -1,110 +1,121 @@
-"""Prompts and completions, as trainers hand them on -> conversations -> rewards."""
+"""`reward_function`: a judge as the reward function of a trainer."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, overload
 
-from tiebreak.data.issues import UnreadableError
-from tiebreak.data.messages import Message, parse_messages, parse_side
-from tiebreak.data.unicode import replace_lone_surrogates
+from tiebreak.judges import Judge, load_judge
+from tiebreak.judges.answer_order import check_rankable_swap
+from tiebreak.judges.grouping import group_by_prompt
+from tiebreak.rewards.judge_reward import AsyncJudgeReward, JudgeReward, make_async
 from tiebreak.types import Conversation
 
-Text = str | Sequence[Mapping[str, Any]]
-"""A text, or a list of messages with `role` and `content`."""
+if TYPE_CHECKING:
+    from tiebreak.judges import Merge, Swap
 
 
-class JudgeReward:
-    """What `reward_function` makes: called with prompts and completions, it returns a reward for each completion.
+@overload
+def reward_function(
+    run: str | Path | Judge,
+    *,
+    normalise: bool = ...,
+    swap: Swap = ...,
+    asynchronous: Literal[False] = ...,
+    base_model: str | None = ...,
+    device: str | None = ...,
+    merge: Merge | None = ...,
+) -> JudgeReward: ...
 
-    It may be called from several threads at once; they wait for each other.
+
+@overload
+def reward_function(
+    run: str | Path | Judge,
+    *,
+    normalise: bool = ...,
+    swap: Swap = ...,
+    asynchronous: Literal[True],
+    base_model: str | None = ...,
+    device: str | None = ...,
+    merge: Merge | None = ...,
+) -> AsyncJudgeReward: ...
+
+
+def reward_function(
+    run: str | Path | Judge,
+    *,
+    normalise: bool = True,
+    swap: Swap = "average",
+    asynchronous: bool = False,
+    base_model: str | None = None,
+    device: str | None = None,
+    merge: Merge | None = None,
+) -> JudgeReward | AsyncJudgeReward:
+    """A judge as a reward function: for TRL's `GRPOTrainer(reward_funcs=...)` and `RLOOTrainer`, or your own loop.
+
+    A reward model scores every completion by itself. A pairwise judge has no reward for a single answer: it compares
+    the completions of one prompt (its group of `num_generations`) with each other, and their rewards are fitted to
+    the verdicts by the tie model, in nats, with a mean of 0 in every group.
+
+    Any loop can call `reward(prompts, completions)` and use the floats; PPO too, with a reward model. TRL's own
+    PPOTrainer (`trl.experimental.ppo`, up to TRL 1.12) takes a model that reads the policy's token ids instead of a
+    function: pass what `tiebreak export` makes of a pointwise run whose base has the policy's tokenizer. That trainer
+    does not apply a template, so choose a `text.template` that matches the policy's prompts.
 
     Args:
-        rewards: the rewards of conversations, None for those it has none for.
-        scores_alone: whether it has one for a completion whose prompt has no other.
+        run: a run folder, or a loaded judge such as a `Client`.
+        normalise: subtract the mean reward of the validation answers and divide by their standard deviation; otherwise
+            rewards are in nats. GRPO divides out both, RLOO the mean, PPO neither: with normalised rewards, a learning
+            rate, KL coefficient or weight tuned for one run suits the next. Reward models only.
+        swap: compare in both orders, or each pair once in half the time. Pairwise judges only.
+        asynchronous: return a coroutine function, which TRL awaits together with other asynchronous rewards. Concurrent
+            calls are judged one after the other.
+        base_model: as in `load_judge`.
+        device: as in `load_judge`.
+        merge: as in `load_judge`.
+
+    Raises:
+        ValueError: `swap` is neither `none` nor `average`.
+        RunError, ModelError: as in `load_judge`.
     """
+    check_rankable_swap(swap)  # before a model is loaded
+    judge = run if isinstance(run, Judge) else load_judge(run, base_model=base_model, device=device, merge=merge)
 
-    __name__ = "tiebreak"
-    """By which trainers log it."""
+    def rewards(conversations: Sequence[Conversation]) -> Sequence[float | None]:
+        if judge.gives_rewards:
+            scores = judge.score_many(conversations)
+            return [score.normalised if normalise else score.reward for score in scores]
+        return pairwise_rewards(judge, conversations, swap)
 
-    def __init__(
-        self, rewards: Callable[[Sequence[Conversation]], Sequence[float | None]], *, scores_alone: bool
-    ) -> None:
-        self.scores_alone = scores_alone
-        self._rewards = rewards
-        self._one_at_a_time = threading.Lock()  # neither a module's mode, its token budget nor a tokenizer is shared
-
-    def __call__(self, prompts: Sequence[Text], completions: Sequence[Text], **columns: object) -> list[float | None]:
-        """Score completions.
-
-        Args:
-            prompts: one a completion. For a judge of pairs a prompt stands several times, its completions are compared.
-            completions: one a prompt; as texts, or as lists of messages that end in the assistant's.
-            columns: what else trainers hand on (token ids, columns of the dataset); not looked at.
-
-        Returns:
-            Rewards, as `reward_function` says of each kind of judge; None for a completion that is no text in answer to
-            its prompt (a call of a tool, an image) or, with a judge of pairs, has no other to be compared with.
-
-        Raises:
-            ValueError: there are not as many prompts as completions.
-            MemoryBudgetError, ModelError: as in `Judge.compare_many`.
-        """
-        del columns
-        if len(prompts) != len(completions):
-            raise ValueError(f"{len(prompts):,} prompts for {len(completions):,} completions: give one for each")
-        read = [_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-        readable = {number: conversation for number, conversation in enumerate(read) if conversation is not None}
-        with self._one_at_a_time:
-            found = dict(zip(readable, self._rewards(list(readable.values())), strict=True))
-        return [found.get(number) for number in range(len(read))]
+    reward = JudgeReward(rewards, scores_alone=judge.gives_rewards)
+    return make_async(reward) if asynchronous else reward
 
 
-class AsyncJudgeReward(Protocol):
-    """A `JudgeReward` to be awaited."""
+def pairwise_rewards(judge: Judge, conversations: Sequence[Conversation], swap: Swap) -> list[float | None]:
+    """Rewards of conversations from comparisons with those that differ in the last reply only.
 
-    async def __call__(
-        self, prompts: Sequence[Text], completions: Sequence[Text], **columns: object
-    ) -> list[float | None]:
-        """As `JudgeReward`."""
-
-
-def awaited(reward: JudgeReward) -> AsyncJudgeReward:
-    """The same reward as a coroutine function: it is computed in a thread, and the event loop goes on meanwhile.
-
-    A function, as TRL before 1.14 takes no object for asynchronous.
+    Returns:
+        Rewards in nats, with a mean of 0 in every group; None for a conversation that is alone in its group.
     """
-    import asyncio
-
-    async def tiebreak(
-        prompts: Sequence[Text], completions: Sequence[Text], **columns: object
-    ) -> list[float | None]:  # its name is what trainers log
-        return await asyncio.to_thread(reward, prompts, completions, **columns)
-
-    return tiebreak
-
-
-def _conversation(prompt: Text, completion: Text) -> Conversation | None:
-    """What the user said and what was replied; None where that is no conversation of texts."""
-    try:
-        if not isinstance(completion, str) and any(_calls_a_tool(message) for message in completion):
-            return None
-        asked, replied = _messages("prompt", prompt, "user"), _messages("completion", completion, "assistant")
-        if not replied:
-            return None
-        turns, replies = parse_side("completion", asked, replied)
-    except UnreadableError:
-        return None
-    return Conversation(turns, replies).map_texts(lambda text: replace_lone_surrogates(text)[0])
+    groups = {prompt: indices for prompt, indices in group_by_prompt(conversations).items() if len(indices) > 1}
+    rankings = judge.rank_many(
+        [(prompt, [conversations[i].answer for i in indices]) for (prompt, _), indices in groups.items()], swap=swap
+    )
+    rewards: list[float | None] = [None] * len(conversations)
+    for indices, ranking in zip(groups.values(), rankings, strict=True):
+        for index, reward in zip(indices, ranking.rewards, strict=True):
+            rewards[index] = reward
+    return rewards
 
 
-def _calls_a_tool(message: Mapping[str, Any]) -> bool:
-    """Whether a message is a call, or nothing at all, in the place of a text; an empty text is one."""
-    return message.get("content") is None or bool(message.get("tool_calls"))
+def shared_reward_function(run: str) -> JudgeReward:
+    """`reward_function(run)`, loaded once per process and shared by all threads."""
+    with _LOADING:
+        return _loaded(run)
 
 
-def _messages(column: str, text: Text, role: str) -> tuple[Message, ...]:
-    if isinstance(text, str):
-        return ((role, text),)  # whatever it looks like: policies write JSON
-    return parse_messages(column, [dict(message) for message in text], role=role)
+_LOADING: Final = threading.Lock()
+_loaded: Final = cache(reward_function)

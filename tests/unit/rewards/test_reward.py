@@ -14,7 +14,7 @@ import pytest
 
 from tiebreak import Conversation
 from tiebreak.rewards import JudgeReward
-from tiebreak.rewards.reward_function import awaited
+from tiebreak.rewards.judge_reward import make_async
 
 
 def lengths(conversations: Sequence[Conversation]) -> list[float | None]:
@@ -61,7 +61,7 @@ def test_an_awaited_reward_lets_the_event_loop_go_on() -> None:
         begun.set()
         return [float(done.wait(timeout=60))] * len(conversations)
 
-    reward = awaited(JudgeReward(waits, scores_alone=True))
+    reward = make_async(JudgeReward(waits, scores_alone=True))
 
     async def loop() -> list[Any]:
         first, second = asyncio.create_task(reward(["p"], ["a"])), asyncio.create_task(reward(["p"], ["b"], n=[1]))

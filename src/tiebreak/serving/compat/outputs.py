@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tiebreak.judges.grouping import group_by_prompt
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.text import Template
 from tiebreak.types import OUTCOMES, Comparison, Conversation
@@ -103,7 +104,7 @@ async def compute_rewards(
     if judge.gives_rewards:
         scores = await judge.score(conversations, truncate=truncate)
         return [AnswerReward(score.reward, score.normalised, score.tokens_read) for score in scores]
-    groups = _group_by_prompt(conversations)
+    groups = list(group_by_prompt(conversations).values())
     if any(len(group) == 1 for group in groups):
         raise InvalidRequestError(
             f"{judge.name} is a pairwise judge, but a prompt has only one answer. Send two or more to the same prompt, "
@@ -137,14 +138,6 @@ async def compute_rewards_for_prompt(
         conversations = [Conversation((prompt,), (answer,)) for answer in answers]
         return await compute_rewards(judge, conversations, truncate=truncate)
     return [AnswerReward(0.0, 0.0, 0)]
-
-
-def _group_by_prompt(conversations: Sequence[Conversation]) -> list[list[int]]:
-    """Indices of conversations that differ only in the last reply, grouped in order of first appearance."""
-    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
-    for i, conversation in enumerate(conversations):
-        groups.setdefault((conversation.prompt, conversation.answer[:-1]), []).append(i)
-    return list(groups.values())
 
 
 def _head_output(head: HeadOutput, *, probabilities: bool) -> TextOutput:
