@@ -19,7 +19,7 @@ from tiebreak import Comparison, DataError, RecipeError, RunError, load_judge, l
 from tiebreak.cli import app
 from tiebreak.data.writer import write_comparisons
 from tiebreak.export import export_run
-from tiebreak.export.drift import judge_numbers
+from tiebreak.export.drift import judge_outputs
 from tiebreak.judges.answer_order import swapped_count
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import read_card
@@ -128,10 +128,10 @@ def test_an_export_is_uncalibrated_and_says_so(calibrated: tuple[TrainingResult,
     export_run(run.path, tmp_path / "out", adapter_only=True, skip_drift=True)
     assert json.loads((tmp_path / "out/tiebreak.json").read_text())["calibration"]["rows"] == 120
     text = (tmp_path / "out/README.md").read_text()
-    assert "Its outputs are uncalibrated." in text
+    assert "Its outputs are not calibrated." in text
     assert f"| all | {calibrated[0].metrics['uncalibrated_loss']:.4f} |" in text
     rows = small_votes(6)
-    numbers = judge_numbers(run.path, None, read_card(run.model), rows, lambda *_: None)
+    numbers = judge_outputs(run.path, None, read_card(run.model), rows, lambda *_: None)
     np.testing.assert_allclose(
         numbers.probabilities, probabilities(load_judge(run.path, calibrate=False), rows), atol=1e-6
     )
@@ -160,9 +160,7 @@ def test_a_swap_that_is_none_is_refused(
     small_run: TrainingResult, small_rewards: TrainingResult, swap: str, votes: tuple[Path, Path]
 ) -> None:
     for run in (small_run, small_rewards):
-        with pytest.raises(
-            ValueError, match=r"it is one of 'none', 'average', or 'uncertain:SHARE' with a share betwee"
-        ):
+        with pytest.raises(ValueError, match=r"it must be 'none', 'average', or 'uncertain:SHARE' with a share betwee"):
             load_judge(run.folder.path).compare("question", "good", "bad", swap=swap)
     shown = run_cli("evaluate", small_run.folder, votes[1], "--swap", swap)
     assert shown.exit_code == 2
@@ -173,7 +171,7 @@ def test_a_ranking_depends_on_nothing_else_that_is_ranked(
     small_run: TrainingResult, small_rewards: TrainingResult
 ) -> None:
     for run in (small_run, small_rewards):
-        with pytest.raises(ValueError, match="answers are ranked with 'none' or 'average'"):
+        with pytest.raises(ValueError, match="rankings take 'none' or 'average'"):
             load_judge(run.folder.path).rank("question", ["good", "bad"], swap="uncertain:0.33")
 
 

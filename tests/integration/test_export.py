@@ -25,7 +25,7 @@ from tiebreak.cli import app
 from tiebreak.data.writer import write_comparisons
 from tiebreak.export import ExportReport, export_run
 from tiebreak.ranking import outcome_logits
-from tiebreak.runs import RunFolder
+from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.training import TrainingResult
 
 ROWS = [
@@ -213,7 +213,7 @@ def test_without_a_chat_template_the_card_fills_the_slots(
     monkeypatch.setattr(write, "install_chat_template", none)
     said: list[str] = []
     export_run(exported.run.path, tmp_path / "plain", dtype="float32", skip_drift=True, log=said.append)
-    assert any("it gets no chat template" in line for line in said)
+    assert any("the export has no chat template" in line for line in said)
     assert not (tmp_path / "plain" / "chat_template.jinja").exists()
     [space] = run_snippets(tmp_path / "plain", monkeypatch)
     judge = load_judge(exported.run.path)
@@ -234,7 +234,7 @@ def test_merging_a_4_bit_run_drifts_and_says_so(small_rewards: TrainingResult, t
     assert drift.reward_largest > 1e-4
     assert drift.loss_before == pytest.approx(small_rewards.metrics["loss"], abs=1e-5)
     assert drift.loss_after != pytest.approx(drift.loss_before, abs=1e-7)
-    assert "the run trained it beside a base in nf4" in (tmp_path / "out" / "README.md").read_text()
+    assert "the run trained it with a base in nf4" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_weights_are_merged_in_float32_and_rounded_once(
@@ -273,12 +273,22 @@ def moved_run(small_run: TrainingResult, tmp_path: Path) -> RunFolder:
     return RunFolder(run)
 
 
-def test_drift_is_measured_on_what_there_is(moved_run: RunFolder, tmp_path: Path) -> None:
+def test_drift_is_measured_on_the_kept_validation_rows(moved_run: RunFolder, tmp_path: Path) -> None:
+    kept = read_validation_rows(moved_run)
+    assert kept is not None
+    drift = export_run(moved_run.path, tmp_path / "out").drift
+    assert drift is not None
+    assert (drift.on, drift.rows) == ("of the run's validation rows", len(kept.comparisons))
+    assert drift.loss_before == pytest.approx(json.loads(moved_run.metrics.read_text())["loss"], abs=1e-5)
+
+
+def test_drift_of_a_run_without_kept_rows(moved_run: RunFolder, tmp_path: Path) -> None:
+    moved_run.validation_rows.unlink()  # as in runs of Tiebreak 0.1
     said: list[str] = []
     drift = export_run(moved_run.path, tmp_path / "sums", log=said.append).drift
-    assert any("cannot be had any more" in line and "--on VOTES" in line for line in said)
+    assert any("are not available" in line and "--on VOTES" in line for line in said)
     assert drift is not None
-    assert drift.on.startswith("built-in comparisons of sums")
+    assert drift.on.startswith("built-in arithmetic comparisons")
     assert (drift.rows, drift.loss_before, drift.loss_after) == (60, None, None)
 
     write_comparisons(tmp_path / "many.csv", small_votes(450))
@@ -294,7 +304,7 @@ def test_what_cannot_be_exported_leaves_nothing(
     moved_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(RunError, match="is of merged weights"):
+    with pytest.raises(RunError, match="applies to merged weights"):
         export_run(moved_run.path, tmp_path / "out", dtype="float16", adapter_only=True)
 
     def full(*_: Any, **__: Any) -> None:
@@ -329,9 +339,9 @@ def test_the_command_says_what_it_wrote_and_refuses_what_is_there(small_run: Tra
     assert "30 of the run's validation rows" in said.stdout
     assert "Log loss: " in said.stdout
     again = CliRunner().invoke(app, ["export", run, str(out)])
-    assert "is not empty. Name a folder that is not there yet" in str(again.exception)
+    assert "is not empty. Give a folder that does not exist" in str(again.exception)
     a_file = CliRunner().invoke(app, ["export", run, str(out / "README.md")])
-    assert "is a file. An export is a folder" in str(a_file.exception)
+    assert "is a file. Give a folder" in str(a_file.exception)
     no_run = CliRunner().invoke(app, ["export", str(out), str(tmp_path / "other")])
     assert isinstance(no_run.exception, RunError)
     as_json = CliRunner().invoke(app, ["export", run, str(tmp_path / "b"), "--skip-drift", "--adapter-only", "--json"])

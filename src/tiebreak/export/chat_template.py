@@ -1,12 +1,12 @@
-"""A judge's template -> a tokenizer's chat template, which renders message lists into the same text.
+"""A judge's template as a tokenizer's chat template, which renders message lists into the same text.
 
     head        messages
     pointwise   [system], user, (assistant, user)*, assistant
     pairwise    [system], user, (assistant, user)*, response_a, response_b
 
-The turns before the last are a dialogue in the prompt's slot, of a pairwise judge the history that both answers share.
-A system message goes in front of the first user turn, separated by a blank line. Cutting, and defusing special tokens
-that people spell out, is the encoder's: a chat template does neither.
+The turns before the last form a dialogue in the prompt's slot; for a pairwise judge they are the history that both
+answers share. A system message goes before the first user turn, separated by a blank line. A chat template neither
+truncates nor escapes special tokens in texts: the encoder does both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 ROLES: Final = {"{response}": "assistant", "{response_a}": "response_a", "{response_b}": "response_b"}
-"""Whose words fill a slot, as a message's role."""
+"""The message role whose content fills a slot."""
 
 _READ: Final = """\
 {%- set turns = messages[1:] if messages[0]['role'] == 'system' else messages -%}
@@ -31,11 +31,11 @@ _READ: Final = """\
 {%- set asked = turns[:-(answers | length)] -%}
 {%- set given = turns[-(answers | length):] -%}
 {%- if asked | length % 2 == 0 or given | map(attribute='role') | list != answers -%}
-  {{- raise_exception('The roles are to be USAGE.') -}}
+  {{- raise_exception('The roles must be USAGE.') -}}
 {%- endif -%}
 {%- for message in asked -%}
   {%- if message['role'] != ('assistant' if loop.index0 % 2 else 'user') -%}
-    {{- raise_exception('The roles are to be USAGE.') -}}
+    {{- raise_exception('The roles must be USAGE.') -}}
   {%- endif -%}
 {%- endfor -%}
 """
@@ -51,10 +51,10 @@ _SAY_PROMPT: Final = """\
 
 
 def chat_template(template: Template | AnswerTemplate, *, leads_with_bos: bool) -> str:
-    """Jinja that renders messages into exactly the text of `template.render`, behind a BOS where there is to be one."""
+    """Jinja source that renders messages into exactly the text of `template.render`, after a BOS token if required."""
     slots = ANSWER_SLOTS if isinstance(template, AnswerTemplate) else SLOTS
     answers = _answer_roles(template)
-    usage = f"user, (assistant, user)*, {', '.join(answers)}, with at most one system in front"
+    usage = f"user, (assistant, user)*, {', '.join(answers)}, preceded by at most one system"
     parts = [_READ.replace("ANSWERS", str(answers)).replace("USAGE", usage)]
     if leads_with_bos:
         parts.append("{{- bos_token -}}\n")
@@ -75,18 +75,18 @@ def _answer_roles(template: Template | AnswerTemplate) -> list[str]:
 def encoder_of(
     tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int
 ) -> Encoder[Any]:
-    """The judge's own way from what it is asked to tokens, whichever it is asked."""
+    """The judge's encoder, for either kind of template."""
     return Encoder(tokenizer, cast(Any, template), max_length)
 
 
 def _literal(text: str) -> str:
-    """A text as a Jinja string: braces in it stand for themselves, and its newlines are kept as they are."""
+    """A text as a Jinja string literal; braces and newlines are kept."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
     return f"'{escaped}'"
 
 
 def leads_with_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether the tokenizer leads plain texts with a BOS, as the encoder then does."""
+    """Whether the tokenizer starts plain texts with a BOS token, as the encoder then does."""
     bos = tokenizer.bos_token_id
     return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 
@@ -94,20 +94,20 @@ def leads_with_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
 def install_chat_template(
     tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int
 ) -> bool:
-    """Give a tokenizer the chat template, if its tokens are then the judge's; returns whether they are.
+    """Install the chat template if its tokens equal the judge's; returns whether they do.
 
-    They are not where a tokenizer treats the begin of a text unlike what follows a BOS that is spelled out (Llama 2
-    puts a space there): such a tokenizer is left without one.
+    They differ where a tokenizer treats the start of a text differently from what follows a BOS that is spelled out
+    (Llama 2 inserts a space there). Such a tokenizer gets no chat template.
     """
     tokenizer.chat_template = chat_template(template, leads_with_bos=leads_with_bos(tokenizer))
-    said = {"user": "a"} | dict.fromkeys(_answer_roles(template), "b")
+    contents = {"user": "a"} | dict.fromkeys(_answer_roles(template), "b")
     row: Comparison | Conversation = (
         Conversation(("a",), ("b",)) if isinstance(template, AnswerTemplate) else Comparison(("a",), ("b",), ("b",))
     )
-    [wanted] = encoder_of(tokenizer, template, max_length).encode([row])
-    messages = [{"role": role, "content": text} for role, text in said.items()]
+    [expected] = encoder_of(tokenizer, template, max_length).encode([row])
+    messages = [{"role": role, "content": text} for role, text in contents.items()]
     ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
-    if ids == wanted.ids.tolist():
+    if ids == expected.ids.tolist():
         return True
     tokenizer.chat_template = None
     return False

@@ -1,6 +1,6 @@
-"""How far an exported folder's numbers are from those of the run's own judge.
+"""How far the outputs of an exported folder differ from those of the run's judge.
 
-The folder is read from the disk and run as a stranger would: by transformers' own classes, in padded batches.
+The folder is loaded from disk and run as any user would: by transformers' classes, in padded batches.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
-MOST_ROWS: Final = 200
-"""Comparisons the drift is measured on, at most."""
+MAX_ROWS: Final = 200
+"""Maximum number of comparisons for measuring the drift."""
 
-_TOKENS_A_BATCH: Final = 4096
-_TEXTS_A_BATCH: Final = 16
+_TOKENS_PER_BATCH: Final = 4096
+_TEXTS_PER_BATCH: Final = 16
 
 OnProgress = Callable[[int, int], None]
-"""Called with how many texts are read, and how many there are."""
+"""Called with the number of texts that are done and the number of all texts."""
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What a judge says of comparisons."""
+class Outputs:
+    """A judge's outputs for comparisons."""
 
     probabilities: NDArray[np.float64]
     """[rows, 3]"""
     rewards: NDArray[np.float64] | None
-    """[rows, 2] of a pointwise judge."""
+    """[rows, 2] for a reward model."""
 
 
 def comparisons_to_measure_on(
     folder: RunFolder, on: Path | None, log: Callable[[str], None]
 ) -> tuple[str, list[Comparison]]:
-    """What to measure on, in words, and at most `MOST_ROWS` rows of it, evenly spread.
+    """The rows to measure on, at most `MAX_ROWS`, evenly spread, and a description of them.
 
-    A file that is named; else the run's validation rows, if their file is still there; else sums that Tiebreak makes.
+    They come from the given file, else from the run's validation rows, else from built-in arithmetic comparisons.
 
     Raises:
-        DataError: the file that is named cannot be read.
+        DataError: the given file cannot be read.
     """
     if on is not None:
         rows = list(load_votes(on, votes="optional", problem_rows="keep", setting=None, on_note=log).comparisons)
@@ -73,65 +73,66 @@ def comparisons_to_measure_on(
         return "of the run's validation rows", _spread(kept.comparisons)
     try:  # runs made by Tiebreak 0.1 keep no rows: split the votes again
         data = load_recipe(folder.recipe).data
-        # The calibration is split off after the validation, which is the same without.
+        # The calibration split comes after the validation split and does not change it.
         data = data.model_copy(update={"calibration": None, "calibration_rows": None, "calibration_share": None})
-        if data.validation is not None:  # then the file to learn from need not be read
+        if data.validation is not None:  # the training file need not be read
             data = data.model_copy(update={"train": data.validation, "train_rows": None})
         return "of the run's validation rows", _spread(split_votes(data, lambda _: None).validation)
     except (DataError, RecipeError, OSError, AssertionError) as error:
         log(
-            f"The run's validation rows cannot be had any more ({str(error).partition(chr(10))[0]}): the drift is "
-            "measured on sums, which say less. Name a file: --on VOTES."
+            f"The run's validation rows are not available ({str(error).partition(chr(10))[0]}). The drift is "
+            "measured on "
+            "built-in arithmetic comparisons, which are less informative. Give a file instead: --on VOTES."
         )
     sums = arithmetic_comparisons(60, seed=0, split="validation")
-    return "built-in comparisons of sums (the run's validation rows were not there any more)", [
+    return "built-in arithmetic comparisons (the run's validation rows were not available)", [
         Comparison(c.prompt, c.answer_a, c.answer_b, id=c.id) for c in sums
     ]
 
 
 def _spread(rows: list[Comparison]) -> list[Comparison]:
-    wanted = min(MOST_ROWS, len(rows))
+    wanted = min(MAX_ROWS, len(rows))
     return [rows[i * len(rows) // wanted] for i in range(wanted)]
 
 
-def judge_numbers(
+def judge_outputs(
     run: Path, base_model: str | None, card: JudgeCard, rows: Sequence[Comparison], on_progress: OnProgress
-) -> Numbers:
-    """What the run's own judge says; it is gone from memory afterwards.
+) -> Outputs:
+    """The outputs of the run's judge, which is freed afterwards.
 
     Raises:
         RunError, ModelError, MemoryBudgetError: as in `load_judge` and `Judge.compare_many`.
     """
-    judge = load_judge(run, base_model=base_model, calibrate=False)  # as an export's logits are
+    judge = load_judge(run, base_model=base_model, calibrate=False)  # the logits of an export are not calibrated
     texts = judge.texts(len(rows), "none")
     advance = cumulative_progress(texts, on_progress)
     if card.rewards is None:
         verdicts = judge.compare_many(rows, on_progress=advance)
-        numbers = Numbers(probability_array(verdicts), None)
+        outputs = Outputs(probability_array(verdicts), None)
     else:
         sides = [side for row in rows for side in row.conversations]
         scores = judge.score_many(sides, groups=[i // 2 for i in range(texts)], on_progress=advance)
-        numbers = _of_rewards(card, np.array([score.reward for score in scores]))
+        outputs = _of_rewards(card, np.array([score.reward for score in scores]))
     del judge
     _free()
-    return numbers
+    return outputs
 
 
-def exported_numbers(
+def exported_outputs(
     folder: Path, base: str | None, card: JudgeCard, rows: Sequence[Comparison], on_progress: OnProgress
-) -> tuple[Numbers, str]:
-    """What an exported folder says, and what it computed in: float32, or on a GPU that cannot hold that, bfloat16.
+) -> tuple[Outputs, str]:
+    """The outputs of an exported folder, and its compute type: float32, or bfloat16 if a GPU has too little memory.
 
     Args:
         folder: the export.
-        base: of a folder that holds an adapter only, where the base model is.
-        card: of the run.
-        rows: to judge.
-        on_progress: called while they are.
+        base: where the base model is, for a folder with an adapter only.
+        card: the run's card.
+        rows: the comparisons.
+        on_progress: as `OnProgress`.
 
     Raises:
-        MemoryBudgetError: it does not fit into the GPU's memory.
-        ModelError: its numbers are not finite.
+        MemoryBudgetError: it does not fit in the GPU's memory.
+        ModelError: its outputs are not finite.
     """
     tokenizer = load_tokenizer(str(folder))
     texts = _texts(card, tokenizer, rows)
@@ -145,28 +146,29 @@ def exported_numbers(
             break
     if outputs is None:
         raise MemoryBudgetError(
-            "The exported model does not fit into the GPU's memory without quantisation, so that its drift cannot be "
-            "measured. Hide the GPU (CUDA_VISIBLE_DEVICES=) to measure on the CPU, or leave it out: --skip-drift."
+            "The exported model does not fit in the GPU's memory without quantization, so its drift cannot be "
+            "measured. "
+            "Measure on the CPU (CUDA_VISIBLE_DEVICES=), or skip it: --skip-drift."
         )
     if not np.isfinite(outputs).all():
         raise ModelError(
-            "The exported model's numbers are not finite. Export in another type: --dtype bfloat16 or float32."
+            "The exported model's outputs are not finite. Export in another type: --dtype bfloat16 or float32."
         )
     if card.rewards is None:
-        return Numbers(softmax(outputs, axis=-1), None), _name(dtype)
+        return Outputs(softmax(outputs, axis=-1), None), _name(dtype)
     return _of_rewards(card, outputs[:, 0]), _name(dtype)
 
 
-def measure_drift(on: str, rows: Sequence[Comparison], before: Numbers, after: Numbers, dtype: str) -> Drift:
-    """Compare what was said before and after."""
+def measure_drift(on: str, rows: Sequence[Comparison], before: Outputs, after: Outputs, dtype: str) -> Drift:
+    """The drift between the outputs before and after the export."""
     distance = np.abs(after.probabilities - before.probabilities)
     changed = after.probabilities.argmax(axis=1) != before.probabilities.argmax(axis=1)
     voted = [(i, row.vote) for i, row in enumerate(rows) if row.vote is not None]
     losses = [
-        float(cross_entropies(numbers.probabilities[[i for i, _ in voted]], [vote for _, vote in voted]).mean())
+        float(cross_entropies(outputs.probabilities[[i for i, _ in voted]], [vote for _, vote in voted]).mean())
         if voted
         else None
-        for numbers in (before, after)
+        for outputs in (before, after)
     ]
     apart = None if before.rewards is None or after.rewards is None else np.abs(after.rewards - before.rewards)
     return Drift(
@@ -183,16 +185,16 @@ def measure_drift(on: str, rows: Sequence[Comparison], before: Numbers, after: N
     )
 
 
-def _of_rewards(card: JudgeCard, rewards: NDArray[np.float64]) -> Numbers:
-    """Rewards of A and B in turn -> numbers."""
+def _of_rewards(card: JudgeCard, rewards: NDArray[np.float64]) -> Outputs:
+    """Outputs from rewards of A and B in turn."""
     assert card.rewards is not None
     pairs = rewards.reshape(-1, 2)
     logits = outcome_logits(pairs[:, 0], pairs[:, 1], card.rewards.tie_model, card.rewards.tie_parameter)
-    return Numbers(softmax(logits, axis=-1), pairs)
+    return Outputs(softmax(logits, axis=-1), pairs)
 
 
 def _texts(card: JudgeCard, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Comparison]) -> list[str]:
-    """What the model reads, cut as the judge cuts it."""
+    """The texts the model reads, truncated as the judge truncates them."""
     encoder = encoder_of(tokenizer, resolve_template(card.template, card.head), card.max_length)
     return [encoder.text(text) for row in rows for text in ((row,) if card.rewards is None else row.conversations)]
 
@@ -208,18 +210,18 @@ def _outputs(
     device: torch.device,
     on_progress: OnProgress,
 ) -> NDArray[np.float64]:
-    """The model's logits, [texts, labels], in padded batches of texts of like length; it is gone afterwards."""
+    """The model's logits, [texts, labels], in padded batches of texts of similar length."""
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
 
     labels = len(LABELS[card.head])
-    place = {"dtype": dtype, "device_map": {"": device}}
+    options = {"dtype": dtype, "device_map": {"": device}}
     model: Any
     if base is None:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, **place)
+        model = AutoModelForSequenceClassification.from_pretrained(folder, **options)
     else:
         model = AutoModelForSequenceClassification.from_pretrained(
-            base, revision=card.revision, num_labels=labels, ignore_mismatched_sizes=True, **place
+            base, revision=card.revision, num_labels=labels, ignore_mismatched_sizes=True, **options
         )
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         model = PeftModel.from_pretrained(model, str(folder))
@@ -229,8 +231,8 @@ def _outputs(
     outputs = np.empty((len(texts), labels))
     waiting = sorted(range(len(texts)), key=lambda i: lengths[i])
     while waiting:
-        most = 1 if tokenizer.pad_token is None else _TEXTS_A_BATCH
-        size = max(1, min(most, _TOKENS_A_BATCH // lengths[waiting[-1]]))
+        most = 1 if tokenizer.pad_token is None else _TEXTS_PER_BATCH
+        size = max(1, min(most, _TOKENS_PER_BATCH // lengths[waiting[-1]]))
         batch, waiting = waiting[-size:], waiting[:-size]
         inputs = tokenizer([texts[i] for i in batch], return_tensors="pt", padding=size > 1).to(device)
         outputs[batch] = model(**inputs).logits.float().cpu().numpy()

@@ -1,11 +1,11 @@
-"""A run in, a plain Hugging Face folder out, whole or not at all.
+"""`export_run`: a run as a plain Hugging Face folder, written atomically.
 
 FOLDER/
-  config.json, model*.safetensors                   the merged classifier; or of an adapter alone:
-  adapter_config.json, adapter_model.safetensors    adapter and head, as PEFT keeps them
+  config.json, model*.safetensors                   the merged classifier; or with --adapter-only:
+  adapter_config.json, adapter_model.safetensors    adapter and head in PEFT's format
   tokenizer*.json, chat_template.jinja              the tokenizer, with the judge's template as its chat template
   tiebreak.json                                     the run's card: template, lengths, tie parameter, calibration
-  export.json                                       what was written, and how far its numbers are from the run's
+  export.json                                       what was written, and how far its outputs differ from the run's
   README.md                                         the model card
 """
 
@@ -34,36 +34,36 @@ def export_run(
     log: Callable[[str], None] = logger.info,
     on_stage: Callable[[str], None] = logger.debug,
 ) -> ExportReport:
-    """Write a run's judge as a plain Hugging Face folder, which needs no Tiebreak.
+    """Write a run's judge as a plain Hugging Face folder that works without Tiebreak.
 
-    Adapter and head are merged into the base in full precision, whatever it was held in while it was trained; how far
-    that moves its numbers is measured on the folder that was written. `AutoModelForSequenceClassification` and
-    `pipeline("text-classification")` read it; the tokenizer's chat template renders messages into the judge's text.
+    Adapter and head are merged into the base in full precision, whatever its precision in training was. How far this
+    changes the outputs is measured on the written folder. `AutoModelForSequenceClassification` and
+    `pipeline("text-classification")` load it; the tokenizer's chat template renders messages into the judge's template.
 
     Args:
-        run: the folder `tiebreak train` made.
-        folder: to be made; nothing, or an empty folder, may be there.
-        dtype: of the merged weights; `auto` is what the base checkpoint is stored in.
-        adapter_only: write adapter and head in PEFT's format, to be put on the base model.
-        base_model: where the base model is now, if not where it was in training.
+        run: the run folder.
+        folder: the folder to write; it must not exist or be empty.
+        dtype: of the merged weights; `auto` is the type of the base checkpoint.
+        adapter_only: write adapter and head in PEFT's format instead of merged weights.
+        base_model: where the base model is now, if it is not where it was in training.
         on: a file of comparisons, with or without votes, to measure the drift on. By default the run's validation rows.
-        skip_drift: measure nothing. (Otherwise the judge and the export are run, one after the other.)
-        tell: called with one sentence at a time about what should be known.
-        on_stage: called with what is being done.
+        skip_drift: do not measure the drift, which runs the judge and then the export.
+        log: called with one sentence at a time about the progress.
+        on_stage: called with the name of each stage.
 
     Raises:
-        RunError: the run holds no trained model, the folder is taken, or the disk is full.
-        ModelError: the base model cannot be had, or weights are not finite. Nothing is left in the folder.
+        RunError: the run holds no trained model, the folder is not empty, or the disk is full.
+        ModelError: the base model cannot be loaded, or weights are not finite. Nothing is left in the folder.
         DataError: the file to measure on cannot be read.
-        MemoryBudgetError: the drift cannot be measured in the memory there is.
+        MemoryBudgetError: there is too little memory to measure the drift.
     """
     source, target = RunFolder(run), Path(folder)
     source.check_trained()
     source.check_has_language_model("Only a fine-tuned model is exported")
     check_export_folder(target)
     if adapter_only and dtype != "auto":
-        raise RunError(f"dtype={dtype} is of merged weights: an adapter stays in float32, as it was trained.")
-    from tiebreak.export.write import write_export  # loads torch: what can be refused without it has been
+        raise RunError(f"dtype={dtype} applies to merged weights; an adapter is always float32. Leave dtype=auto.")
+    from tiebreak.export.write import write_export  # imports torch, so after the checks above
 
     with write_folder_atomically(target) as draft:
         return write_export(
@@ -81,12 +81,12 @@ def export_run(
 
 
 def check_export_folder(folder: Path) -> None:
-    """Refuse a folder that an export cannot be.
+    """Check that an export can be written to the folder.
 
     Raises:
         RunError: it is a file, or a folder that is not empty.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        raise RunError(f"{folder} is not empty. Name a folder that is not there yet, or delete it first.")
+        raise RunError(f"{folder} is not empty. Give a folder that does not exist, or delete it first.")
     if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. An export is a folder: name one that is not there yet.")
+        raise RunError(f"{folder} is a file. Give a folder that does not exist.")

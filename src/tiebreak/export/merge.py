@@ -1,4 +1,4 @@
-"""A run's adapter and head merged into the full-precision base: a plain transformers classifier."""
+"""Merging a run's adapter and head into the full-precision base: a plain transformers classifier."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_HELD: Final[dict[torch.dtype, Precision]] = {
+_PRECISIONS: Final[dict[torch.dtype, Precision]] = {
     torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16",
 }  # fmt: skip
 
 
 def check_adapter(folder: Path) -> None:
-    """Refuse a run's `model` folder whose numbers are not finite, before a base model is loaded.
+    """Check that the weights of a run's adapter are finite, before a base model is loaded.
 
     Raises:
-        ModelError: they are not.
+        ModelError: they are not finite.
     """
     from safetensors import safe_open
 
@@ -34,42 +34,42 @@ def check_adapter(folder: Path) -> None:
         broken = sorted(name for name in saved.keys() if not saved.get_tensor(name).isfinite().all())  # noqa: SIM118
     if broken:
         raise ModelError(
-            f"{len(broken)} of the adapter's weights in {folder} are not finite, {broken[0]} among them: its training "
-            "diverged, and nothing was exported. Train anew with a lower training.learning_rate."
+            f"{len(broken)} of the adapter's weights in {folder} are not finite (the first is {broken[0]}): its "
+            "training "
+            "diverged. Nothing was exported. Train again with a lower training.learning_rate."
         )
 
 
 def merged_classifier(
     card: JudgeCard, folder: Path, *, base_model: str | None, dtype: ExportDtype
 ) -> PreTrainedModel:  # fmt: skip
-    """The run's judge as a classifier that holds nothing of PEFT's or Tiebreak's.
+    """The run's judge as a classifier without parts of PEFT or Tiebreak.
 
-    The base is read in the type it is stored in, whatever the run trained on, and a layer at a time is merged in
-    float32 and rounded once, to the type asked for. So a model of 9 billion weights that is stored in 16 bits and
-    exported in 16 bits takes 19 GB of memory; one that is stored or exported in 32 bits takes 37. The head stays in
-    float32, as it was trained.
+    The base is loaded in the type of its checkpoint, whatever its precision in training was. Each layer is merged in
+    float32 and rounded once, to the requested type. A model of 9 billion weights, stored and exported in 16 bits, takes
+    19 GB of memory; stored or exported in 32 bits it takes 37 GB. The head stays in float32.
 
     Args:
-        card: of the run.
+        card: the run's card.
         folder: the run's `model` folder.
-        base_model: where the base model is, if not where it was in training.
+        base_model: where the base model is, if it is not where it was in training.
         dtype: of the merged weights.
 
     Raises:
-        ModelError: the base cannot be had, or its merged weights do not fit into `dtype`.
+        ModelError: the base cannot be loaded, or merged weights are too large for `dtype`.
         RunError: the folder holds no trained model, or a damaged one.
     """
     stored = _stored_dtype(card, base_model)
     wanted = stored if dtype == "auto" else _DTYPES[dtype]
-    held = torch.float32 if wanted == torch.float32 else stored
-    base = load_trained_base(card, base_model, _HELD[held], "auto", torch.device("cpu"))
+    loaded = torch.float32 if wanted == torch.float32 else stored
+    base = load_trained_base(card, base_model, _PRECISIONS[loaded], "auto", torch.device("cpu"))
     model = _merged(load_trained(base, folder), wanted)
     _set_plain_head(model)
     broken = [name for name, parameter in model.named_parameters() if not parameter.isfinite().all()]
     if broken:
         raise ModelError(
-            f"{len(broken)} merged weights are not finite in {str(wanted).removeprefix('torch.')}, {broken[0]} among "
-            "them: they are too large for it. Export in another type: --dtype bfloat16 or float32."
+            f"{len(broken)} merged weights are not finite in {str(wanted).removeprefix('torch.')} (the first is "
+            f"{broken[0]}). Export in another type: --dtype bfloat16 or float32."
         )
     return model
 
@@ -98,7 +98,7 @@ def _merged(trained: nn.Module, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _set_plain_head(model: PreTrainedModel) -> None:
-    """The head without a tie parameter, which is no weight of any of transformers' classes."""
+    """Replace the head by a plain one: transformers' classes have no tie parameter."""
     trained = judge_head(model)
     plain = nn.Linear(trained.in_features, trained.out_features, bias=trained.bias is not None)
     plain.load_state_dict({name: value for name, value in trained.state_dict().items() if name in ("weight", "bias")})

@@ -1,4 +1,4 @@
-"""The model card of an export: how to use it, how good it is, what it does not do."""
+"""The model card of an export: use, metrics, training, limits."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def model_card(report: ExportReport, card: JudgeCard, family: str, source: RunFo
     """The text of README.md.
 
     Args:
-        report: what was written.
-        card: of the run.
-        family: the base's model type, as `gemma2`.
-        source: the run, for its metrics, its recipe and its environment.
+        report: the export.
+        card: the run's card.
+        family: the base's model type, for example `gemma2`.
+        source: the run.
     """
     recipe = load_recipe(source.recipe)
     sections = {
         "": _front_matter(report, card, family),
         f"# {report.folder.absolute().name}": _what_it_is(report, card),
         "## Use": _use(report, card),
-        "## The text it reads": _text(report, card),
-        "## How good it is": _metrics(source, recipe, card),
-        "## How it was trained": _training(source, recipe),
-        "## This folder against the run": _drift(report, card),
+        "## Input format": _text(report, card),
+        "## Metrics": _metrics(source, recipe, card),
+        "## Training": _training(source, recipe),
+        "## Difference from the run": _drift(report, card),
         "## Limits": _limits(recipe, card),
         "## Licence": _licence(card, family),
     }
@@ -62,18 +62,19 @@ def _what_it_is(report: ExportReport, card: JudgeCard) -> str:
         if report.adapter_only
         else f"merged weights in {report.dtype}, the head in float32"
     )
-    made = f"It was trained on votes with Tiebreak, from {_base(card)}. This folder holds {holds}."
+    origin = f"It was trained on votes with Tiebreak, from {_base(card)}. This folder holds {holds}."
     if card.head == "pointwise":
-        odds = "the one with the higher reward is the likelier to win"
+        odds = "the one with the higher reward is more likely to win"
         if card.rewards is not None and card.rewards.tie_model != "rao-kupper":
             odds = "the one whose reward is higher by 1 wins e times as often as it loses"
         return (
-            "A reward model: it reads a prompt and one answer, and gives a reward in nats. Of two answers to a prompt, "
-            f"{odds}. {made}"
+            "A reward model: it reads a prompt and one answer and returns a reward in nats. Of two answers to a "
+            "prompt, "
+            f"{odds}. {origin}"
         )
     return (
-        "A judge of answers: it reads a prompt and two answers, and says how likely people are to prefer A, to prefer "
-        f"B, or to call it a tie. {made}"
+        "A judge: it reads a prompt and two answers and returns the probabilities that people prefer A, prefer B, or "
+        f"call it a tie. {origin}"
     )
 
 
@@ -82,15 +83,15 @@ def _use(report: ExportReport, card: JudgeCard) -> str:
     if report.has_chat_template:
         parts += [
             _python(chat_snippet(card.head, adapter_only=report.adapter_only)),
-            "The chat template writes the BOS, where there is one, itself: a text that it rendered is tokenised with "
-            "`add_special_tokens=False`, or it gets a second one and other numbers.",
+            "The chat template writes the BOS token itself, if there is one. Tokenize a rendered text with "
+            "`add_special_tokens=False`; otherwise it gets a second BOS, and the outputs change.",
         ]
     if card.head == "pairwise" or not report.has_chat_template:
         if parts:
-            parts.append("Or without the chat template:")
+            parts.append("Without the chat template:")
         parts.append(_python(plain_snippet(card.head, adapter_only=report.adapter_only)))
     if card.head == "pairwise":
-        parts.append("Judge both orders, A first and B first, and take the mean, so that no answer gains by its place.")
+        parts.append("Judge both orders, A first and B first, and take the mean, so that position has no effect.")
     elif card.rewards is not None:
         formulas = {
             "davidson": f"softmax(r_A, r_B, (r_A + r_B) / 2 + t) with t = {card.rewards.tie_parameter:.6g} (Davidson "
@@ -100,7 +101,7 @@ def _use(report: ExportReport, card: JudgeCard) -> str:
             "bradley-terry": "e^r_A / (e^r_A + e^r_B), e^r_B / (e^r_A + e^r_B) and 0 (Bradley and Terry 1952)",
         }
         parts.append(
-            "How likely people are to prefer A, to prefer B, or to call it a tie, from two rewards: "
+            "The probabilities that people prefer A, prefer B, or call it a tie, from two rewards: "
             f"{formulas[card.rewards.tie_model]}."
         )
     return "\n\n".join(parts)
@@ -110,8 +111,8 @@ def _text(report: ExportReport, card: JudgeCard) -> str:
     pointwise = card.head == "pointwise"
     answers = "`assistant`" if pointwise else "`response_a`, `response_b`"
     roles = (
-        f" The chat template takes the roles `user`, then `assistant`, `user` any number of times, then {answers}, and "
-        "at most one `system` in front, which goes before the first turn with a blank line between."
+        f" The chat template takes the roles `user`, then `assistant`, `user` any number of times, then {answers}. At "
+        "most one `system` message may come first; it is put before the first turn, separated by a blank line."
         if report.has_chat_template
         else ""
     )
@@ -127,7 +128,7 @@ def _text(report: ExportReport, card: JudgeCard) -> str:
 
 def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
     metrics: dict[str, float] = json.loads(source.metrics.read_text(encoding="utf-8"))
-    # What is exported gives probabilities as they are before a calibration.
+    # An export gives uncalibrated probabilities.
     metrics |= {
         name.removeprefix("uncalibrated_"): value for name, value in metrics.items() if name.startswith("uncalibrated_")
     }
@@ -141,7 +142,7 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
     guess = (
         "A uniform guess has a log loss of 1.0986."
         if knows_ties
-        else "It holds ties impossible. A uniform guess between A and B has a log loss of 0.6931."
+        else "It gives ties a probability of 0. A uniform guess between A and B has a log loss of 0.6931."
     )
     scale = (
         ""
@@ -150,7 +151,7 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
         f"{card.rewards.deviation:.3f} nats."
     )
     return (
-        f"On {_validation(recipe)}, judged as given by the run itself (base in {card.precision}):\n\n"
+        f"On {_validation(recipe)}, judged in one order by the run itself (base in {card.precision}):\n\n"
         "| votes | log loss | accuracy |\n|---|---|---|\n" + "\n".join(rows) + f"\n\n{guess}{scale}"
     )
 
@@ -158,7 +159,7 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
 def _validation(recipe: Recipe) -> str:
     if recipe.data.validation is not None:
         return f"votes of `{recipe.data.validation.name}`"
-    return "votes split off those it was trained on, with other prompts"
+    return "held-out votes of the training file, with other prompts"
 
 
 def _training(source: RunFolder, recipe: Recipe) -> str:
@@ -187,55 +188,60 @@ def _training(source: RunFolder, recipe: Recipe) -> str:
 
 def _drift(report: ExportReport, card: JudgeCard) -> str:
     why = (
-        "The adapter stands beside a base in full precision here"
+        "The adapter is used with a base in full precision here"
         if report.adapter_only
         else "Adapter and base were merged in float32, from the base in full precision, and rounded once to "
         f"{report.dtype}"
     )
     trained = (
-        f"; the run trained it beside a base in {card.precision}" if card.precision in ("nf4", "int8", "fp8") else ""
+        f"; the run trained it with a base in {card.precision}" if card.precision in ("nf4", "int8", "fp8") else ""
     )
-    measured = "How far its numbers are from the run's was not measured." if report.drift is None else str(report.drift)
+    measured = "The difference from the run's outputs was not measured." if report.drift is None else str(report.drift)
     return f"{why}{trained}. {measured}"
 
 
 def _limits(recipe: Recipe, card: JudgeCard) -> str:
     assert recipe.data.train is not None
     answer = "answer's" if card.head == "pointwise" else "longer answer's"
-    said = [
-        f"It was trained on texts of up to {card.max_length:,} tokens. Tiebreak cuts longer ones: the oldest turns, "
-        f"then the {answer} middle. A chat template does not cut, and `truncation=True` cuts off the end, which the "
-        "model has to see.",
-        "A special token that somebody spells out (as `<bos>`) becomes one here; Tiebreak defuses it.",
-        f"It knows the taste of the people behind `{recipe.data.train.name}`, in their languages, on their prompts. It "
-        "does not check facts, and longer or better-looking answers may please it as they please people.",
-        "Its probabilities are as training left them: nothing was calibrated afterwards."
+    limits = [
+        f"It was trained on texts of up to {card.max_length:,} tokens. Tiebreak truncates longer ones: the oldest "
+        "turns, "
+        f"then the {answer} middle. A chat template does not truncate, and `truncation=True` removes the end, which "
+        "the model needs.",
+        "A special token that is spelled out in a text (such as `<bos>`) becomes a special token here; Tiebreak "
+        "escapes it.",
+        f"It predicts the preferences of the people who voted in `{recipe.data.train.name}`, in their languages and on "
+        "their prompts. It does not check facts, and may prefer longer or better formatted answers, as people do.",
+        "Its probabilities are not calibrated."
         if card.calibration is None or card.calibration.method == "none"
-        else f"Its outputs are uncalibrated. The run's judge puts probabilities through {card.calibration.name} "
-        "afterwards, which `calibration` in tiebreak.json holds.",
+        else f"Its outputs are not calibrated. The run's judge applies {card.calibration.name} to them; its "
+        "parameters are in `calibration` in tiebreak.json.",
     ]
     if card.head == "pointwise":
-        said.append(
-            "Votes compare answers to one prompt: rewards of answers to different prompts are comparable only as far "
-            "as the model generalises. A policy trained on them will find what they overlook."
+        limits.append(
+            "Votes compare answers to one prompt. Rewards of answers to different prompts are comparable only as "
+            "far as "
+            "the model generalizes. A policy trained on them will exploit what they miss."
         )
     else:
-        said.append("What it says may depend on which answer stands first, unless both orders are averaged.")
+        limits.append("Its probabilities may depend on the order of the answers, unless both orders are averaged.")
     if card.base_model == NANO:
-        said.append("The built-in nano model knows small sums and little else: this is a demonstration.")
-    return "\n".join(f"- {line}" for line in said)
+        limits.append("The built-in nano model only knows small sums: this is a demonstration.")
+    return "\n".join(f"- {line}" for line in limits)
 
 
 def _licence(card: JudgeCard, family: str) -> str:
     if card.base_model == NANO:
-        return "The weights come from Tiebreak's built-in model, which is under the MIT licence, as Tiebreak is."
+        return "The weights come from Tiebreak's built-in model, under the MIT licence, like Tiebreak."
     if _is_gemma(card, family):
         return (
-            "The weights derive from Gemma: use and passing on are bound by the Gemma Terms of Use "
-            "(https://ai.google.dev/gemma/terms), its Prohibited Use Policy included, and whoever passes them on has "
-            "to hand these terms on too. The votes may have terms of their own."
+            "The weights derive from Gemma: use and distribution are subject to the Gemma Terms of Use "
+            "(https://ai.google.dev/gemma/terms) and its Prohibited Use Policy, and a distribution must include these "
+            "terms. The votes may have terms of their own."
         )
-    return f"The weights derive from {_base(card)}, whose licence binds them. The votes may have terms of their own."
+    return (
+        f"The weights derive from {_base(card)}, and are subject to its licence. The votes may have terms of their own."
+    )
 
 
 def _is_gemma(card: JudgeCard, family: str) -> bool:

@@ -1,4 +1,4 @@
-"""What an export came to."""
+"""The result of an export."""
 
 from __future__ import annotations
 
@@ -9,63 +9,65 @@ from typing import Literal
 from tiebreak.formatting import pluralize
 
 ExportDtype = Literal["auto", "float32", "bfloat16", "float16"]
-"""The type merged weights are written in; `auto` is the one the base checkpoint is stored in."""
+"""The type of the merged weights; `auto` is the type of the base checkpoint."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What an export's numbers differ by from the run's own judge."""
+    """How far an export's outputs differ from those of the run's judge."""
 
     on: str
-    """What it was measured on, in words."""
+    """A description of the rows it was measured on."""
     rows: int
     dtype: str
-    """What the exported model computed in."""
+    """The type the exported model computed in."""
     probability_mean: float
     """Mean absolute difference of the probabilities over (A, B, tie)."""
     probability_largest: float
     answers_changed: int
-    """Rows whose likeliest outcome is another one."""
+    """Rows whose likeliest outcome changes."""
     reward_mean: float | None = None
-    """Of a pointwise judge: mean absolute difference of the rewards, in nats."""
+    """For a reward model: mean absolute difference of the rewards, in nats."""
     reward_largest: float | None = None
     loss_before: float | None = None
-    """Log loss of the run's judge, where there are votes."""
+    """Log loss of the run's judge, if there are votes."""
     loss_after: float | None = None
 
     def __str__(self) -> str:
-        """In a sentence or three."""
-        said = (
-            f"On {self.rows:,} {self.on}, in {self.dtype}, probabilities are off the run's own judge's by "
+        """A summary in up to three sentences."""
+        summary = (
+            f"On {self.rows:,} {self.on}, in {self.dtype}, probabilities differ from the run's judge by "
             f"{self.probability_mean:.2g} on average and {self.probability_largest:.2g} at most; the likeliest outcome "
             f"changes in {pluralize(self.answers_changed, 'row') if self.answers_changed else 'no row'}."
         )
         if self.reward_mean is not None:
-            said += f" Rewards are off by {self.reward_mean:.2g} nats on average and {self.reward_largest:.2g} at most."
+            summary += (
+                f" Rewards differ by {self.reward_mean:.2g} nats on average and {self.reward_largest:.2g} at most."
+            )
         if self.loss_before is not None:
-            said += f" Log loss: {self.loss_before:.4f} before, {self.loss_after:.4f} after."
-        return said
+            summary += f" Log loss: {self.loss_before:.4f} before, {self.loss_after:.4f} after."
+        return summary
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and how far its numbers are from the run's."""
+    """What was written, and how far its outputs differ from the run's."""
 
     folder: Path
     architecture: str
-    """The class of transformers that reads it, or `adapter`."""
+    """The transformers class that loads it, or `adapter`."""
     labels: int
-    """3, or 1 of a reward model."""
+    """3, or 1 for a reward model."""
     dtype: str
-    """Of the weights but the head, which is in float32."""
+    """The type of the weights, except for the head, which is float32."""
     bytes: int
-    """Of the files of weights."""
+    """The size of the weight files."""
     has_chat_template: bool
-    """False where the tokenizer would make other tokens by it than the judge reads."""
+    """False if the tokenizer would give other tokens with it than the judge reads."""
     drift: Drift | None
-    """None where it was not measured."""
+    """None if it was not measured."""
 
     @property
     def adapter_only(self) -> bool:
-        """Whether it needs the base model beside it."""
+        """Whether it needs the base model."""
         return self.architecture == "adapter"

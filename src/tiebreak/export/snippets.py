@@ -1,4 +1,4 @@
-"""Python that uses an export, for its model card: made of pieces, and run by the tests as it stands."""
+"""Python code that uses an export, for its model card. The tests run it."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ with torch.no_grad():
 _PLAIN: Final = """\
 
 template = json.loads(Path(folder, "tiebreak.json").read_text())["template"]
-said = SAID
-text = re.sub(r"\\{(SLOTS)\\}", lambda slot: said[slot[1]], template)
+texts = TEXTS
+text = re.sub(r"\\{(SLOTS)\\}", lambda slot: texts[slot[1]], template)
 with torch.no_grad():
     logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
 """
-_SAID: Final[dict[HeadKind, dict[str, str]]] = {
+_TEXTS: Final[dict[HeadKind, dict[str, str]]] = {
     "pairwise": {"prompt": "What is 2 + 2?", "response_a": "It is 4.", "response_b": "It is 5."},
     "pointwise": {"prompt": "What is 2 + 2?", "response": "It is 4."},
 }
@@ -90,19 +90,19 @@ _RESULTS: Final[dict[HeadKind, str]] = {
 
 
 def chat_snippet(head: HeadKind, *, adapter_only: bool) -> str:
-    """Messages in, numbers out, by the tokenizer's chat template."""
+    """From messages to outputs, with the tokenizer's chat template."""
     if adapter_only:
         return _adapter(head) + _CHATS[head] + _RUN_CHATS[head]
     return _PIPELINE + _CHATS[head] + _PIPE_CHATS[head]
 
 
 def plain_snippet(head: HeadKind, *, adapter_only: bool) -> str:
-    """The same from the template's text, whose slots are filled in one sweep: what people write may spell a slot."""
-    said = str(_SAID[head]).replace("'", '"')
+    """From texts to outputs, with the template. Slots are filled in one pass: a text may contain a slot's name."""
+    texts = str(_TEXTS[head]).replace("'", '"')
     return (
         "import json, re\nfrom pathlib import Path\n\n"
         + (_adapter(head) if adapter_only else _MERGED)
-        + _PLAIN.replace("SAID", said).replace("SLOTS", "|".join(_SAID[head]))
+        + _PLAIN.replace("TEXTS", texts).replace("SLOTS", "|".join(_TEXTS[head]))
         + _RESULTS[head]
     )
 

@@ -1,4 +1,4 @@
-"""What an export's folder holds, written."""
+"""Writing the files of an export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tiebreak.export.chat_template import encoder_of, install_chat_template
-from tiebreak.export.drift import comparisons_to_measure_on, exported_numbers, judge_numbers, measure_drift
+from tiebreak.export.drift import comparisons_to_measure_on, exported_outputs, judge_outputs, measure_drift
 from tiebreak.export.merge import check_adapter, merged_classifier
 from tiebreak.export.model_card import model_card
 from tiebreak.export.result import ExportDtype, ExportReport
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SHARD: Final = "5GB"
-"""Merged weights are written in files of at most this size."""
+"""The maximum size of a file of merged weights."""
 
 
 def write_export(
@@ -41,7 +41,7 @@ def write_export(
     log: Callable[[str], None],
     on_stage: Callable[[str], None],
 ) -> ExportReport:
-    """`export_run`, into the folder `draft`, which is to be called `target`."""
+    """`export_run`, into the folder `draft`, which is renamed to `target` afterwards."""
     card = read_card(source.model)
     check_adapter(source.model)
     on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, log)
@@ -49,7 +49,7 @@ def write_export(
         before = drift = None
         if rows:
             on_stage("Loading the run's own judge")
-            before = judge_numbers(source.path, base_model, card, rows, _count(on_stage, "Judging with the run"))
+            before = judge_outputs(source.path, base_model, card, rows, _count(on_stage, "Judging with the run"))
         has_chat_template = _write_tokenizer(draft, source, card, log)
         on_stage("Writing the adapter" if adapter_only else "Merging")
         if adapter_only:
@@ -59,7 +59,7 @@ def write_export(
         if before is not None:
             on_stage("Reading the export")
             base = _location_of_base(draft) if adapter_only else None
-            after, computed_in = exported_numbers(draft, base, card, rows, _count(on_stage, "Judging with the export"))
+            after, computed_in = exported_outputs(draft, base, card, rows, _count(on_stage, "Judging with the export"))
             drift = measure_drift(on_what, rows, before, after, computed_in)
         report = ExportReport(
             folder=target,
@@ -82,16 +82,16 @@ def _count(on_stage: Callable[[str], None], what: str) -> Callable[[int, int], N
 
 
 def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Callable[[str], None]) -> bool:
-    """The tokenizer, ready for batches, with the judge's template in it if that works; returns whether it does."""
+    """Write the tokenizer, with a padding token and the chat template; returns whether it has the template."""
     tokenizer = load_tokenizer(str(source.model))
     template = resolve_template(card.template, card.head)
-    tokenizer.padding_side = "right"  # positions count from the text's first token, as the judge's do
+    tokenizer.padding_side = "right"  # positions count from the first token of the text, as in the judge
     _choose_pad_token(tokenizer, template, card.max_length)
     installed = install_chat_template(tokenizer, template, card.max_length)
     if not installed:
         log(
-            "This tokenizer makes other tokens of a text behind a BOS that is spelled out, so it gets no chat "
-            "template: the model card says how to render the text."
+            "This tokenizer tokenizes a text differently after a BOS that is spelled out, so the export has no chat "
+            "template. The model card shows how to render the text."
         )
     with translate_write_errors(draft):
         tokenizer.save_pretrained(str(draft))
@@ -99,7 +99,7 @@ def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Calla
 
 
 def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int) -> None:
-    """See to a padding token: classifiers of transformers read their output off the last token that is another one."""
+    """Choose a padding token that no text ends with: transformers classifiers pool the last other token."""
     last = encoder_of(tokenizer, template, max_length).encode([template.empty_row])[0].ids[-1]
     for token in (tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token):
         if token is not None and tokenizer.convert_tokens_to_ids(token) != last:
@@ -110,7 +110,7 @@ def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, template: Template | A
 def _write_merged(
     draft: Path, source: RunFolder, card: JudgeCard, base_model: str | None, dtype: ExportDtype
 ) -> tuple[str, str]:
-    """The merged classifier; returns its class and the type of its weights."""
+    """Write the merged classifier; returns its class and the type of its weights."""
     model = merged_classifier(card, source.model, base_model=base_model, dtype=dtype)
     config = model.config
     config.get_text_config().pad_token_id = config.pad_token_id = load_tokenizer(str(draft)).pad_token_id
@@ -121,7 +121,7 @@ def _write_merged(
 
 
 def _write_adapter(draft: Path, source: RunFolder, base_model: str | None) -> str:
-    """Adapter and head without what only Tiebreak's own head has; returns the type of their weights."""
+    """Write adapter and head without the tie parameter; returns the type of their weights."""
     from safetensors.torch import load_file, save_file
 
     weights = load_file(source.model / "adapter_model.safetensors")
@@ -136,7 +136,7 @@ def _write_adapter(draft: Path, source: RunFolder, base_model: str | None) -> st
 
 
 def _location_of_base(draft: Path) -> str:
-    """Where the written adapter says that its base model is."""
+    """The base model that the written adapter names."""
     base = json.loads((draft / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     return str(base)
 

@@ -64,7 +64,7 @@ class Ranking:
     """Scores and ranks of the answers to one prompt."""
 
     rewards: tuple[float, ...]
-    """In nats. From a pairwise judge they have a mean of 0 over these answers and are not comparable between prompts."""
+    """In nats. Those of a pairwise judge have a mean of 0 over these answers: prompts are not comparable."""
     ranks: tuple[int, ...]
     """1 for the best; equal answers share a rank, and the next rank is skipped."""
     comparisons: int = 0

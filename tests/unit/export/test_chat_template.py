@@ -117,7 +117,7 @@ def test_a_system_message_goes_in_front_of_the_first_turn() -> None:
 def test_roles_that_make_no_turns_are_refused(roles: str) -> None:
     tokenizer = load_tokenizer("nano")
     tokenizer.chat_template = chat_template(REWARD_TEMPLATE, leads_with_bos=True)
-    with pytest.raises(TemplateError, match=r"The roles are to be user, \(assistant, user\)\*, assistant"):
+    with pytest.raises(TemplateError, match=r"The roles must be user, \(assistant, user\)\*, assistant"):
         tokenizer.apply_chat_template([{"role": r, "content": "x"} for r in roles.split()], tokenize=False)
 
 
