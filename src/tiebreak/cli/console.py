@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def quiet_libraries() -> None:
     To be called before they are imported: bitsandbytes says what it lacks as it loads.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if find_spec("transformers") is None:
+        return
     from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging as transformers_logging
 

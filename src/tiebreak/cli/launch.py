@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tiebreak.extras import require_extra
+
 TOLD: Final = 75
 """How a child ends that has said in one message what is wrong."""
 
@@ -28,6 +30,7 @@ def is_rank_zero() -> bool:
 
 def gpu_count() -> int:
     """How many GPUs this process may use."""
+    require_extra("train", "training a language model")
     import torch
 
     return torch.cuda.device_count()

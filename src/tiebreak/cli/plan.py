@@ -11,6 +11,7 @@ from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import log, print_json, problems, quiet_libraries, results
 from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
+from tiebreak.extras import require_extra
 from tiebreak.recipe import load_recipe
 
 
@@ -38,6 +39,7 @@ def command(
     if settings.data.train is not None:
         check_votes_path(settings.data.train)
     with problems.status("Planning ...") if problems.is_terminal else nullcontext():
+        require_extra("train", "planning a run")
         quiet_libraries()
         from tiebreak.training.estimates import GIB, GPUS, plan_run, runs_own_layers
 

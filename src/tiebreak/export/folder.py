@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tiebreak.errors import RunError
 from tiebreak.export.result import ExportDtype, ExportReport
+from tiebreak.extras import require_extra
 from tiebreak.runs import RunFolder, write_folder_atomically
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def export_run(
     check_export_folder(target)
     if adapter_only and dtype != "auto":
         raise RunError(f"dtype={dtype} is of merged weights: an adapter stays in float32, as it was trained.")
+    require_extra("train", "exporting a run")
     from tiebreak.export.write import write_export  # loads torch: what can be refused without it has been
 
     with write_folder_atomically(target) as draft:

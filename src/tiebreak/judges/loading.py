@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tiebreak.errors import ModelError
+from tiebreak.extras import require_extra
 from tiebreak.judges.baseline import BaselineJudge
 from tiebreak.judges.ensemble import EnsembleJudge, read_blend
 from tiebreak.judges.inference import HeadInference
@@ -81,6 +82,7 @@ def load_judge(
 
         stored = load_baseline(folder.model)
         return BaselineJudge(stored.judge, stored.card.calibration if calibrate else None)
+    require_extra("train", "judging with a language model")
     import torch
 
     from tiebreak.models import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tiebreak.errors import RecipeError
+from tiebreak.extras import require_extra
 from tiebreak.recipe import Recipe
 from tiebreak.runs import RunFolder
 from tiebreak.training.environment import process_index
@@ -78,6 +79,7 @@ def train(
             from tiebreak.training.fit_baseline import fit
 
             return TrainingResult(folder, fit(recipe, folder, log=log))
+        require_extra("train", "training a language model")
         from tiebreak.training.finetune import fine_tune
 
         metrics = fine_tune(
