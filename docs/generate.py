@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args, get_origin
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tiebreak"
@@ -58,14 +58,15 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
     names = [*parameter.opts, *parameter.secondary_opts]
     is_option = parameter.param_type_name == "option"
     name = ", ".join(f"`{name}`" for name in names) if is_option else f"`{parameter.human_readable_name}`"
-    choices = getattr(parameter.type, "choices", None)
+    annotation = parameter.type_descriptor.annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     described = getattr(parameter, "help", None) or ""
     if choices:
         described += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
     default = parameter.default
     if parameter.required:
         shown = "required"
-    elif default is None or default is False or callable(default) or "Sentinel" in type(default).__name__:
+    elif default is None or default is False or callable(default):
         shown = ""
     else:
         shown = f"`{default}`"
