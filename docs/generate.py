@@ -57,7 +57,7 @@ def commands() -> str:
 def _parameter(parameter: Any) -> tuple[str, str, str]:
     names = [*parameter.opts, *parameter.secondary_opts]
     is_option = parameter.param_type_name == "option"
-    name = ", ".join(f"`{name}`" for name in names) if is_option else f"`{parameter.human_readable_name}`"
+    name = ", ".join(f"`{name}`" for name in names) if is_option else f"`{parameter.metavar or parameter.name.upper()}`"
     annotation = parameter.type_descriptor.annotation
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     described = getattr(parameter, "help", None) or ""
@@ -137,11 +137,10 @@ def http_api() -> str:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The server's OpenAPI document, of a judge that is never asked."""
+    """The server's OpenAPI document. It is the same for every run, so a small baseline of the tests is served."""
     import asyncio
-    from unittest.mock import MagicMock
 
-    from tiebreak.judges import Judge
+    from tiebreak import load_judge
     from tiebreak.serving import create_app
 
     body: list[bytes] = []
@@ -152,7 +151,7 @@ def openapi_document() -> dict[str, Any]:
     async def send(message: Any) -> None:
         body.append(message.get("body", b""))
 
-    app = create_app(cast(Any, MagicMock(spec=Judge)), name="judge")
+    app = create_app(load_judge(ROOT / "tests/fixtures/runs_0_1/prior"), name="judge")
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": "/openapi.json",
         "raw_path": b"/openapi.json", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
