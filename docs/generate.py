@@ -145,8 +145,13 @@ def openapi_document() -> dict[str, Any]:
 
     body: list[bytes] = []
 
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        for message in requests:
+            return message
+        await asyncio.Event().wait()  # the server waits for a disconnect until it has answered
+        raise AssertionError
 
     async def send(message: Any) -> None:
         body.append(message.get("body", b""))
