@@ -211,7 +211,10 @@ def python_api() -> str:
             groups.functions.append(name)
         else:
             groups.data.append(name)
-    parts = ["# Python API", "Everything is imported from `tiebreak`. Importing the package loads neither torch nor HTTP."]
+    parts = [
+        "# Python API",
+        "Everything is imported from `tiebreak`. Importing the package loads neither torch nor HTTP.",
+    ]
     for title, names, directive in (
         ("Functions", groups.functions, "autofunction"),
         ("Classes", groups.classes, "autoclass"),

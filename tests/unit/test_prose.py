@@ -107,7 +107,9 @@ SCANNED = (
 
 _BUILT = {"_build", "generated"}
 
-PATTERN = re.compile(rf"(?<![\w`])(?:{'|'.join(f'(?P<p{i}>{phrase})' for i, phrase in enumerate(PHRASES))})(?!\w)", re.I)
+PATTERN = re.compile(
+    rf"(?<![\w`])(?:{'|'.join(f'(?P<p{i}>{phrase})' for i, phrase in enumerate(PHRASES))})(?!\w)", re.I
+)
 
 
 def find_phrases(text: str) -> Iterator[tuple[int, str]]:
