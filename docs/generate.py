@@ -76,7 +76,7 @@ def _parameter(parameter: Any) -> tuple[str, str, str]:
 def _help_text(text: str) -> Iterator[str]:
     """A command's help as Markdown: Rich's bold headings, and indented lines as code."""
     text = re.sub(r"\[bold\](.*?)\[/(?:bold)?\]", r"**\1**", text.replace("\b", "").replace("\f", ""))
-    paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", text.strip())]
+    paragraphs = re.split(r"\n\s*\n", text.strip())
     for paragraph in paragraphs:
         stripped = paragraph.strip()
         if stripped.startswith(("tiebreak ", "TIEBREAK_")):
@@ -95,8 +95,8 @@ def recipe_keys() -> str:
         sections.setdefault(section, []).append((f"`{key}`", f"`{json.dumps(default, default=str)}`", meaning))
     parts = [
         "# Recipe keys",
-        "A recipe is a YAML file. Override any key on the command line with `key=value`. `tiebreak train --keys` prints "
-        "this list.",
+        "A recipe is a YAML file. Override any key on the command line with `key=value`. "
+        "`tiebreak train --keys` prints this list.",
     ]
     for section, rows in sections.items():
         parts += [f"## {section}", _table(("Key", "Default", "Meaning"), rows)]
