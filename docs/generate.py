@@ -164,7 +164,8 @@ def openapi_document() -> dict[str, Any]:
     }  # fmt: skip
     asyncio.run(cast(Any, app)(scope, receive, send))
     document = json.loads(b"".join(body))
-    assert isinstance(document, dict) and "paths" in document, document
+    assert isinstance(document, dict)
+    assert "paths" in document, document
     return document
 
 

@@ -1,9 +1,11 @@
-"""The host side: a file of the size of Kaggle's LMSYS data, read, checked and tokenised by Tiebreak and by `datasets`; and packing.
+"""The host side: a file as large as Kaggle's LMSYS data, read, checked and tokenised; and packing.
+
+Tiebreak is compared with `datasets`.
 
 Makes a CSV file of so many rows from real votes (drawn with replacement, a share of the words altered in each draw so
 that no two rows are alike), then measures, each in a fresh process and in turns: reading, reading and checking, and
 tokenising by Tiebreak; `load_dataset` and `map` with the same tokenizer and the same rendered template, in one process
-and in as many as there are cores. Rows/s count the rows of the file; the seconds of CPU that tokenising took are recorded
+and in as many as there are cores. Rows/s count the rows of the file; the CPU seconds of tokenising are recorded
 too, which depend less on what else the machine does. Last, how well and how fast steps are packed with the settings of
 the shipped recipes.
 
