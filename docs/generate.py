@@ -127,12 +127,12 @@ def http_api() -> str:
     for name, schema in document.get("components", {}).get("schemas", {}).items():
         parts += [f"### {name}", schema.get("description", "")]
         required = schema.get("required", [])
-        rows = [
+        fields = [
             (f"`{field}`", _type(value), _default(value, field in required), value.get("description", ""))
             for field, value in schema.get("properties", {}).items()
         ]
-        if rows:
-            parts += [_table(("Field", "Type", "Default", "Description"), rows)]
+        if fields:
+            parts += [_table(("Field", "Type", "Default", "Description"), fields)]
     return _page(parts)
 
 
