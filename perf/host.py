@@ -1,9 +1,11 @@
-"""The host side: a file of the contest's size, read, checked and tokenised by Tiebreak and by `datasets`; and packing.
+"""The host side: a file as large as Kaggle's LMSYS data, read, checked and tokenised; and packing.
+
+Tiebreak is compared with `datasets`.
 
 Makes a CSV file of so many rows from real votes (drawn with replacement, a share of the words altered in each draw so
 that no two rows are alike), then measures, each in a fresh process and in turns: reading, reading and checking, and
 tokenising by Tiebreak; `load_dataset` and `map` with the same tokenizer and the same rendered template, in one process
-and in as many as there are cores. Rows/s count the rows of the file; the seconds of CPU that tokenising took are told
+and in as many as there are cores. Rows/s count the rows of the file; the CPU seconds of tokenising are recorded
 too, which depend less on what else the machine does. Last, how well and how fast steps are packed with the settings of
 the shipped recipes.
 
@@ -52,7 +54,7 @@ PACKED_ROWS = 8000
 
 
 def make_file(path: Path, sources: Sequence[Path], rows: int) -> None:
-    """Rows from each source in turn, in the contest's columns; in every text one word in 25 gets two letters exchanged.
+    """Rows from each source in turn, in the LMSYS columns; in every text one word in 25 gets two letters exchanged.
 
     Words that no other row has are what a tokenizer's cache meets in a real file of this size.
     """
@@ -215,7 +217,7 @@ def in_fresh_process(work: Callable[..., dict[str, Any]], *arguments: Any) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--votes", type=Path, nargs="+", required=True, help="Parquet files in the contest's columns")
+    parser.add_argument("--votes", type=Path, nargs="+", required=True, help="Parquet files in the LMSYS columns")
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of the Gemma tokenizer")
     parser.add_argument("--work", type=Path, required=True, help="folder for the file that is made")
     parser.add_argument("--out", type=Path, required=True)

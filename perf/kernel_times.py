@@ -1,8 +1,9 @@
 """The kernels alone, at Gemma 2 9B's shape in bfloat16.
 
 Attention: every tiling on offer, forwards and backwards, beside FlexAttention in the same run; 16 query and 8 key/value
-heads, 256 wide, soft cap 50, 8,192 tokens in lengths like LMSYS's. How far each outcome is from float32 stands beside
-its time. The tilings of `tiebreak.models.kernels.attention` are chosen by this. Then what lies between the products,
+heads, 256 wide, soft cap 50, 8,192 tokens in lengths like LMSYS's. The error of each
+result against float32 is recorded with its time.
+The tilings of `tiebreak.models.kernels.attention` are chosen by this. Then what lies between the products,
 with the bytes it has to move, and the products themselves: in bfloat16, and in FP8 with a scale a row and with one in
 all.
 

@@ -1,4 +1,4 @@
-"""A checkpoint of Gemma 2's shape with random weights, to measure time and memory where the real one is not to be had.
+"""A checkpoint of Gemma 2's shape with random weights, to measure time and memory where the real one is not available.
 
 python perf/random_checkpoint.py FOLDER --shape 9b --tokenizer FOLDER
 """

@@ -208,7 +208,7 @@ class Run:
 
 
 def training(run: Run) -> None:
-    """The ladder of training, and of scoring with an adapter."""
+    """Every training setup, and scoring with an adapter."""
     budgets = (256,) if run.given.shape == "tiny" else (2048, 8192, 16384)
     for precision in ("nf4", "fp8"):
         if run.wants(f"train-{precision}"):
@@ -273,7 +273,7 @@ def seed_score(model: PeftModel, sequences: list[np.ndarray], *, by_length: bool
 
 
 def scoring(run: Run) -> None:
-    """The ladder of scoring."""
+    """Every scoring setup."""
     if run.wants("score-seed"):
         peer = adapted(base_model(run.given.shape, "nf4"), r=16, targets=SEED_TARGETS).eval()
         use_attention(peer, "eager")

@@ -1,4 +1,4 @@
-"""Classical judges of today's recipes, out of fold: what a stack on top of them may learn from.
+"""Baselines of today's recipes, out of fold: what a stack on top of them may learn from.
 
 Each kind learns four fifths of the training votes five times and judges the fifth it has not seen; then it learns all
 of them and judges the development files. Written are ids and probabilities; what is there already is not made again.

@@ -2,7 +2,7 @@
 
 A forest of today's recipe on the features of `trees` that need no words, and on these with log P(tie) and
 log P(a) / P(b) of each member beside: out of fold, and on the development files. As in any stack, a training row has
-beside it what judges said of it that had not learned from it.
+the predictions of judges that had not learned from it.
 
     python experiments/human_votes/features.py --votes human3way_train.parquet
         --dev human3way_dev.parquet lmsys_sample_dev.parquet --results experiments/human_votes/results

@@ -121,7 +121,7 @@ def judged(run: Path, comparisons: Sequence[Comparison]) -> np.ndarray:
 def fit_fold(
     work: Path, member: Member, number: int, seed: int, held_out: list[Comparison], devs: dict[str, list[Comparison]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """One judge of the votes in three ways, and what it says of rows that it has not seen."""
+    """One judge of the votes in three ways, and its predictions for rows that it has not seen."""
     run = work / f"{member.name}-{number}-{seed}"
     fit(
         work / f"base-{member.base}", work / f"fold-{number}.csv", work / f"few-held-out-{number}.csv", run,
@@ -148,7 +148,7 @@ def tiebreak(*arguments: object) -> dict[str, Any]:
 
 
 def fit_classical(work: Path, kind: str) -> None:
-    """A classical judge of fold 0's training rows, by the command line."""
+    """A baseline of fold 0's training rows, by the command line."""
     shown = tiebreak(
         "train", f"baseline-{kind}", f"data.train={work / 'fold-0.csv'}", f"data.validation={work / 'held-out-0.csv'}",
         f"output={work / kind}",

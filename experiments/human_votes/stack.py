@@ -1,4 +1,4 @@
-"""Classical judges and judges from scratch, blended on out-of-fold predictions of the training votes.
+"""Baselines and judges from scratch, blended on out-of-fold predictions of the training votes.
 
 Which members, and whether their linear blend or their log-linear pool, is chosen on the training votes by
 cross-validation; the development files are judged once, at the end. For votes of another population the chosen blend is
@@ -89,7 +89,7 @@ def importance(votes: list[Comparison], others: list[Comparison]) -> np.ndarray:
     """How much more usual each training row is among others than among the training rows: odds of a classifier, [rows].
 
     A logistic regression on what both answers look like tells the two files apart, by cross-validation over prompts, so
-    that no row is told from memory; clipped at 20 times the median.
+    that no row is recognised from memory; clipped at 20 times the median.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict

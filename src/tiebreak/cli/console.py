@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from importlib.util import find_spec
 import os
 import shutil
 import sys
@@ -63,6 +64,8 @@ def quiet_libraries() -> None:
 
     Call it before they are imported: bitsandbytes logs what it lacks on import.
     """
+    if find_spec("transformers") is None:  # the core install
+        return
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging as transformers_logging

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from tiebreak.cli.console import log, program, results
+from tiebreak.extras import require_extra
 from tiebreak.recipe import load_recipe
 
 
@@ -38,6 +39,7 @@ def command(
     """
     # The nano model's matrices are too small to share between cores. Set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    require_extra("train", "the demo")
     from tiebreak.cli.judge import print_verdict
     from tiebreak.cli.judging_options import load_judge_with_progress
     from tiebreak.cli.train import run_training

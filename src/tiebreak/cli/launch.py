@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from rich.markup import escape
 
 from tiebreak.cli.console import diagnostics, log
+from tiebreak.extras import require_extra
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -32,6 +33,7 @@ def is_launched_rank() -> bool:
 
 def gpu_count() -> int:
     """The number of GPUs that this process may use."""
+    require_extra("train", "training a language model")
     import torch
 
     return torch.cuda.device_count()

@@ -11,6 +11,7 @@ from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, quiet_libraries, results
 from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
+from tiebreak.extras import require_extra
 from tiebreak.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def command(
         raise RecipeError(f"{recipe} fits a baseline, which needs no GPU: there is nothing to plan.")
     if settings.data.train is not None:
         check_votes_path(settings.data.train)
+    require_extra("train", "planning a run")
     with diagnostics.status("Planning ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()
         from tiebreak.training.cost_model import GPUS, uses_fused_layers

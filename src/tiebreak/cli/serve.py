@@ -23,6 +23,7 @@ from tiebreak.cli.judging_options import (
     load_judge_with_progress,
 )
 from tiebreak.errors import RecipeError, RunError
+from tiebreak.extras import require_extra
 from tiebreak.recipe.yaml import read_yaml
 from tiebreak.runs import RunFolder
 
@@ -79,6 +80,7 @@ def command(
 
       TIEBREAK_API_KEY=secret tiebreak serve runs/gemma2-9b-reward --host 0.0.0.0 --merge fp8
     """
+    require_extra("serve", "serving a judge")
     check_run_and_data(run)
     if "/" in host:
         raise typer.BadParameter(

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiebreak.errors import RunError
+from tiebreak.extras import require_extra
 from tiebreak.export.result import ExportDtype, ExportReport
 from tiebreak.runs import RunFolder, write_folder_atomically
 
@@ -61,6 +62,7 @@ def export_run(
     source.check_trained()
     source.check_has_language_model("Only a fine-tuned model is exported")
     check_export_folder(target)
+    require_extra("train", "exporting a run")
     if adapter_only and dtype != "auto":
         raise RunError(f"dtype={dtype} applies to merged weights; an adapter is always float32. Leave dtype=auto.")
     from tiebreak.export.write import write_export  # imports torch, so after the checks above

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import ModelError
+from tiebreak.extras import require_extra
 from tiebreak.judges.baseline import BaselineJudge
 from tiebreak.judges.ensemble import EnsembleJudge, read_blend
 from tiebreak.judges.inference import HeadInference
@@ -102,6 +103,7 @@ def _load_language_model(
     folder: RunFolder, *, base_model: str | None, device: str | None, tokens_per_pass: int | None, merge: Merge | None,
     calibrate: bool, log: Callable[[str], None] | None,
 ) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
+    require_extra("train", "judging with a language model")
     from tiebreak.models import TokenBudget, load_tokenizer, read_card, use_fused_layers
     from tiebreak.text import Encoder, Template, resolve_template
 

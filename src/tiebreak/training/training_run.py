@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import RecipeError
+from tiebreak.extras import require_extra
 from tiebreak.recipe import Recipe
 from tiebreak.runs import RunFolder
 from tiebreak.training.distributed import is_rank_zero
@@ -80,6 +81,7 @@ def train(
             from tiebreak.training.fit_baseline import fit
 
             return TrainingResult(folder, fit(recipe, folder, log=log))
+        require_extra("train", "training a language model")
         from tiebreak.training.finetune import fine_tune
 
         metrics = fine_tune(recipe, folder, resume=resume, callbacks=callbacks, log=log, on_tokenised=on_tokenised)
