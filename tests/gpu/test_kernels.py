@@ -149,7 +149,7 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them(dtype: torch.dtype) -> 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or not supports_fp8(CUDA), reason="no FP8 products here")
 def test_fp8() -> None:
-    from tiebreak.models.fp8 import quantise_rows
+    from tiebreak.models.fp8 import quantize_rows
     from tiebreak.models.kernels.fp8 import rows_to_fp8
 
     torch.manual_seed(0)
@@ -158,7 +158,7 @@ def test_fp8() -> None:
     large = x.abs() > 0.02 * x.abs().amax(1, keepdim=True)
     relative = ((values.float() * scale - x.float()) / x.float()).abs()[large]
     assert relative.max() <= 1 / 16 * 1.01
-    assert (values.float() != quantise_rows(x)[0].float()).float().mean() < 0.01
+    assert (values.float() != quantize_rows(x)[0].float()).float().mean() < 0.01
     truth = results(adapted("gemma2", torch.float32), torch.float32)
     model = adapted("gemma2", torch.bfloat16, fp8=True)
     theirs = results(model, torch.bfloat16)  # FP8 products between transformers' own layers

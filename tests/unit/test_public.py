@@ -12,10 +12,11 @@ import tiebreak
 
 def test_the_public_names_are_these() -> None:
     assert tiebreak.__all__ == [
-        "OUTCOMES", "AsyncClient", "Client", "Comparison", "ComparisonsError", "Conversation", "DataError", "Judge",
+        "OUTCOMES", "AsyncClient", "Client", "Comparison", "ComparisonsError", "Conversation", "DataError",
+        "EvaluationResult", "Judge",
         "MemoryBudgetError", "ModelError", "Outcome", "Ranking", "Recipe", "RecipeError", "RunError", "Score",
         "ServerError", "TiebreakError", "TrainingResult", "Verdict", "Vote",
-        "load_judge", "load_recipe", "reward_function", "train",
+        "__version__", "evaluate", "load_judge", "load_recipe", "reward_function", "train",
     ]  # fmt: skip
     for name in tiebreak.__all__:
         assert getattr(tiebreak, name) is not None

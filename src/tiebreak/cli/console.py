@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from importlib.util import find_spec
 import os
 import shutil
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 

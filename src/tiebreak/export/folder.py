@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tiebreak.errors import RunError
-from tiebreak.extras import require_extra
 from tiebreak.export.result import ExportDtype, ExportReport
+from tiebreak.extras import require_extra
 from tiebreak.runs import RunFolder, write_folder_atomically
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Adapters of several runs averaged into one: what they add to the base's weights, and not factor by factor."""
+"""Averaging the adapters of several runs: their products are averaged, not their factors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ def average_adapters(folders: Sequence[Path], into: Path) -> int:
     """Write the mean of adapters and heads, as one adapter in PEFT's format.
 
     LoRA adds s B A to a weight, and the mean of k such sums is (B_1 s_1/k ... B_k s_k/k) (A_1; ...; A_k): the factors
-    side by side, of the sum of the ranks. Averaging A and B by themselves would multiply what never was trained
-    together. Heads, tie parameters and trained biases are what they are, and averaged as such (Wortsman et al. 2022,
-    "Model soups").
+    concatenated, with the sum of the ranks. Averaging A and B separately would multiply factors that were not trained
+    together. Heads, tie parameters and trained biases are averaged directly (Wortsman et al. 2022, "Model soups").
 
     Args:
-        folders: two or more runs' `model` folders, whose adapters are on the same layers of the same base.
+        folders: the `model` folders of two or more runs, with adapters on the same layers of the same base.
         into: an existing folder.
 
     Returns:
@@ -55,7 +54,9 @@ def average_adapters(folders: Sequence[Path], into: Path) -> int:
         elif len({part.shape for part in parts}) == 1:
             mean[name] = torch.stack(parts).mean(dim=0)
         else:
-            raise ModelError(f"{name} has other shapes in {folders[0]} than in the others: they are no kin.")
+            raise ModelError(
+                f"{name} has different shapes in {folders[0]} and the other runs: these runs cannot be averaged."
+            )
     rank = sum(int(config.r) for config in configs)
     first = configs[0]
     first.r, first.lora_alpha, first.use_rslora, first.inference_mode = rank, rank, False, True

@@ -1,4 +1,4 @@
-"""A run's `model` folder: adapter, head, tokenizer, and the card that makes its numbers come out the same again."""
+"""A run's `model` folder: adapter, head, tokenizer, and the card with every setting that its outputs depend on."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class RewardScale(BaseModel):
-    """What a pointwise judge's rewards mean."""
+    """The tie model and the scale of a reward model's rewards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tie_model: TieModel
     tie_parameter: float
-    """As learned; `tiebreak.ranking.outcome_logits` takes it."""
+    """As learned; an argument of `tiebreak.ranking.outcome_logits`."""
     mean: float
     """Of the rewards of the validation rows' answers, in nats."""
     deviation: float
@@ -41,7 +41,7 @@ class RewardScale(BaseModel):
 
 
 class JudgeCard(BaseModel):
-    """`tiebreak.json`: what, beside weights and tokenizer, makes the numbers come out the same again."""
+    """`tiebreak.json`: the settings that a judge's outputs depend on, besides weights and tokenizer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -55,28 +55,28 @@ class JudgeCard(BaseModel):
     max_length: int
     tokens_per_pass: int
     rewards: RewardScale | None = None
-    """Of a pointwise judge, and of no other."""
+    """For a pointwise head only."""
     calibration: Calibration | None = None
-    """What mends its probabilities; None if it was never calibrated."""
+    """The calibration of its probabilities; None if it was not calibrated."""
 
     @model_validator(mode="after")
     def _rewards_of_a_pointwise_head(self) -> JudgeCard:
         if (self.rewards is not None) != (self.head == "pointwise"):
-            raise ValueError("a pointwise head has rewards, and no other")
+            raise ValueError("`rewards` must be present for a pointwise head, and only for one")
         return self
 
 
 def load_trained_base(
     card: JudgeCard, name: str | None, precision: Precision, compute_dtype: ComputeDtype, device: torch.device
 ) -> PreTrainedModel:
-    """The base model that a run's adapter and head go into.
+    """Load the base model for a run's adapter and head.
 
     Args:
-        card: of the run.
-        name: where the base model is, if not where it was in training.
-        precision: how its body is to be held.
-        compute_dtype: what it is to compute in.
-        device: where it goes.
+        card: the card of the run.
+        name: where the base model is, if it is not where it was in training.
+        precision: the type of the stored body weights.
+        compute_dtype: the type of matrix products.
+        device: the device of the model.
 
     Raises:
         ModelError: as in `load_base`.
@@ -93,7 +93,7 @@ def load_trained_base(
 
 
 def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
-    """The base model with a run's adapter and head in it, ready to judge.
+    """Load a run's adapter and head into the base model, for inference.
 
     Raises:
         RunError: the folder holds no trained model, or a damaged one.
@@ -108,23 +108,25 @@ def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
             absent = get_peft_model_state_dict(model, save_embedding_layers=False).keys() - set(saved.keys())
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
-        raise RunError(f"The adapter in {folder} cannot be loaded: {first}. Copy or train the run anew.") from error
+        raise RunError(
+            f"The adapter in {folder} cannot be loaded: {first}. Copy the run again, or train it again."
+        ) from error
     if absent:
         raise RunError(
-            f"The adapter in {folder} lacks {len(absent)} weights, {min(absent)} among them: they would be random. "
-            "Copy or train the run anew."
+            f"The adapter in {folder} lacks {len(absent)} weights (the first is {min(absent)}); they would be random. "
+            "Copy the run again, or train it again."
         )
     return model
 
 
 def merge_adapter(base: PreTrainedModel, folder: Path, into: Literal["bf16", "fp8"], device: torch.device) -> nn.Module:
-    """The base model with a run's adapter merged into its weights: nothing beside the products is left to compute.
+    """Merge a run's adapter into the base model's weights, so that inference computes no LoRA products.
 
     Args:
-        base: on the CPU, its weights in a plain floating-point type.
+        base: on the CPU, with weights in an unquantized floating-point type.
         folder: the run's `model` folder.
-        into: what the merged weights are rounded to.
-        device: where the model goes.
+        into: the type of the merged weights.
+        device: the device of the merged model.
 
     Raises:
         RunError: the folder holds no trained model, or a damaged one.
@@ -137,10 +139,10 @@ def merge_adapter(base: PreTrainedModel, folder: Path, into: Literal["bf16", "fp
 
 
 def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerFast, card: JudgeCard) -> None:
-    """Write a run's `model` folder, whole or not at all.
+    """Write a run's `model` folder atomically.
 
     Raises:
-        RunError: the disk is full, or the folder cannot be written.
+        RunError: the disk is full, or the folder cannot be written to.
     """
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
@@ -156,7 +158,7 @@ def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerF
 
 
 def write_card(folder: Path, card: JudgeCard) -> None:
-    """Write what a run's `model` folder says of itself, whole or not at all.
+    """Write the card of a run's `model` folder atomically.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -165,10 +167,10 @@ def write_card(folder: Path, card: JudgeCard) -> None:
 
 
 def read_card(folder: Path) -> JudgeCard:
-    """What a run's `model` folder says of itself.
+    """Read the card of a run's `model` folder.
 
     Raises:
-        RunError: there is no trained model in it, or one this version cannot read.
+        RunError: the folder holds no trained model, or this version cannot read its card.
     """
     path = folder / "tiebreak.json"
     if not path.is_file():
@@ -176,9 +178,9 @@ def read_card(folder: Path) -> JudgeCard:
         RunFolder(run).check_has_language_model("This needs a fine-tuned model")
         checkpoints = any((run / "checkpoints").glob("checkpoint-*"))
         remedy = (
-            f"Its training did not come to an end: tiebreak train {run / 'recipe.yaml'} --resume goes on with it."
+            f"Its training is not finished. Continue it: tiebreak train {run / 'recipe.yaml'} --resume"
             if checkpoints
-            else "Name the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
+            else "Give the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
         )
         raise RunError(f"{run} holds no trained model ({path} is missing). {remedy}")
     try:

@@ -1,8 +1,8 @@
-"""Frozen linear layers in FP8 (e4m3), with a scale for each row: of the weights, and of what they multiply.
+"""Frozen linear layers in FP8 (e4m3), with one scale per row of the weights and of the activations.
 
-A product in FP8 needs both its factors with the summed dimension last, so the forward and the backward pass read the
-weights in different orientations; both are kept, each scaled along its own rows. Layers that read the same input (q, k
-and v; gate and up) lie in one matrix, so that one product does for them all.
+An FP8 product needs both factors with the summed dimension last, so the forward and the backward pass read the weights
+in different orientations. Both are stored, each scaled along its own rows. Layers that read the same input (q, k and v;
+gate and up) share one matrix, so that one product computes all of them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 FP8: Final = torch.float8_e4m3fn
 FP8_MAX: Final = 448.0
 
-SIBLINGS: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-"""Names of layers that read the same input, in every model of transformers that has them."""
+SHARED_INPUT: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Names of layers that read the same input, in all transformers models that have them."""
 
 Rows = tuple[Tensor, Tensor]
-"""e4m3 [R, C], and float32 scales [R, 1]: what they stand for is the one times the other."""
+"""e4m3 [R, C] and float32 scales [R, 1]; the values are their product."""
 
 
 @cache
@@ -31,14 +31,14 @@ def supports_fp8(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
-def quantise_rows(x: Tensor) -> Rows:
-    """[R, C] in any type, to e4m3 with a scale for each row."""
+def quantize_rows(x: Tensor) -> Rows:
+    """Quantize [R, C] of any type to e4m3 with one scale per row."""
     scale = x.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_MAX
     return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(FP8), scale
 
 
 def multiply(left: Rows, right: Rows, dtype: torch.dtype, bias: Tensor | None = None) -> Tensor:
-    """left [T, C] times the transpose of right [N, C] -> [T, N] in `dtype`, plus `bias` [N]; sums in float32."""
+    """left [T, C] times the transpose of right [N, C], plus `bias` [N] -> [T, N] in `dtype`; sums are in float32."""
     if supports_fp8(left[0].device):
         return torch._scaled_mm(
             left[0], right[0].t(), scale_a=left[1], scale_b=right[1].t(), bias=bias, out_dtype=dtype,
@@ -59,9 +59,9 @@ class Fp8Matrix:
 
     @classmethod
     def of(cls, weight: Tensor) -> Fp8Matrix:
-        """Quantise a weight [out, in]."""
-        turned, scale = quantise_rows(weight.t())
-        return cls(quantise_rows(weight), (turned.contiguous(), scale))
+        """Quantize a weight [out, in]."""
+        turned, scale = quantize_rows(weight.t())
+        return cls(quantize_rows(weight), (turned.contiguous(), scale))
 
     def part(self, first: int, last: int) -> Fp8Matrix:
         """The outputs first:last, as views."""
@@ -72,21 +72,21 @@ class Fp8Matrix:
 class Fp8Linear(nn.Linear):
     """A frozen linear layer in FP8.
 
-    Its `weight` [out, in] is the e4m3 as plain bytes: libraries that give a weight's type to what they put beside it
-    would otherwise make FP8 of that as well.
+    Its `weight` [out, in] is the e4m3 matrix as plain bytes, because libraries copy a weight's type to the parameters
+    that they add next to it.
 
     Args:
         matrix: the weight.
         bias: [out] or None.
-        siblings: the matrix of all layers that read the same input, of which `matrix` is a part.
+        shared: the matrix of all layers that read the same input; `matrix` is a part of it.
     """
 
-    def __init__(self, matrix: Fp8Matrix, bias: Tensor | None, siblings: Fp8Matrix) -> None:
+    def __init__(self, matrix: Fp8Matrix, bias: Tensor | None, shared: Fp8Matrix) -> None:
         outputs, inputs = matrix.rows[0].shape
         super().__init__(inputs, outputs, bias=False, device="meta")
         self.weight = nn.Parameter(matrix.rows[0].view(torch.uint8), requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)  # type: ignore[assignment]
-        self.matrix, self.siblings = matrix, siblings
+        self.matrix, self.shared = matrix, shared
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] -> [..., out] in the input's type, or autocast's."""
@@ -94,7 +94,7 @@ class Fp8Linear(nn.Linear):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else input.dtype
         rows = input.reshape(-1, self.in_features).to(dtype)
         flat: Tensor = _Product.apply(rows, self)  # type: ignore[no-untyped-call]
-        if self.bias is not None:  # out here, where autograd sees it: it may be trained
+        if self.bias is not None:  # outside _Product, so that autograd sees it: it may be trained
             flat = flat + self.bias.to(dtype)
         return flat.view(*input.shape[:-1], self.out_features)
 
@@ -103,20 +103,20 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Fp8Linear) -> Tensor:
         ctx.layer = layer
-        return multiply(quantise_rows(x), layer.matrix.rows, x.dtype)
+        return multiply(quantize_rows(x), layer.matrix.rows, x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return multiply(quantise_rows(grads[0]), ctx.layer.matrix.columns, grads[0].dtype), None
+        return multiply(quantize_rows(grads[0]), ctx.layer.matrix.columns, grads[0].dtype), None
 
 
 def quantize_to_fp8(model: nn.Module, device: torch.device, *, skip: str) -> None:
-    """Replace a model's linear layers, wherever they lie, by frozen FP8 ones on `device`; all else is moved there.
+    """Replace a model's linear layers by frozen FP8 ones on `device`, and move everything else there.
 
     Args:
-        model: with its weights in a plain floating-point type.
-        device: where the FP8 weights go, one layer at a time: the model need not fit there as it is.
-        skip: name of the layer to leave alone (the head).
+        model: with weights in an unquantized floating-point type.
+        device: the FP8 weights are made there layer by layer, so the unquantized model need not fit.
+        skip: the name of the layer that is not replaced (the head).
     """
     for parent in list(model.modules()):
         linear = {name: child for name, child in parent.named_children() if type(child) is nn.Linear and name != skip}
@@ -134,9 +134,9 @@ def quantize_to_fp8(model: nn.Module, device: torch.device, *, skip: str) -> Non
 
 
 def _groups(linear: dict[str, nn.Linear]) -> Iterator[Sequence[str]]:
-    """Siblings together, every other layer alone."""
-    for names in SIBLINGS:
+    """Layers that read the same input together, every other layer alone."""
+    for names in SHARED_INPUT:
         if all(name in linear for name in names):
             yield names
-    together = {name for names in SIBLINGS if all(n in linear for n in names) for name in names}
+    together = {name for names in SHARED_INPUT if all(n in linear for n in names) for name in names}
     yield from ((name,) for name in linear if name not in together)

@@ -1,7 +1,9 @@
-"""Heads: what is read off the last token of a text, and how it becomes three logits over (A, B, tie).
+"""Classification heads: from the last token of a text to three logits over (A, B, tie).
 
-`pairwise` is a plain linear layer: a text holds prompt, A and B, and gives the three logits themselves. `pointwise` is
-a `RewardHead`: a text holds a prompt and one answer, and gives a reward; a tie model makes three logits of two rewards.
+A `pairwise` head is a plain linear layer: a text holds the prompt, A and B, and the outputs are the three logits. A
+`pointwise` head is a `RewardHead`: a text holds the prompt and one answer, the output is a reward, and a tie model
+turns two rewards into three logits.
+
 Legend of shapes: V votes, each about one text (pairwise) or two (pointwise).
 """
 
@@ -24,7 +26,7 @@ LABELS: Final[dict[HeadKind, dict[str, int]]] = {
     "pairwise": {outcome: index for index, outcome in enumerate(OUTCOMES)},
     "pointwise": {"reward": 0},
 }
-"""What a head's outputs are called, as `label2id` in a model's configuration."""
+"""Names of a head's outputs: `label2id` in the model's configuration."""
 
 
 class RewardHead(nn.Linear):
@@ -32,9 +34,9 @@ class RewardHead(nn.Linear):
 
     Args:
         in_features: the hidden size.
-        tie_model: how two rewards make a tie more or less likely; see `tiebreak.ranking.outcome_logits`.
-        tie_parameter: its parameter to begin with; it is learned. Bradley and Terry's model has none.
-        bias: rewards are known but for a constant, so only a checkpoint that has one needs it.
+        tie_model: how two rewards determine the probability of a tie; see `tiebreak.ranking.outcome_logits`.
+        tie_parameter: initial value of its learned parameter. Bradley and Terry's model has none.
+        bias: rewards are determined up to a constant, so only a checkpoint that has a bias needs one.
     """
 
     def __init__(self, in_features: int, tie_model: TieModel, tie_parameter: float, *, bias: bool = False) -> None:
@@ -43,7 +45,7 @@ class RewardHead(nn.Linear):
         self.tie_parameter = None if tie_model == "bradley-terry" else nn.Parameter(torch.tensor(tie_parameter))
 
     def outcome_logits(self, rewards: Tensor) -> Tensor:
-        """[V, 2], of A and B -> float [V, 3]: `tiebreak.ranking.outcome_logits`, with gradients."""
+        """Rewards [V, 2] of A and B -> float [V, 3]: `tiebreak.ranking.outcome_logits`, with gradients."""
         a, b = rewards.unbind(-1)
         tie = self.tie_parameter
         if tie is None:
@@ -57,7 +59,7 @@ class RewardHead(nn.Linear):
 
 
 def install_reward_head(model: nn.Module, tie_model: TieModel, tie_parameter: float) -> None:
-    """Put a `RewardHead` with the same weights in the place of a classifier's plain head of one output."""
+    """Replace a classifier's plain head of one output by a `RewardHead` with the same weights."""
     plain = cast(nn.Linear, getattr(model, HEAD))
     head = RewardHead(plain.in_features, tie_model, tie_parameter, bias=plain.bias is not None).to(plain.weight.device)
     head.load_state_dict(plain.state_dict(), strict=False)
@@ -65,18 +67,18 @@ def install_reward_head(model: nn.Module, tie_model: TieModel, tie_parameter: fl
 
 
 def classifier_module(model: Any) -> Any:
-    """The transformers classifier itself, below PEFT's wrapping."""
+    """The transformers classifier, without PEFT's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def judge_head(model: nn.Module) -> nn.Linear:
-    """The head in use: PEFT keeps the one it trains beside the one it found."""
+    """The active head: PEFT keeps the trained head next to the original one."""
     head = getattr(classifier_module(model), HEAD)
     return cast(nn.Linear, head.modules_to_save[head.active_adapters[0]] if hasattr(head, "modules_to_save") else head)
 
 
 def texts_per_vote(head: nn.Linear) -> int:
-    """How many texts a vote is about."""
+    """Number of texts per vote."""
     return 2 if isinstance(head, RewardHead) else 1
 
 
@@ -84,7 +86,7 @@ def vote_logits(head: nn.Linear, outputs: Tensor) -> Tensor:
     """Logits over (A, B, tie), [V, 3].
 
     Args:
-        head: a model's, by `judge_head`.
-        outputs: what it gave for the texts of V votes, [V, texts a vote, labels].
+        head: as `judge_head` returns it.
+        outputs: its outputs for the texts of V votes, [V, texts per vote, labels].
     """
     return head.outcome_logits(outputs[..., 0]) if isinstance(head, RewardHead) else outputs[:, 0]

@@ -1,4 +1,4 @@
-"""The trainable part: LoRA matrices in the base model, and the head beside them, as PEFT keeps them."""
+"""The trained part of a judge: LoRA matrices in the base model and the head, in PEFT's format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lora_config(
 ) -> LoraConfig:
     """LoRA (Hu et al. 2021) for a sequence classifier.
 
-    Both the task type and the head's name are given: either one missing is how the field loses its heads.
+    The task type and the head's name are both set: without either one, PEFT does not save the head.
     """
     from peft import LoraConfig, TaskType
 
@@ -48,23 +48,26 @@ def lora_config(
 
 
 def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
-    """The model with fresh LoRA matrices in it; only these and the head are left to train, both in float32.
+    """Add new LoRA matrices to the model; they and the head are trainable, in float32, and nothing else is.
 
     Raises:
-        ModelError: the adapter names a layer the model does not have.
+        ModelError: the adapter names a layer that the model does not have.
     """
     from peft import get_peft_model
 
-    asked = [] if isinstance(config.target_modules, str) else config.target_modules or []
-    unknown = sorted(name for name in asked if not _adapted_layers(model, [name]))
-    if unknown:  # PEFT minds only if none of the names is found
-        names = ", ".join(sorted({layer.rpartition(".")[2] for layer in _linear_layers(model)}))
-        raise ModelError(f"lora.target_modules names {', '.join(unknown)}; the model's linear layers are {names}.")
+    names = [] if isinstance(config.target_modules, str) else config.target_modules or []
+    unknown = sorted(name for name in names if not _adapted_layers(model, [name]))
+    if unknown:  # PEFT raises only if none of the names is found
+        layers = ", ".join(sorted({layer.rpartition(".")[2] for layer in _linear_layers(model)}))
+        raise ModelError(
+            f"lora.target_modules has {', '.join(unknown)}, which the model does not have. Its linear layers are "
+            f"{layers}."
+        )
     return _trained_in_float32(cast("PeftModel", get_peft_model(model, config)))
 
 
 def _trained_in_float32(model: PeftModel) -> PeftModel:
-    """PEFT sees to LoRA's matrices; biases of a bfloat16 model that are trained too would stay what they are."""
+    """Convert all trainable parameters to float32. PEFT converts LoRA matrices, but not trained biases."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -72,12 +75,12 @@ def _trained_in_float32(model: PeftModel) -> PeftModel:
 
 
 def load_trainable_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -> PeftModel:
-    """The model with an earlier run's adapter and head in it, ready to be trained further.
+    """Load an earlier run's adapter and head into the model, to continue training.
 
     Args:
-        model: the same base model the earlier run had.
+        model: the base model of the earlier run.
         folder: the earlier run's `model` folder.
-        config: the adapter this run's recipe asks for, which must be the earlier one's.
+        config: the adapter of this run's recipe; it must match the earlier one.
 
     Raises:
         ModelError: the adapter's shape differs from the recipe's.
@@ -86,25 +89,29 @@ def load_trainable_adapter(model: PreTrainedModel, folder: Path, config: LoraCon
 
     earlier = LoraConfig.from_pretrained(str(folder))
     for key in ("r", "lora_alpha", "bias", "use_rslora", "layers_to_transform"):
-        was, asked = getattr(earlier, key), getattr(config, key)
-        if was != asked:
-            raise ModelError(f"The adapter in {folder} has {key} = {was}, the recipe asks for {asked}: set lora.{key}.")
-    was, asked = (_adapted_layers(model, c.target_modules) for c in (earlier, config))
-    if was != asked:
-        names = ", ".join(sorted({name.rpartition(".")[2] for name in was}))
+        saved, wanted = getattr(earlier, key), getattr(config, key)
+        if saved != wanted:
+            raise ModelError(
+                f"The adapter in {folder} has {key}={saved}, the recipe {wanted}. Set lora.{key}={saved}, or start "
+                "without "
+                "model.start_from."
+            )
+    saved_layers, wanted_layers = (_adapted_layers(model, c.target_modules) for c in (earlier, config))
+    if saved_layers != wanted_layers:
+        names = ", ".join(sorted({name.rpartition(".")[2] for name in saved_layers}))
         raise ModelError(
-            f"The adapter in {folder} is on other layers than the recipe's: set lora.target_modules=[{names}]."
+            f"The adapter in {folder} is on other layers than the recipe's. Set lora.target_modules=[{names}]."
         )
     return _trained_in_float32(PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config))
 
 
 def _linear_layers(model: torch.nn.Module) -> set[str]:
-    """Full names of a model's linear layers, head left out: what `all-linear` stands for."""
+    """Full names of a model's linear layers without the head: the meaning of `all-linear`."""
     return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and name != HEAD}
 
 
 def _adapted_layers(model: torch.nn.Module, target: set[str] | list[str] | str | None) -> set[str]:
-    """Full names of the layers that LoRA's `target_modules`, last parts or full names, stand for."""
+    """Full names of the layers that match LoRA's `target_modules`, given as last parts or full names."""
     layers = _linear_layers(model)
     if target == "all-linear":
         return layers
@@ -112,9 +119,9 @@ def _adapted_layers(model: torch.nn.Module, target: set[str] | list[str] | str |
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Adapter and head as safetensors, in PEFT's own format.
+    """Save adapter and head as safetensors, in PEFT's format.
 
-    Embeddings are never saved: PEFT would ask the hub whether their size changed, on every checkpoint.
+    Embeddings are not saved: PEFT would query the hub on every checkpoint to see if their size changed.
     """
     model.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card

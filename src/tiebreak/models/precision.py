@@ -1,4 +1,4 @@
-"""In what numbers a model is held and computed: quantised base weights, the compute type, the head in float32."""
+"""Numeric types of a model: quantized base weights, the compute type, the head in float32."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
 Precision = Literal["nf4", "int8", "fp8", "bf16", "fp16", "fp32"]
-"""How the frozen base weights are held; the compute type follows from it and the device, or is asked for."""
+"""The type of the stored, frozen base weights. The compute type follows from it and the device unless it is set."""
 
 ComputeDtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 HEAD: Final = "score"
-"""The name of the classification head in every decoder-only classifier of transformers."""
+"""The name of the classification head in all decoder-only classifiers of transformers."""
 
-_HELD_AS: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_UNQUANTIZED: Final = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def default_device() -> torch.device:
-    """This process's GPU where there is one (torchrun numbers them in LOCAL_RANK), else the CPU."""
+    """This process's GPU if there is one (torchrun sets its index in LOCAL_RANK), else the CPU."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
 
 
-def resolve_compute_dtype(asked: ComputeDtype, precision: Precision, device: torch.device) -> torch.dtype:
-    """The type matrix products run in.
+def resolve_compute_dtype(requested: ComputeDtype, precision: Precision, device: torch.device) -> torch.dtype:
+    """The type of matrix products.
 
-    `auto` is the type the weights are held in, or for quantised weights the fastest the device does well: bfloat16
-    from Ampere on, float16 on earlier CUDA cards (a T4 only emulates bfloat16), float32 on the CPU.
+    `auto` is the type of the weights. For quantized weights it is the fastest type that the device supports natively:
+    bfloat16 from Ampere on, float16 on earlier CUDA GPUs (a T4 emulates bfloat16), float32 on the CPU.
     """
-    if asked != "auto":
-        return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[asked]
-    if precision in _HELD_AS:
-        return _HELD_AS[precision]
+    if requested != "auto":
+        return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[requested]
+    if precision in _UNQUANTIZED:
+        return _UNQUANTIZED[precision]
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def quantization_config(precision: Precision, compute_dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    """How bitsandbytes is to quantise the base weights, or None where they stay as they are.
+    """Settings for bitsandbytes, or None where it does not quantize.
 
-    NF4 with double quantisation is that of QLoRA (Dettmers et al. 2023, sections 3.1 and 3.2), int8 that of LLM.int8()
-    (Dettmers et al. 2022). The head is always left out.
+    NF4 with double quantization follows QLoRA (Dettmers et al. 2023, sections 3.1 and 3.2), int8 follows LLM.int8()
+    (Dettmers et al. 2022). The head is never quantized.
     """
     from transformers import BitsAndBytesConfig
 
@@ -69,15 +69,15 @@ def quantization_config(precision: Precision, compute_dtype: torch.dtype) -> Bit
 
 
 def stored_dtype(precision: Precision, compute_dtype: torch.dtype) -> torch.dtype:
-    """The type of the weights that are not quantised (embeddings, norms; everything for bf16, fp16, fp32)."""
-    return _HELD_AS.get(precision, compute_dtype)
+    """The type of weights that are not quantized (embeddings and norms; all weights for bf16, fp16, fp32)."""
+    return _UNQUANTIZED.get(precision, compute_dtype)
 
 
 def keep_gradients_on_cpu(model: nn.Module) -> None:
-    """Keep bitsandbytes from repacking 4-bit weights for the CPU's AVX512-BF16 kernel, which has no backward pass.
+    """Stop bitsandbytes from repacking 4-bit weights for the CPU's AVX512-BF16 kernel, which has no backward pass.
 
-    An evaluation would repack the weights, they would stay so, and from then on training would go on without any
-    gradient below them (bitsandbytes 0.50.2). To be called before the first forward pass.
+    An evaluation would repack the weights permanently, and training would continue without gradients below them
+    (bitsandbytes 0.50.2). Call this before the first forward pass.
     """
     from bitsandbytes.nn.modules import Linear4bit
 
@@ -87,16 +87,16 @@ def keep_gradients_on_cpu(model: nn.Module) -> None:
 
 
 def float32_head(model: nn.Module) -> None:
-    """Hold the classification head in float32, whatever the rest is held in.
+    """Convert the classification head to float32.
 
     Raises:
-        ModelError: the model has no linear head named `score`, or a quantised one.
+        ModelError: the model has no linear head named `score`, or a quantized one.
     """
     head = getattr(model, HEAD, None)
     if type(head) is not nn.Linear:
         raise ModelError(
-            f"{type(model).__name__} has {'no' if head is None else f'a {type(head).__name__} as its'} head `{HEAD}`, "
-            "where Tiebreak needs a plain linear layer. If the checkpoint was quantised before it was saved, "
-            "name the original checkpoint and let model.precision quantise it."
+            f"{type(model).__name__} has {'no' if head is None else f'a {type(head).__name__} as its'} head `{HEAD}`; "
+            "Tiebreak needs a plain linear layer. If the checkpoint was saved quantized, use the original checkpoint "
+            "and set model.precision."
         )
     head.float()

@@ -95,9 +95,9 @@ def test_no_gradient_is_computed_for_layers_below_the_first_adapter(monkeypatch:
     backwards: list[bool] = []
     whole = FusedLayer.backward
 
-    def counted(*args: Any, wants_h: bool) -> Any:
-        backwards.append(wants_h)
-        return whole(*args, wants_h=wants_h)
+    def counted(*args: Any, needs_grad_h: bool) -> Any:
+        backwards.append(needs_grad_h)
+        return whole(*args, needs_grad_h=needs_grad_h)
 
     monkeypatch.setattr(FusedLayer, "backward", counted)
     model = adapted("llama", "all-linear")
@@ -123,8 +123,8 @@ def test_fp8_layers_are_near_what_they_came_from(targets: Any) -> None:
     quantize_to_fp8(base, CPU, skip="score")
     attention = base.model.layers[0].self_attn
     assert isinstance(attention.q_proj, Fp8Linear)
-    assert attention.q_proj.siblings is attention.v_proj.siblings
-    assert attention.q_proj.siblings.rows[0].shape == (64 + 2 * 32, 64)
+    assert attention.q_proj.shared is attention.v_proj.shared
+    assert attention.q_proj.shared.rows[0].shape == (64 + 2 * 32, 64)
     assert type(base.score) is torch.nn.Linear
     model = add_adapter(base, lora_config(r=2, lora_alpha=2, lora_dropout=0.0, target_modules=targets))
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}

@@ -1,6 +1,6 @@
 """Decoder layers computed by hand, forwards and backwards, on the kernels of this package.
 
-A layer's modules stay Hugging Face's own (names, weights, PEFT's adapters, saving); only their `forward` is replaced.
+A layer's modules stay Hugging Face's own (names, weights, PEFT's adapters, saving); only their `forward` is recontextd.
 Beside the residual stream, the backward pass keeps of a layer what is dear to compute (q, k, v and their outcome, gate
 and up, the inputs of the norms) and computes the cheap rest anew; a checkpointed layer keeps its input alone. The last
 layer goes on from its attention with the pooled tokens only: nobody reads the others.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tiebreak.models.architectures import GATINGS, Architecture
-from tiebreak.models.fused.linear import Group, Inner
+from tiebreak.models.fused.linear import LinearGroup, LoraState
 from tiebreak.models.kernels.attention import Scoring, backward, forward
 from tiebreak.models.kernels.fp8 import Activation, rows_to_fp8
 from tiebreak.models.kernels.glu import glu, glu_backward
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Kept:
+class SavedActivations:
     """What a layer's backward pass needs of its forward pass."""
 
     h: Tensor
@@ -42,7 +42,7 @@ class _Kept:
     gate_up: Tensor
     fed: Tensor | None
     """None where no norm comes after the feed-forward."""
-    inners: list[Inner | None]
+    lora_states: list[LoraState | None]
 
 
 class _Norm:
@@ -54,7 +54,7 @@ class _Norm:
 
 
 class FusedLayer:
-    """One decoder layer; called in place of its module's `forward`.
+    """One decoder layer; called in context of its module's `forward`.
 
     Args:
         layer: the module.
@@ -76,10 +76,10 @@ class FusedLayer:
         else:
             self._before_mlp = _Norm(layer.post_attention_layernorm, offset)
         self._groups = (
-            Group([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
-            Group([attention.o_proj], dtype),
-            Group([mlp.gate_proj, mlp.up_proj], dtype),
-            Group([mlp.down_proj], dtype),
+            LinearGroup([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
+            LinearGroup([attention.o_proj], dtype),
+            LinearGroup([mlp.gate_proj, mlp.up_proj], dtype),
+            LinearGroup([mlp.down_proj], dtype),
         )
         self._module, self._dtype, self._last = layer, dtype, last
         self._dim = int(attention.head_dim)
@@ -96,11 +96,11 @@ class FusedLayer:
     ) -> Tensor:
         """[1, T, C] -> [1, T, C]; from the last layer [1, sequences, C], the pooled tokens."""
         h = hidden_states[0].to(self._dtype).contiguous()
-        place = _Place(pack_layout, *(part[0].contiguous() for part in position_embeddings))
+        context = PackContext(pack_layout, *(part[0].contiguous() for part in position_embeddings))
         if torch.is_grad_enabled():
-            out: Tensor = _Layer.apply(h, self, place, *self.parameters)  # type: ignore[no-untyped-call]
+            out: Tensor = _FusedLayerFunction.apply(h, self, context, *self.parameters)  # type: ignore[no-untyped-call]
         else:
-            out, _kept = self.forward(h, place)
+            out, _saved = self.forward(h, context)
         return out[None]
 
     @property
@@ -108,91 +108,99 @@ class FusedLayer:
         """What is trained in this layer."""
         return [parameter for group in self._groups for parameter in group.parameters]
 
-    def forward(self, h: Tensor, place: _Place) -> tuple[Tensor, _Kept]:
+    def forward(self, h: Tensor, context: PackContext) -> tuple[Tensor, SavedActivations]:
         """[T, C] -> [T, C] or the pooled rows of it, and what the backward pass needs."""
         to_qkv, to_out, to_gate_up, to_down = self._groups
         training = self._module.training
-        inners: list[Inner | None] = []
+        lora_states: list[LoraState | None] = []
 
-        def apply(group: Group, x: Activation) -> Tensor:
-            outcome, inner = group.forward(x, training=training)
-            inners.append(inner)
-            return outcome
+        def apply(group: LinearGroup, x: Activation) -> Tensor:
+            output, state = group.forward(x, training=training)
+            lora_states.append(state)
+            return output
 
         before = self._before
-        normed = norm(h, before.gain, before.epsilon, forms=to_qkv.takes)
+        normed = norm(h, before.gain, before.epsilon, forms=to_qkv.input_forms)
         qkv = apply(to_qkv, normed)
-        self._rotate(qkv, place)
-        out, lse = forward(*self._heads_of(qkv), place.layout.forest, self._scoring(place))
+        self._rotate(qkv, context)
+        out, lse = forward(*self._heads_of(qkv), context.layout.forest, self._scoring(context))
         rows, residual = out.flatten(1), h
         if self._last:
-            rows, residual = rows[place.layout.pooled], h[place.layout.pooled]
+            rows, residual = rows[context.layout.pooled], h[context.layout.pooled]
         attended = apply(to_out, _activation(rows, to_out))
         after, before_mlp = self._after, self._before_mlp
         middle, joined = join(
             attended, None if after is None else after.gain, residual, before_mlp.gain, before_mlp.epsilon,
-            forms=to_gate_up.takes,
+            forms=to_gate_up.input_forms,
         )  # fmt: skip
         gate_up = apply(to_gate_up, joined)
-        fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.takes))
+        fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.input_forms))
         normed_again = self._after is not None
-        kept = _Kept(
-            h, qkv, out, lse, attended if normed_again else None, middle, gate_up, fed if normed_again else None, inners
+        saved = SavedActivations(
+            h,
+            qkv,
+            out,
+            lse,
+            attended if normed_again else None,
+            middle,
+            gate_up,
+            fed if normed_again else None,
+            lora_states,
         )
-        return _joined(middle, fed, self._after_mlp), kept
+        return _joined(middle, fed, self._after_mlp), saved
 
     def backward(
-        self, grad: Tensor, kept: _Kept, place: _Place, *, wants_h: bool
+        self, grad: Tensor, saved: SavedActivations, context: PackContext, *, needs_grad_h: bool
     ) -> tuple[Tensor | None, list[Tensor]]:
         """The gradients of h, [T, C], and of `parameters`, from that of the outcome."""
         to_qkv, to_out, to_gate_up, to_down = self._groups
-        inner_qkv, inner_out, inner_gate_up, inner_down = kept.inners
+        lora_qkv, lora_out, lora_gate_up, lora_down = saved.lora_states
 
         # Feed-forward.
-        grad_fed = _through_norm(grad, kept.fed, self._after_mlp, to_down)
-        fed = glu(kept.gate_up, self._gating).plain if inner_down else None
-        grad_fed_in, grads_down = to_down.backward(grad_fed, fed, inner_down, wants_x=True)
+        grad_fed = _through_norm(grad, saved.fed, self._after_mlp, to_down)
+        fed = glu(saved.gate_up, self._gating).plain if lora_down else None
+        grad_fed_in, grads_down = to_down.backward(grad_fed, fed, lora_down, needs_grad_x=True)
         del grad_fed, fed
         assert grad_fed_in is not None
-        grad_gate_up = glu_backward(grad_fed_in, kept.gate_up, self._gating, forms=to_gate_up.takes)
+        grad_gate_up = glu_backward(grad_fed_in, saved.gate_up, self._gating, forms=to_gate_up.input_forms)
         del grad_fed_in
         before_mlp, before = self._before_mlp, self._before
-        x = norm(kept.middle, before_mlp.gain, before_mlp.epsilon).plain if inner_gate_up else None
-        grad_x, grads_gate_up = to_gate_up.backward(grad_gate_up, x, inner_gate_up, wants_x=True)
+        x = norm(saved.middle, before_mlp.gain, before_mlp.epsilon).plain if lora_gate_up else None
+        grad_x, grads_gate_up = to_gate_up.backward(grad_gate_up, x, lora_gate_up, needs_grad_x=True)
         del grad_gate_up, x
         assert grad_x is not None
-        grad_middle = norm_backward(grad_x, kept.middle, before_mlp.gain, before_mlp.epsilon, residual=grad).plain
+        grad_middle = norm_backward(grad_x, saved.middle, before_mlp.gain, before_mlp.epsilon, residual=grad).plain
 
         # Attention.
         assert grad_middle is not None
-        grad_attended = _through_norm(grad_middle, kept.attended, self._after, to_out)
-        rows = kept.out.flatten(1)
+        grad_attended = _through_norm(grad_middle, saved.attended, self._after, to_out)
+        rows = saved.out.flatten(1)
         if self._last:
-            rows = rows[place.layout.pooled]
-        grad_rows, grads_out = to_out.backward(grad_attended, rows, inner_out, wants_x=True)
+            rows = rows[context.layout.pooled]
+        grad_rows, grads_out = to_out.backward(grad_attended, rows, lora_out, needs_grad_x=True)
         del grad_attended
         assert grad_rows is not None
         if self._last:
-            pooled = place.layout.pooled
-            grad_rows = grad_rows.new_zeros(len(kept.h), grad_rows.shape[1]).index_copy_(0, pooled, grad_rows)
-            grad_middle = grad_middle.new_zeros(kept.h.shape).index_copy_(0, pooled, grad_middle)
-        grad_qkv = torch.empty_like(kept.qkv)
+            pooled = context.layout.pooled
+            grad_rows = grad_rows.new_zeros(len(saved.h), grad_rows.shape[1]).index_copy_(0, pooled, grad_rows)
+            grad_middle = grad_middle.new_zeros(saved.h.shape).index_copy_(0, pooled, grad_middle)
+        grad_qkv = torch.empty_like(saved.qkv)
         backward(
-            grad_rows.view_as(kept.out), *self._heads_of(kept.qkv), kept.out, kept.lse,
-            place.layout.forest, self._scoring(place), into=self._heads_of(grad_qkv),
+            grad_rows.view_as(saved.out), *self._heads_of(saved.qkv), saved.out, saved.lse,
+            context.layout.forest, self._scoring(context), into=self._heads_of(grad_qkv),
         )  # fmt: skip
-        self._rotate(grad_qkv, place, inverse=True)
+        self._rotate(grad_qkv, context, inverse=True)
         del grad_rows
-        x = norm(kept.h, before.gain, before.epsilon).plain if inner_qkv else None
-        grad_x, grads_qkv = to_qkv.backward(_activation(grad_qkv, to_qkv), x, inner_qkv, wants_x=wants_h)
+        x = norm(saved.h, before.gain, before.epsilon).plain if lora_qkv else None
+        grad_x, grads_qkv = to_qkv.backward(_activation(grad_qkv, to_qkv), x, lora_qkv, needs_grad_x=needs_grad_h)
         grad_h = None
         if grad_x is not None:
-            grad_h = norm_backward(grad_x, kept.h, before.gain, before.epsilon, residual=grad_middle).plain
+            grad_h = norm_backward(grad_x, saved.h, before.gain, before.epsilon, residual=grad_middle).plain
         return grad_h, [*grads_qkv, *grads_out, *grads_gate_up, *grads_down]
 
-    def _rotate(self, qkv: Tensor, place: _Place, *, inverse: bool = False) -> None:
+    def _rotate(self, qkv: Tensor, context: PackContext, *, inverse: bool = False) -> None:
         """Rotary embeddings on q and k, which lie before v."""
-        rope_(qkv, place.cos, place.sin, heads=self._heads + self._kv_heads, dim=self._dim, inverse=inverse)
+        rope_(qkv, context.cos, context.sin, heads=self._heads + self._kv_heads, dim=self._dim, inverse=inverse)
 
     def _heads_of(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q [T, H, D], k and v [T, K, D], as views."""
@@ -200,11 +208,11 @@ class FusedLayer:
         q, k, v = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], dim=1)
         return q, k, v
 
-    def _scoring(self, place: _Place) -> Scoring:
-        return Scoring(self._scale, self._softcap, self._window if place.layout.longest > self._window else 0)
+    def _scoring(self, context: PackContext) -> Scoring:
+        return Scoring(self._scale, self._softcap, self._window if context.layout.longest > self._window else 0)
 
 
-class _Place(NamedTuple):
+class PackContext(NamedTuple):
     """Where a pack's tokens stand: its layout, and the rotary embeddings, [T, D] each."""
 
     layout: PackLayout
@@ -212,33 +220,33 @@ class _Place(NamedTuple):
     sin: Tensor
 
 
-class _Layer(torch.autograd.Function):
+class _FusedLayerFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, h: Tensor, layer: FusedLayer, place: _Place, *parameters: Tensor) -> Tensor:
-        ctx.layer, ctx.place = layer, place
+    def forward(ctx: Any, h: Tensor, layer: FusedLayer, context: PackContext, *parameters: Tensor) -> Tensor:
+        ctx.layer, ctx.context = layer, context
         if layer.checkpointed:
-            ctx.h, ctx.kept = h, None
+            ctx.h, ctx.saved = h, None
             ctx.random = torch.get_rng_state()
-            return layer.forward(h, place)[0]
-        out, ctx.kept = layer.forward(h, place)
+            return layer.forward(h, context)[0]
+        out, ctx.saved = layer.forward(h, context)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         layer: FusedLayer = ctx.layer
-        kept, ctx.kept = ctx.kept, None
-        if kept is None:
+        saved, ctx.saved = ctx.saved, None
+        if saved is None:
             with torch.random.fork_rng(devices=[]):  # dropout draws its seeds from the CPU's generator
                 torch.set_rng_state(ctx.random)
-                _, kept = layer.forward(ctx.h, ctx.place)
+                _, saved = layer.forward(ctx.h, ctx.context)
         grad_h, grads_parameters = layer.backward(
-            grads[0].contiguous(), kept, ctx.place, wants_h=ctx.needs_input_grad[0]
+            grads[0].contiguous(), saved, ctx.context, needs_grad_h=ctx.needs_input_grad[0]
         )
         return (grad_h, None, None, *grads_parameters)
 
 
-def _activation(x: Tensor, group: Group) -> Activation:
-    return Activation(x if group.takes.plain else None, rows_to_fp8(x) if group.takes.fp8 else None)
+def _activation(x: Tensor, group: LinearGroup) -> Activation:
+    return Activation(x if group.input_forms.plain else None, rows_to_fp8(x) if group.input_forms.fp8 else None)
 
 
 def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
@@ -250,8 +258,8 @@ def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
     return out
 
 
-def _through_norm(grad: Tensor, x: Tensor | None, by: _Norm | None, group: Group) -> Activation:
+def _through_norm(grad: Tensor, x: Tensor | None, by: _Norm | None, group: LinearGroup) -> Activation:
     """The gradient of what `_joined` added, as the group that made it wants it."""
     if by is None or x is None:
         return _activation(grad, group)
-    return norm_backward(grad, x, by.gain, by.epsilon, forms=group.takes)
+    return norm_backward(grad, x, by.gain, by.epsilon, forms=group.input_forms)
