@@ -147,8 +147,7 @@ def exported_outputs(
     if outputs is None:
         raise MemoryBudgetError(
             "The exported model does not fit in the GPU's memory without quantization, so its drift cannot be "
-            "measured. "
-            "Measure on the CPU (CUDA_VISIBLE_DEVICES=), or skip it: --skip-drift."
+            "measured. Measure on the CPU (CUDA_VISIBLE_DEVICES=), or skip it: --skip-drift."
         )
     if not np.isfinite(outputs).all():
         raise ModelError(

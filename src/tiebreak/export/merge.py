@@ -35,8 +35,7 @@ def check_adapter(folder: Path) -> None:
     if broken:
         raise ModelError(
             f"{len(broken)} of the adapter's weights in {folder} are not finite (the first is {broken[0]}): its "
-            "training "
-            "diverged. Nothing was exported. Train again with a lower training.learning_rate."
+            "training diverged. Nothing was exported. Train again with a lower training.learning_rate."
         )
 
 

@@ -69,8 +69,7 @@ def _what_it_is(report: ExportReport, card: JudgeCard) -> str:
             odds = "the one whose reward is higher by 1 wins e times as often as it loses"
         return (
             "A reward model: it reads a prompt and one answer and returns a reward in nats. Of two answers to a "
-            "prompt, "
-            f"{odds}. {origin}"
+            f"prompt, {odds}. {origin}"
         )
     return (
         "A judge: it reads a prompt and two answers and returns the probabilities that people prefer A, prefer B, or "

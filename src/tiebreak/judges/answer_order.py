@@ -42,8 +42,7 @@ def swapped_share(swap: Swap) -> float:
         pass
     raise ValueError(
         f"swap is {swap!r}: it must be 'none', 'average', or 'uncertain:SHARE' with a share between 0 and 1, for "
-        "example "
-        "'uncertain:0.33'"
+        "example 'uncertain:0.33'"
     )
 
 
@@ -68,8 +67,7 @@ def check_rankable_swap(swap: Swap) -> None:
     if 0 < swapped_share(swap) < 1:
         raise ValueError(
             f"swap is {swap!r}: rankings take 'none' or 'average'. With 'uncertain', a ranking would depend on the "
-            "other "
-            "rankings of the call."
+            "other rankings of the call."
         )
 
 

@@ -165,8 +165,7 @@ def check_supported(precision: Precision, dtype: torch.dtype, device: torch.devi
     if precision == "fp8" and device.type == "cuda" and not supports_fp8(device):
         raise ModelError(
             f"{torch.cuda.get_device_name(device)} has no FP8 products; Ada (L4, RTX 4090), Hopper (H100) and later "
-            "GPUs "
-            "have. Use model.precision=nf4, or bf16 if memory allows."
+            "GPUs have. Use model.precision=nf4, or bf16 if memory allows."
         )
     if precision == "fp8" and device.type == "cuda" and dtype != torch.bfloat16:
         raise ModelError(f"FP8 products are computed in bfloat16, not {dtype}. Leave model.compute_dtype=auto.")

@@ -93,8 +93,7 @@ def load_trainable_adapter(model: PreTrainedModel, folder: Path, config: LoraCon
         if saved != wanted:
             raise ModelError(
                 f"The adapter in {folder} has {key}={saved}, the recipe {wanted}. Set lora.{key}={saved}, or start "
-                "without "
-                "model.start_from."
+                "without model.start_from."
             )
     saved_layers, wanted_layers = (_adapted_layers(model, c.target_modules) for c in (earlier, config))
     if saved_layers != wanted_layers:
