@@ -45,7 +45,10 @@ def run(votes: Votes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_folder_as_any_other(run: Path, votes: Votes) -> None:
     names = {path.name for path in run.iterdir()} - {".lock"}
-    assert names == {"recipe.yaml", "environment.json", "model", "predictions.parquet", "metrics.json"}
+    assert names == {
+        "recipe.yaml", "environment.json", "validation.parquet", "training_prompts.npy", "model", "predictions.parquet",
+        "metrics.json",
+    }  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["loss"] < 0.3
     assert json.loads((run / "environment.json").read_text())["packages"]["scikit-learn"]
