@@ -17,7 +17,7 @@ from tiebreak.workflows.predictions import RunPredictions
 MAX_TRUNCATED_ROWS: Final = 20
 """Truncated rows that are listed."""
 
-PACKAGES: Final = ("tiebreak", "torch", "transformers", "peft", "bitsandbytes", "scikit-learn")
+PACKAGES: Final = ("tiebreak", "torch", "transformers", "peft", "bitsandbytes", "scikit-learn", "lightgbm")
 
 Rows = list[tuple[str, str]]
 

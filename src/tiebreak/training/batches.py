@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tiebreak.text import AnswerTemplate, Encoder, Template, packed_tokens
-from tiebreak.training.splits import required_vote
 from tiebreak.types import Comparison, Conversation, Vote
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def make_examples(
     encoded = encoder.encode([order for pair in orders for order in pair], on_progress=on_progress)
     sequences = iter(encoded)
     examples = [
-        Example(tuple(next(sequences).ids for _ in pair), tuple(required_vote(order) for order in pair))
+        Example(tuple(next(sequences).ids for _ in pair), tuple(order.required_vote() for order in pair))
         for pair in orders
     ]
     return examples, encoded[:: 2 if both_orders else 1]
@@ -105,7 +104,7 @@ def make_reward_examples(
     """
     encoded = encoder.encode([side for c in comparisons for side in c.conversations], on_progress=on_progress)
     examples = [
-        Example((a.ids, b.ids), (required_vote(c),), c.margin)
+        Example((a.ids, b.ids), (c.required_vote(),), c.margin)
         for c, a, b in zip(comparisons, encoded[0::2], encoded[1::2], strict=True)
     ]
     return examples, encoded

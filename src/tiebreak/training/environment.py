@@ -19,6 +19,7 @@ _PACKAGES: Final = (
     "bitsandbytes",
     "tokenizers",
     "numpy",
+    "lightgbm",
     "scikit-learn",
 )
 

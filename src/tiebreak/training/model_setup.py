@@ -22,7 +22,6 @@ from tiebreak.models import (
 from tiebreak.ranking import tie_parameter_of
 from tiebreak.recipe import LoraSection, ModelSection, Recipe
 from tiebreak.runs import RunFolder
-from tiebreak.training.splits import required_vote
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _load_base(settings: ModelSection, tie_parameter: float, seed: int, log: Cal
 
 def _initial_tie_parameter(training: Sequence[Comparison]) -> float:
     """The value at which equal answers tie as often as these votes do, after adding one vote that is half a tie."""
-    ties = sum(required_vote(comparison)[2] for comparison in training)
+    ties = sum(comparison.required_vote()[2] for comparison in training)
     return tie_parameter_of((ties + 0.5) / (len(training) + 1))
 
 

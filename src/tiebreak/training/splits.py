@@ -13,7 +13,7 @@ from tiebreak.data import load_comparisons, split_by_prompt
 from tiebreak.errors import DataError, RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import DataSection, ModelSection
-from tiebreak.types import Comparison, Vote
+from tiebreak.types import Comparison
 
 
 class SplitVotes(NamedTuple):
@@ -64,17 +64,6 @@ def calibration_source(settings: DataSection) -> str:
         return settings.calibration.name
     assert settings.train is not None
     return f"{settings.train.name} that were set aside"
-
-
-def required_vote(comparison: Comparison) -> Vote:
-    """The vote of a comparison that must have one.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if comparison.vote is None:
-        raise ValueError(f"comparison {comparison.id or '(without id)'} has no vote to learn from")
-    return comparison.vote
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:

@@ -9,7 +9,7 @@ from tiebreak.calibration import Calibration, fit_calibration
 from tiebreak.metrics import preference_metrics
 from tiebreak.recipe import DataSection
 from tiebreak.runs import RunFolder, write_training_prompts, write_validation_rows
-from tiebreak.training.splits import SplitVotes, calibration_source, required_vote, validation_source
+from tiebreak.training.splits import SplitVotes, calibration_source, validation_source
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def calibrate(
         settings: the recipe's `data` section, which names the source of the rows.
         log: called with the result in words.
     """
-    votes = [required_vote(row) for row in comparisons]
+    votes = [row.required_vote() for row in comparisons]
     prompts = [row.folded_prompt for row in comparisons]
     calibration = fit_calibration(probabilities, votes, prompts, source=calibration_source(settings))
     log(str(calibration))
@@ -40,7 +40,7 @@ def validate(
     probabilities: NDArray[np.float64], comparisons: Sequence[Comparison], calibration: Calibration | None
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Calibrated probabilities [rows, 3] and their metrics; with a calibration, `uncalibrated_*` metrics too."""
-    votes = [required_vote(row) for row in comparisons]
+    votes = [row.required_vote() for row in comparisons]
     metrics = preference_metrics(probabilities, votes)
     if calibration is None:
         return probabilities, metrics
