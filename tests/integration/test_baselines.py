@@ -106,16 +106,16 @@ def test_both_orders_say_the_same(run: Path) -> None:
         (v.model_a, v.model_b, v.tie) for v in plain
     ]
     assert not judge.gives_rewards
-    with pytest.raises(ModelError, match="has no reward for one alone"):
+    with pytest.raises(ModelError, match="has no reward for a single one"):
         judge.score("p", "a")
     with pytest.raises(ValueError, match="swap is 'mean'"):
         judge.compare_many(rows, swap="mean")
 
 
 def test_what_needs_a_language_model_says_so(run: Path, votes: Votes, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="--merge goes with a run that has a base model"):
+    with pytest.raises(ModelError, match="--merge needs a run with a base model"):
         load_judge(run, merge="bf16")
-    with pytest.raises(ModelError, match="--base-model goes with a run that has a base model"):
+    with pytest.raises(ModelError, match="--base-model needs a run with a base model"):
         load_judge(run, base_model="google/gemma-2-9b")
     with pytest.raises(RunError, match=r"Only a fine-tuned model is exported: .* holds a baseline"):
         export_run(run, tmp_path / "export")

@@ -81,7 +81,6 @@ def test_rewards_of_many_answers(small_run: TrainingResult, small_rewards: Train
     ("arguments", "message"),
     [
         (["--benchmark", "rewardbenhc"], "no benchmark 'rewardbenhc'"),
-        ([], "name a file of votes, or --benchmark"),
         (["--benchmark", "llmbar", "--swap", "average"], "leave it out with --benchmark"),
         (["--benchmark", "llmbar", "--bias"], "leave it out with --benchmark"),
     ],

@@ -76,9 +76,9 @@ def test_a_blend_judges_by_every_verb(blended: Blend, tmp_path: Path) -> None:
     page = write_report(blended.folder.path, output=tmp_path / "report.html").read_text()
     assert "--on VOTES" not in page
     assert "question" in page
-    with pytest.raises(ModelError, match="no reward for one alone"):
+    with pytest.raises(ModelError, match="no reward for a single one"):
         load_judge(blended.folder.path).score("question 1 ?", "good")
-    with pytest.raises(ModelError, match="goes with a run that has a base model"):
+    with pytest.raises(ModelError, match="needs a run with a base model"):
         load_judge(blended.folder.path, merge="bf16")
 
 

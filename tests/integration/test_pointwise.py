@@ -119,7 +119,7 @@ def test_many_answers_to_a_prompt_are_ranked_by_their_rewards(judge: Judge) -> N
 
 def test_a_judge_of_pairs_says_that_it_has_no_rewards(small_run: TrainingResult, tmp_path: Path) -> None:
     judge = load_judge(small_run.folder.path)
-    with pytest.raises(ModelError, match=r"no reward for one alone.*model.head=pointwise"):
+    with pytest.raises(ModelError, match=r"no reward for a single one.*model.head=pointwise"):
         judge.score("question 1 ?", "good")
     data = tmp_path / "answers.jsonl"
     data.write_text(json.dumps({"prompt": "question 1 ?", "response": "good"}) + "\n")

@@ -58,7 +58,7 @@ def test_what_is_no_list_of_answers_is_refused(small_run: TrainingResult) -> Non
     judge = load_judge(small_run.folder.path)
     with pytest.raises(ComparisonsError, match="at least one answer"):
         judge.rank("question", [])
-    with pytest.raises(TypeError, match="it is a list of answers"):
+    with pytest.raises(TypeError, match="give a list of answers"):
         judge.rank("question", "good")
     with pytest.raises(ValueError, match="as many answers on each side"):
         judge.rank("question", ["good", ["good", "good"]])

@@ -198,7 +198,7 @@ def test_what_is_no_text_is_named(wrong: Any, small_run: TrainingResult) -> None
     for place, name in enumerate(("prompt", "a", "b")):
         texts: list[Any] = ["question ?", "good", "bad"]
         texts[place] = wrong
-        with pytest.raises(TypeError, match=f"^{name} is .*: it is a text, or a list of texts, one a turn"):
+        with pytest.raises(TypeError, match=f"^{name} is .*: give a string, or a list of strings, one per turn"):
             judge.compare(*texts)
 
 
@@ -229,7 +229,7 @@ def test_a_run_goes_on_from_an_earlier_one(small_run: TrainingResult, small_reci
     body = next(n for n in kept if "lora_B" in n)
     torch.testing.assert_close(kept[body], earlier[body], atol=1e-4, rtol=0)
 
-    with pytest.raises(ModelError, match=r"has r = 16, the recipe asks for 4: set lora\.r"):
+    with pytest.raises(ModelError, match=r"has r=16, the recipe 4\. Set lora\.r=16"):
         train(small_recipe(start, "lora.r=4", output=tmp_path / "other"))
     with pytest.raises(RunError, match="no trained model"):
         train(small_recipe(f"model.start_from={tmp_path}", output=tmp_path / "other2"))
@@ -332,7 +332,7 @@ def test_the_chosen_answer_is_a_in_what_predict_writes(
     np.testing.assert_allclose(frame[["winner_model_a", "winner_model_b", "winner_tie"]], wanted, atol=1e-6)
 
     said = CliRunner().invoke(app, ["evaluate", run, str(path), "--json"])
-    assert f"A in {judged.count(A_WINS)}, B in {judged.count(B_WINS)}." in said.stderr
+    assert f"A in {judged.count(A_WINS)} rows, B in {judged.count(B_WINS)}." in said.stderr
     assert {"accuracy", "accuracy_model_a", "loss_model_b"} <= json.loads(said.stdout).keys()
 
     row = next(i for i, vote in enumerate(judged) if vote == B_WINS)

@@ -120,6 +120,7 @@ def command(
         timeout_graceful_shutdown=int(grace) + 1,
     )
     others = " and all other addresses of this machine" if host in loopbacks else ""
+    listening.listen(config.backlog)  # a client that connects as soon as it reads the next line waits, but succeeds
     results.print(f"Serving {run} at {url}{others} (API: {url}/openapi.json).", soft_wrap=True)
     log("Press Ctrl-C to stop; accepted requests are answered first." + ("" if key else " No API key is required."))
     for number in (signal.SIGINT, signal.SIGTERM):

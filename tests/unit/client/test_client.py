@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -381,6 +381,15 @@ def test_texts_that_utf8_cannot_hold_are_sent_repaired() -> None:
     assert sent == [{"prompt": ["1"], "answers": [["a\ufffd"], ["日本\x00"]]}]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also in a process that was started in the background, which ignores it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_does_not_wait_for_requests_under_way() -> None:
     under_way = threading.Semaphore(0)
     release = threading.Event()
@@ -434,7 +443,7 @@ def test_invalid_arguments_are_refused_before_anything_is_sent() -> None:
             client.rank("p", ["a", "b"], swap="uncertain:0.5")
         with pytest.raises(ValueError, match="as many answers as prompts"):
             client.rank(["p", "q"], ["a"])
-        with pytest.raises(TypeError, match="it is a list of answers"):
+        with pytest.raises(TypeError, match="give a list of answers"):
             client.rank("p", "ab")
         with pytest.raises(ModelError, match="is a pairwise judge"):
             client.score_many([Conversation(("p",), ("a",))])

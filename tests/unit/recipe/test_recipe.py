@@ -227,7 +227,7 @@ def test_every_key_is_described() -> None:
         ({"learning_rate": 0.9}, r"decided by training\.learning_rate"),
         ({"per_device_train_batch_size": 3}, r"decided by training\.batch_size"),
         ({"gradient_accumulation_steps": 3}, "as many passes as"),
-        ({"label_smoothing_factor": 0.1}, "cross-entropy against the vote"),
+        ({"label_smoothing_factor": 0.1}, "cross-entropy with the vote"),
         ({"bf16": True}, r"decided by model\.precision"),
         ({"eval_strategy": "no"}, "decided by the training section"),
     ],

@@ -126,7 +126,7 @@ def test_out_of_memory_halves_the_budget_and_repeats_the_step(make_trainer: Any,
         torch.testing.assert_close(got[name], gradient, atol=1e-6, rtol=1e-5)
     assert trainer._budget.tokens == 50
     assert len(said) == 2
-    assert "200 tokens a pass: going on with 100" in said[0]
+    assert "200 tokens per pass; continuing with 100" in said[0]
 
 
 def test_a_budget_halved_on_short_texts_grows_again_for_a_long_one(make_trainer: Any, monkeypatch: Any) -> None:
@@ -169,10 +169,11 @@ def test_every_layer_is_checkpointed_once_before_giving_up() -> None:
     budget = TokenBudget(400, said.append, lambda: relieved.append(True))
     assert budget.run(attempt, longest=150) == 150
     assert relieved == [True]
-    assert [sentence.partition(":")[0] for sentence in said] == [
-        "Out of memory at 400 tokens a pass", "Out of memory at 200 tokens a pass",
+    assert [sentence.partition(".")[0] for sentence in said] == [
+        "Out of memory at 400 tokens per pass; continuing with 200",
+        "Out of memory at 200 tokens per pass; continuing with 150",
         "Out of memory with a single comparison of 150 tokens",
-    ]  # fmt: skip
+    ]
     relieved.clear()
     with pytest.raises(MemoryBudgetError):
         budget.run(attempt, longest=150)
