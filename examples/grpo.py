@@ -51,7 +51,7 @@ def describe(
 
 
 def main() -> None:
-    """Train, and say what came of it."""
+    """Train the policy and print its share of right answers before and after."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=40)

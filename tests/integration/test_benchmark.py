@@ -80,7 +80,7 @@ def test_rewards_of_many_answers(small_run: TrainingResult, small_rewards: Train
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--benchmark", "rewardbenhc"], "no benchmark 'rewardbenhc'"),
+        (["--benchmark", "rewardbenhc"], "no benchmark or file 'rewardbenhc'"),
         (["--benchmark", "llmbar", "--swap", "average"], "leave it out with --benchmark"),
         (["--benchmark", "llmbar", "--bias"], "leave it out with --benchmark"),
     ],

@@ -89,7 +89,7 @@ def test_a_judge_of_pairs_needs_more_than_one_answer(
     monkeypatch.setenv("TIEBREAK_RUN", str(small_run.folder.path))
     prompt, answers = "question 1 ?", ["bad answer", "good answer", "good good"]
     queries = [f"{prompt} {answer}" for answer in answers]
-    with pytest.raises(ModelError, match=r"handed on one alone\. .*model\.head=pointwise"):
+    with pytest.raises(ModelError, match=r"passes one answer per call\. .*model\.head=pointwise"):
         reward_func(queries[:1], [prompt], ["x"])
     with pytest.raises(ModelError, match=r"model\.head=pointwise"):
         reward_func([*queries[:2], "question 2 ? good"], [prompt, prompt, "question 2 ?"], ["x"] * 3)

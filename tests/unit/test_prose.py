@@ -81,6 +81,7 @@ and `breakdown`.
 """
 
 ALLOWED = {
+    "hence": (r"thus|hence|since",),  # a feature counts these words in answers
     "dialects?": ("csv.Dialect", "excel_tab"),  # the csv module's name for a file's format
     "siblings": ("acyclic_siblings", "siblings_"),  # import-linter's
 }

@@ -1,4 +1,4 @@
-"""Cells of a benchmark's rows -> texts, or what is wrong with them."""
+"""Reading the cells of a benchmark's rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tiebreak.types import A_WINS, B_WINS, Comparison
 
 
 def text(cells: dict[str, Any], column: str) -> str:
-    """The text in a cell, taken as it is: what looks like a list is one text too.
+    """The text in a cell, unparsed: a text that looks like a list is still one text.
 
     Raises:
-        UnreadableError: it holds something else, or nothing.
+        UnreadableError: the cell holds no text.
     """
     cell = cells.get(column)
     if not isinstance(cell, str):
@@ -24,7 +24,7 @@ def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
     """The texts in a cell that holds a list of them, at least one.
 
     Raises:
-        UnreadableError: it holds something else.
+        UnreadableError: the cell holds no list of texts.
     """
     cell = cells.get(column)
     if not isinstance(cell, list) or not cell or not all(isinstance(item, str) for item in cell):
@@ -33,7 +33,7 @@ def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
 
 
 def name(cells: dict[str, Any], column: str) -> str:
-    """A short text or a number as text; an empty one where there is none."""
+    """A short text or a number as a text; empty if there is none."""
     cell = cells.get(column)
     return "" if cell is None else str(cell)
 
@@ -44,6 +44,6 @@ def pair(cells: dict[str, Any], prompt: str, first: str, second: str, *, first_w
     Raises:
         UnreadableError: a cell holds no text.
     """
-    asked, a, b = (text(cells, column) for column in (prompt, first, second))
+    prompt_text, a, b = (text(cells, column) for column in (prompt, first, second))
     vote = A_WINS if first_wins else B_WINS
-    return Comparison((asked,), (a,), (b,), vote, name(cells, "id"), tags=(("source", subset),))
+    return Comparison((prompt_text,), (a,), (b,), vote, name(cells, "id"), tags=(("source", subset),))

@@ -1,4 +1,4 @@
-"""What is known of a benchmark before it is run: where its rows are, and the rule that makes scores of verdicts."""
+"""The definition of a benchmark: where its rows are, and the rule that turns verdicts into scores."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tiebreak.judges import Verdict
 from tiebreak.types import Comparison
 
 Orders = tuple[Verdict, Verdict]
-"""What a judge says of a comparison as given and with its answers exchanged, both told as the comparison has them."""
+"""Verdicts on a comparison in both orders; `model_a` is the comparison's A in both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A prompt with answers of which the first few are right."""
+    """A prompt with answers, the first `right` of which are correct."""
 
     id: str
     subset: str
@@ -27,15 +27,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a benchmark is kept."""
+    """Where a benchmark's files are."""
 
     repository: str
-    """Of datasets, on the Hugging Face hub."""
+    """A dataset on the Hugging Face hub."""
     files: tuple[str, ...]
-    """Patterns of paths in it; every file that fits the first pattern which any file fits is read."""
+    """Patterns of paths; all files that match the first pattern with any match are read."""
     revision: str | None = None
     elsewhere: str = ""
-    """Where else it is to be had."""
+    """Another place to download it from."""
 
 
 PairRule = Callable[[Sequence[Comparison], Sequence[Orders]], list[Score]]
@@ -44,39 +44,39 @@ RewardRule = Callable[[Sequence[Choice], Sequence[Sequence[float]]], list[Score]
 
 @dataclass(frozen=True)
 class Description:
-    """What people see of a benchmark."""
+    """What users see of a benchmark."""
 
     name: str
-    """What they write."""
+    """Its name on the command line."""
     title: str
     rule: str
-    """How its scores come about, in a sentence or two."""
+    """How it is scored, in one or two sentences."""
 
 
 @dataclass(frozen=True)
 class PairBenchmark:
-    """Two answers a row; judged in both orders, since no order is the right one."""
+    """Two answers per row, judged in both orders."""
 
     about: Description
     source: Source
     columns: tuple[str, ...]
-    """Those that are read; they tell its files from others'."""
+    """The columns that are read; files are recognized by them."""
     read: Callable[[str, dict[str, Any]], Comparison | None]
-    """The path of the file and a row's cells -> the comparison, with its subset as the tag `source`, and the label as
-    its vote; None for rows that the rule does not look at. Raises UnreadableError."""
+    """From the path of the file and a row's cells to the comparison, with its subset as the tag `source` and its label
+    as the vote; None for rows that are not scored. Raises UnreadableError."""
     score: PairRule
 
 
 @dataclass(frozen=True)
 class ChoiceBenchmark:
-    """Any number of answers a row, each given a reward."""
+    """Any number of answers per row, each with a reward."""
 
     about: Description
     source: Source
     columns: tuple[str, ...]
     """As in `PairBenchmark`."""
     read: Callable[[str, dict[str, Any]], Choice]
-    """The path of the file and a row's cells -> prompt and answers. Raises UnreadableError."""
+    """From the path of the file and a row's cells to prompt and answers. Raises UnreadableError."""
     score: RewardRule
 
 

@@ -1,4 +1,4 @@
-"""A file of labelled pairs that is of no known benchmark: how often the labelled answer is preferred."""
+"""Your own file of labelled pairs: how often the labelled answer is preferred."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
 from tiebreak.types import Comparison
 
 RULE: Final = (
-    "How often the labelled answer is likelier to win than the other, the mean of that in either order, in all and by "
-    "the column source or subset; and how often both orders prefer the same answer. Ties among the labels are left out."
+    "Accuracy: how often the labelled answer is more likely to win than the other, averaged over both orders, in total "
+    "and by the column source or subset. Agreement: how often both orders prefer the same answer. Ties among the "
+    "labels "
+    "are left out."
 )
 
 
 def score_pairs(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
-    """Accuracy and the agreement of the orders; votes for A or B alone."""
-    said = [[preference(v, c) for v in both] for c, both in zip(comparisons, orders, strict=True)]
-    hits = [sum(p > 0 for p in both) / 2 for both in said]
+    """Accuracy and agreement of the orders; votes are for A or B."""
+    preferences = [[preference(v, c) for v in both] for c, both in zip(comparisons, orders, strict=True)]
+    hits = [sum(p > 0 for p in both) / 2 for both in preferences]
     subsets = [subset_of(c) for c in comparisons]
-    every = [True] * len(hits)
+    all_rows = [True] * len(hits)
     ratios = [
-        mean_of("all", hits, every, shown=False),
+        mean_of("all", hits, all_rows, shown=False),
         *(mean_of(one, hits, [s == one for s in subsets]) for one in dict.fromkeys(filter(None, subsets))),
-        mean_of("orders agree", [float(first == second) for first, second in said], every),
+        mean_of("orders agree", [float(first == second) for first, second in preferences], all_rows),
     ]
     return measure(ratios, [Total("accuracy", {"all": 1.0})], [c.folded_prompt for c in comparisons])

@@ -1,4 +1,4 @@
-"""The rows of a benchmark, from the hub, a folder or a file."""
+"""Loading the rows of a benchmark from the hub, a folder or a file."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True)
 class PairItems:
-    """Comparisons to judge in both orders, and the rule that makes scores of the verdicts."""
+    """Comparisons to judge in both orders, and the rule that scores the verdicts."""
 
     about: Description
     files: tuple[str, ...]
     rows: tuple[Comparison, ...]
     score: PairRule
     left_out: str = ""
-    """Which rows are not among them, and why; empty where all are."""
+    """Which rows are left out, and why; empty if none are."""
 
 
 @dataclass(frozen=True)
 class ChoiceItems:
-    """Prompts with answers to be given rewards, and the rule that makes scores of these."""
+    """Prompts with answers that get rewards, and the rule that scores them."""
 
     about: Description
     files: tuple[str, ...]
@@ -57,14 +57,15 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
     """A benchmark's rows.
 
     Args:
-        name: one of `BENCHMARKS`, or a file or folder, of which the columns say which benchmark it is; a file of votes
-            or of chosen and rejected answers that is none of them is taken as labelled pairs.
-        data: a file or folder to read a named benchmark from, as it lies on the hub or in its own repository; None
-            downloads it from the hub (once: it is kept in the hub's cache).
+        name: one of `BENCHMARKS`, or a file or folder, whose benchmark is recognized by its columns. Any other file of
+            votes or of chosen and rejected answers is read as labelled pairs.
+        data: a file or folder of the named benchmark, with the layout of the hub or of its own repository; None
+            downloads it from the hub, which caches it.
 
     Raises:
-        DataError: there is no such benchmark or file, it cannot be had, its columns are others, or rows of it cannot
-            be used: a score on part of a benchmark could be compared with no other.
+        DataError: there is no such benchmark or file, the download fails, columns are missing, or rows cannot be used:
+            a
+            score on a part of a benchmark is not comparable.
     """
     benchmark = BENCHMARKS.get(name)
     if benchmark is not None:
@@ -76,10 +77,9 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
         hint = f" Is it {near[0]}?" if near else ""
         known = ", ".join(BENCHMARKS)
         raise DataError(
-            f"There is no benchmark {name!r}, nor a file of that name.{hint} Known are {known}; or name a file."
+            f"There is no benchmark or file {name!r}.{hint} Benchmarks: {known}. Or give a file."
             if data is None
-            else f"There is no benchmark {name!r}.{hint} Known are {known}; a file of your own goes there itself: "
-            f"--benchmark {data}."
+            else f"There is no benchmark {name!r}.{hint} Benchmarks: {known}. For your own file: --benchmark {data}."
         )
     found = _recognised(path)
     if found is not None:
@@ -91,7 +91,7 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
 
 
 def _from_hub(benchmark: Benchmark) -> Path:
-    """The folder of the hub's cache that its files were downloaded to."""
+    """Download the files from the hub; returns their folder in the hub's cache."""
     from huggingface_hub import snapshot_download
 
     source = benchmark.source
@@ -102,18 +102,18 @@ def _from_hub(benchmark: Benchmark) -> Path:
                 source.repository, repo_type="dataset", revision=source.revision, allow_patterns=patterns
             )
         )  # fmt: skip
-    except Exception as error:  # of many kinds: no network, no such revision, a gate, a full disk
+    except Exception as error:  # many kinds: no network, no such revision, a gated dataset, a full disk
         elsewhere = f" ({source.elsewhere})" if source.elsewhere else ""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"{benchmark.about.title} cannot be had from the hub (dataset {source.repository}): {reason}\n"
-            f"Download it where the hub can be reached{elsewhere}, and name the file or folder: "
+            f"{benchmark.about.title} cannot be downloaded from the hub (dataset {source.repository}): {reason}\n"
+            f"Download it on a machine with access to the hub{elsewhere}, and give the file or folder: "
             f"tiebreak evaluate RUN FOLDER --benchmark {benchmark.about.name}"
         ) from error
 
 
 def _files(path: Path, benchmark: Benchmark) -> list[Path]:
-    """The files to read: the one that is named, or those of a folder that fit the first pattern which any fits."""
+    """The files to read: the given file, or those of a folder that match the first pattern with any match."""
     if not path.is_dir():
         return [path]
     patterns = benchmark.source.files
@@ -122,13 +122,13 @@ def _files(path: Path, benchmark: Benchmark) -> list[Path]:
         if files:
             return files
     raise DataError(
-        f"{path} holds no file of {benchmark.about.title}: expected {patterns[0]}, as in the dataset "
-        f"{benchmark.source.repository} on the hub; or name the file itself."
+        f"{path} holds no file of {benchmark.about.title}: expected {patterns[0]}, as in the hub's dataset "
+        f"{benchmark.source.repository}. Or give the file itself."
     )
 
 
 def _recognised(path: Path) -> Benchmark | None:
-    """The benchmark whose columns a file has, or a folder's files; None if it is that of none."""
+    """The benchmark whose columns a file has, or the files of a folder; None if there is none."""
     for benchmark in BENCHMARKS.values():
         try:
             files = _files(path, benchmark)
@@ -139,18 +139,18 @@ def _recognised(path: Path) -> Benchmark | None:
             continue
         if benchmark is not REWARDBENCH:
             return benchmark
-        # Other sets of chosen and rejected answers have subsets too.
+        # Other files of chosen and rejected answers have subsets too.
         known = {subset for section in SECTIONS.values() for subset in section}
         first = next((row for row in table.rows if not isinstance(row, Problem)), None)
         if first is not None and first.cells.get("subset") in known:
             return benchmark
     if path.is_dir():
-        raise DataError(f"{path} holds no files of a known benchmark ({', '.join(BENCHMARKS)}): name one file.")
+        raise DataError(f"{path} holds no files of a known benchmark ({', '.join(BENCHMARKS)}). Give one file.")
     return None
 
 
 def _nearly(path: Path) -> str:
-    """Which benchmark's columns a file has but for one or two."""
+    """A hint if a file has all columns of a benchmark except for one or two."""
     for benchmark in BENCHMARKS.values():
         columns = set(read_table(path, benchmark.columns)[1].columns)
         missing = [column for column in benchmark.columns if column not in columns]
@@ -162,13 +162,14 @@ def _nearly(path: Path) -> str:
 def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
     rows: list[Any] = []
     problems: list[str] = []
-    unread = 0
+    unscored = 0
     for file in files:
         _, table = read_table(file, benchmark.columns)
         missing = [column for column in benchmark.columns if column not in table.columns and column != "id"]
         if missing:
             raise DataError(
-                f"{file} is not of {benchmark.about.title}: it lacks {', '.join(missing)}; its columns are "
+                f"{file} is not a file of {benchmark.about.title}: it lacks the columns {', '.join(missing)}. Its "
+                "columns are "
                 f"{', '.join(table.columns) or 'none'}."
             )
         inside = str(file.relative_to(path)) if path.is_dir() else str(file)
@@ -182,7 +183,7 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
                 problems.append(f"{inside}: {table.unit} {row.line}: {error.column} {error.message}")
                 continue
             if item is None:
-                unread += 1
+                unscored += 1
             else:
                 rows.append(item)
     if problems:
@@ -190,8 +191,9 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
         raise DataError(
             "\n".join(
                 (
-                    f"{benchmark.about.title}: {pluralize(len(problems), 'row')} cannot be used, and a score on the "
-                    "rest could be compared with no other:",
+                    f"{benchmark.about.title}: {pluralize(len(problems), 'row')} cannot be used. A score on the "
+                    "rest would "
+                    "not be comparable:",
                     *(f"  {problem}" for problem in problems[:_SHOWN]),
                     *more,
                 )
@@ -199,7 +201,7 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
         )
     if not rows:
         raise DataError(f"{path} has no rows that {benchmark.about.title} is scored on.")
-    left_out = f"{pluralize(unread, 'row')} that the rule does not look at" if unread else ""
+    left_out = f"{pluralize(unscored, 'row')} that the rule does not score" if unscored else ""
     names = tuple(map(str, files))
     if isinstance(benchmark, ChoiceBenchmark):
         return ChoiceItems(benchmark.about, names, tuple(rows), benchmark.score, left_out)
@@ -207,12 +209,12 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
 
 
 def _own_pairs(path: Path) -> PairItems:
-    """A file of votes, without its ties."""
+    """A file of votes as labelled pairs, without its ties."""
     notes: list[str] = []
     votes = load_votes(path, votes="required", setting=None, on_note=notes.append).comparisons
     decided = tuple(c for c in votes if c.vote is not None and c.vote[0] != c.vote[1])
     if not decided:
-        raise DataError(f"{path} labels every row a tie: there is no answer to find.")
+        raise DataError(f"{path} labels every row as a tie, so there is nothing to score.")
     if len(decided) < len(votes):
         notes.append(f"{pluralize(len(votes) - len(decided), 'row')} labelled a tie")
     about = Description(str(path), f"Labelled pairs in {path.name}", RULE)

@@ -1,4 +1,4 @@
-"""MT-Bench's human judgements: how often a judge says what an expert said."""
+"""MT-Bench's human judgements: how often a judge agrees with an expert."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
         raise UnreadableError("winner", "not_text", f"is {short_repr(winner)}: expected model_a, model_b or tie")
     (prompt, a), (other, b) = (_turns(cells, f"conversation_{side}", int(turn)) for side in "ab")
     if prompt != other:
-        raise UnreadableError("conversation_b", "prompt_mismatch", "asks something else than conversation_a")
+        raise UnreadableError("conversation_b", "prompt_mismatch", "has other prompts than conversation_a")
     vote = A_WINS if winner == "model_a" else B_WINS if winner == "model_b" else TIE
     models = name(cells, "model_a"), name(cells, "model_b")
     tags = (("model_a", models[0]), ("model_b", models[1]), ("source", f"turn {turn}"))
     comparison = Comparison(prompt, a, b, vote, tags=tags)
-    # One side for each model, whichever way round it was shown: then votes on the same answers are of one comparison.
+    # Each model has a fixed side, so that all votes on the same answers belong to one comparison.
     return comparison if models[0] <= models[1] else comparison.swap()
 
 
 def _turns(cells: dict[str, Any], column: str, turns: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What was asked and what was answered, as far as the turn that was voted on."""
+    """Prompts and answers up to the turn of the vote."""
     messages = cells.get(column)
-    said = messages[: 2 * turns] if isinstance(messages, list) else []
-    contents = [m.get("content") for m in said if isinstance(m, dict)]
-    roles = [m.get("role") for m in said if isinstance(m, dict)]
+    shown = messages[: 2 * turns] if isinstance(messages, list) else []
+    contents = [m.get("content") for m in shown if isinstance(m, dict)]
+    roles = [m.get("role") for m in shown if isinstance(m, dict)]
     if roles != ["user", "assistant"] * turns or not all(isinstance(content, str) for content in contents):
         message = f"is {short_repr(messages)}: expected messages of user and assistant in turn, {turns} of each"
         raise UnreadableError(column, "roles", message)

@@ -1,4 +1,4 @@
-"""A judge takes a benchmark."""
+"""Running a benchmark."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tiebreak.types import Comparison
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it."""
+    """The scores of a judge on a benchmark."""
 
     scores: tuple[Score, ...]
-    """The one that is quoted first, where the benchmark has one."""
+    """The benchmark's headline score comes first, if it has one."""
     cut: int
-    """Rows of which not all was read, because they are longer than the judge reads."""
+    """Rows that were truncated to the judge's limit."""
     tokens_lost: int
-    """Tokens of these that were not read."""
+    """Tokens that were truncated."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """As a JSON object."""
         return {
             "scores": [score.to_dict() for score in self.scores],
             "rows_cut": self.cut,
@@ -33,24 +33,24 @@ class Result:
 
 
 def work(judge: Judge, items: Items) -> int:
-    """How often `on_progress` of `run_benchmark` is counted up in all."""
-    return judge.texts(len(_unvoted(items)), "average") if isinstance(items, PairItems) else len(items.rows)
+    """The total that `on_progress` of `run_benchmark` counts up to."""
+    return judge.texts(len(_distinct(items)), "average") if isinstance(items, PairItems) else len(items.rows)
 
 
 def run_benchmark(judge: Judge, items: Items, *, on_progress: Callable[[int], None] | None = None) -> Result:
-    """Judge every row, and score the verdicts by the benchmark's own rule.
+    """Judge every row and score the verdicts by the benchmark's rule.
 
-    Pairs are judged in both orders, sets of answers ranked (a judge of pairs holds a tournament in both orders).
+    Pairs are judged in both orders. Sets of answers are ranked; a pairwise judge plays a tournament in both orders.
 
     Raises:
         ModelError, MemoryBudgetError: as in `Judge.compare_many`.
     """
     if isinstance(items, PairItems):
-        numbers = _unvoted(items)
-        judged = judge.compare_orders(list(numbers), on_progress=on_progress)
-        of_rows = [judged[numbers[_ask(c)]] for c in items.rows]
+        indices = _distinct(items)
+        judged = judge.compare_orders(list(indices), on_progress=on_progress)
+        verdicts = [judged[indices[_without_vote(c)]] for c in items.rows]
         lost = [max(verdict.tokens_lost for verdict in both) for both in judged]
-        return Result(tuple(items.score(items.rows, of_rows)), sum(n > 0 for n in lost), sum(lost))
+        return Result(tuple(items.score(items.rows, verdicts)), sum(n > 0 for n in lost), sum(lost))
     rankings = judge.rank_many([(c.prompt, c.answers) for c in items.rows], on_progress=on_progress)
     lost = [ranking.tokens_lost for ranking in rankings]
     return Result(
@@ -58,10 +58,10 @@ def run_benchmark(judge: Judge, items: Items, *, on_progress: Callable[[int], No
     )
 
 
-def _unvoted(items: PairItems) -> dict[Comparison, int]:
-    """What is to be judged, each with its number: votes on the same answers are one."""
-    return {asked: number for number, asked in enumerate(dict.fromkeys(map(_ask, items.rows)))}
+def _distinct(items: PairItems) -> dict[Comparison, int]:
+    """Distinct comparisons and their indices: several votes on the same answers are judged once."""
+    return {comparison: index for index, comparison in enumerate(dict.fromkeys(map(_without_vote, items.rows)))}
 
 
-def _ask(comparison: Comparison) -> Comparison:
+def _without_vote(comparison: Comparison) -> Comparison:
     return Comparison(comparison.prompt, comparison.answer_a, comparison.answer_b)

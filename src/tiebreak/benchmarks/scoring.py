@@ -1,4 +1,4 @@
-"""Scores as sums over sums, so that one bootstrap gives all of them intervals."""
+"""Scores as ratios of sums, so that one bootstrap gives intervals for all of them."""
 
 from __future__ import annotations
 
@@ -17,66 +17,66 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The sum of some numbers over the sum of others: a mean, where the others are 1 for some rows and 0 else."""
+    """A sum divided by another: a mean where the denominators are 1 for some rows and 0 for the others."""
 
     name: str
     numerators: Sequence[float]
     """[rows]."""
     denominators: Sequence[float]
-    """[rows], none of them negative."""
+    """[rows], not negative."""
     shown: bool = True
-    """Whether it is a score, or only goes into others."""
+    """Whether it is printed; otherwise only totals use it."""
 
 
 @dataclass(frozen=True)
 class Total:
-    """A weighted sum of ratios and of totals before it."""
+    """A weighted sum of ratios and of earlier totals."""
 
     name: str
     weights: Mapping[str, float]
     normalise: bool = True
-    """Whether the weights are divided by their sum over what the file has rows for; if not, all of it is needed."""
+    """Whether weights are divided by their sum over the parts that the file has; if not, all parts are required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number that a benchmark gives, with its interval over prompts."""
+    """A score of a benchmark with its interval over prompts."""
 
     name: str
     estimate: Estimate
     rows: int | None
-    """How many rows it is of; None for a sum of others."""
+    """Its number of rows; None for a total."""
     missing: tuple[str, ...] = ()
-    """Of a sum, what should go into it and is not in the file: it cannot be compared with others' then."""
+    """For a total, the parts that the file lacks: the total is then not comparable."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """As a JSON object."""
         return {"name": self.name, "rows": self.rows, "missing": list(self.missing), **self.estimate.to_dict()}
 
 
 def mean_of(name: str, values: Sequence[float], included: Sequence[bool], *, shown: bool = True) -> Ratio:
-    """The mean of the values [rows] of the rows that are included."""
+    """The mean of the values [rows] over the included rows."""
     pairs = list(zip(values, included, strict=True))
     return Ratio(name, [value if there else 0.0 for value, there in pairs], [float(there) for _, there in pairs], shown)
 
 
 def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[str]) -> list[Score]:
-    """Every score with a 95 % interval from drawing whole groups anew; the totals come first.
+    """Every score with a 95 % interval from a bootstrap over groups; the totals come first.
 
-    Ratios of which there are no rows, and totals of which there is nothing (or, where weights are not normalised, not
-    everything), are left out.
+    Ratios without rows are left out, and so are totals without parts (or, if weights are not normalised, with missing
+    parts).
 
     Args:
-        ratios: of the same rows.
-        totals: sums over these.
-        groups: [rows], what rows have in common that are not independent.
+        ratios: over the same rows.
+        totals: weighted sums of them.
+        groups: [rows], equal for rows that are not independent.
 
     Raises:
-        DataError: there is nothing to give.
+        DataError: there is no row to score.
     """
     present = [ratio for ratio in ratios if any(ratio.denominators)]
     if not present:
-        raise DataError("There is no row that a score could be made of.")
+        raise DataError("No row can be scored.")
     names = [ratio.name for ratio in present]
     weights = np.eye(len(present))
     columns: list[NDArray[np.float64]] = []
@@ -100,7 +100,7 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         ratios: NDArray[np.float64] = divide(both[:, : len(present)], both[:, len(present) :])
         undefined = ~np.isfinite(ratios)
         scores: NDArray[np.float64] = np.where(undefined, 0.0, ratios) @ of_parts
-        scores[undefined @ (of_parts != 0)] = np.nan  # and not those that have nothing to do with them
+        scores[undefined @ (of_parts != 0)] = np.nan  # only the scores that depend on them
         return scores
 
     estimates = dict(zip(names, bootstrap.estimates(measured), strict=True))

@@ -26,11 +26,11 @@ def evaluate_benchmark(
     calibrate: bool,
     as_json: bool,
 ) -> None:
-    """Score a run on a benchmark, and print what came of it.
+    """Score a run on a benchmark and print the scores.
 
     Raises:
         DataError: as in `load_benchmark`.
-        ModelError, MemoryBudgetError, RunError: the run's judge cannot be loaded, or not judge.
+        ModelError, MemoryBudgetError, RunError: the run's judge cannot be loaded or fails.
     """
     from tiebreak.benchmarks import load_benchmark, run_benchmark, work
 
@@ -45,7 +45,7 @@ def evaluate_benchmark(
     with comparison_progress(work(judge, items)) as advance:
         result = run_benchmark(judge, items, on_progress=advance)
     if result.cut:
-        log(f"{pluralize(result.cut, 'row')} did not fit: {result.tokens_lost:,} tokens were not read.")
+        log(f"{pluralize(result.cut, 'row')} truncated: {result.tokens_lost:,} tokens were not read.")
     if as_json:
         print_json(
             {
@@ -73,5 +73,5 @@ def evaluate_benchmark(
     ]
     whole = result.scores[0]
     if whole.missing:
-        log(f"{whole.name} is without {', '.join(whole.missing)}, which the file lacks: compare it with no other.")
+        log(f"{whole.name} lacks {', '.join(whole.missing)}, which the file does not have: it is not comparable.")
     print_table([("", "score", "95 % interval", "rows"), *rows])

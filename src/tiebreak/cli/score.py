@@ -50,7 +50,7 @@ def command(
     with lists of answers come lists of them, ranks (1 for the best), best (its number, from 0) and best_response (its
     text).
 
-    [bold]A judge of pairs[/] compares the answers to a prompt with each other: every pair of up to 8 answers, of more a
+    [bold]A pairwise judge[/] compares the answers to a prompt with each other: every pair of up to 8 answers, of more a
     Swiss tournament of about N log2 N comparisons, and Davidson's model of ties is fitted to the verdicts. Its rewards
     are of mean 0 for each prompt: they compare answers to one prompt, not prompts. It needs lists of two or more.
 
@@ -81,7 +81,7 @@ def command(
 
 
 def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
-    """Refuse, before a model is loaded, what a judge of pairs cannot compare."""
+    """Refuse, before a model is loaded, what a pairwise judge cannot compare."""
     folder = RunFolder(run)
     if not folder.holds_a_baseline and not folder.holds_a_blend:
         from tiebreak.models import read_card

@@ -85,7 +85,7 @@ def predict_logits(
     waiting = set(range(len(sequences)))
 
     def judge_waiting(tokens: int) -> None:
-        # After running out of memory, only what was not judged before is packed anew.
+        # After running out of memory, only what was not judged before is packed again.
         order = sorted(waiting)
         shared = None if groups is None else [groups[i] for i in order]
         before: tuple[list[int], Tensor] | None = None

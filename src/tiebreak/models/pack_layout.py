@@ -51,7 +51,7 @@ class PackLayout:
 
     @cached_property
     def paths(self) -> list[tuple[slice, ...]]:
-        """For each segment the token ranges of its ancestors, root first, and of itself last."""
+        """For each segment the token ranges of its ancestors, root first, then its own."""
         paths: list[tuple[slice, ...]] = []
         bounds = pairwise(self.pack.starts.tolist())
         for (start, stop), parent in zip(bounds, self.pack.parents.tolist(), strict=True):

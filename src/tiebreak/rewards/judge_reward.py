@@ -1,4 +1,4 @@
-"""Prompts and completions, as trainers hand them on -> conversations -> rewards."""
+"""From the prompts and completions of a trainer to rewards."""
 
 from __future__ import annotations
 
@@ -15,44 +15,46 @@ Text = str | Sequence[Mapping[str, Any]]
 
 
 class JudgeReward:
-    """What `reward_function` makes: called with prompts and completions, it returns a reward for each completion.
+    """The result of `reward_function`: called with prompts and completions, it returns a reward per completion.
 
-    It may be called from several threads at once; they wait for each other.
+    Calls from several threads are run one after the other.
 
     Args:
-        rewards: the rewards of conversations, None for those it has none for.
-        scores_alone: whether it has one for a completion whose prompt has no other.
+        rewards: returns the rewards of conversations; None for those without a reward.
+        scores_alone: whether it has a reward for a completion that is alone for its prompt.
     """
 
     __name__ = "tiebreak"
-    """By which trainers log it."""
+    """The name under which trainers log it."""
 
     def __init__(
         self, rewards: Callable[[Sequence[Conversation]], Sequence[float | None]], *, scores_alone: bool
     ) -> None:
         self.scores_alone = scores_alone
         self._rewards = rewards
-        self._one_at_a_time = threading.Lock()  # neither a module's mode, its token budget nor a tokenizer is shared
+        self._one_at_a_time = threading.Lock()  # modules, token budgets and tokenizers are not thread-safe
 
     def __call__(self, prompts: Sequence[Text], completions: Sequence[Text], **columns: object) -> list[float | None]:
         """Score completions.
 
         Args:
-            prompts: one a completion. For a judge of pairs a prompt stands several times, its completions are compared.
-            completions: one a prompt; as texts, or as lists of messages that end in the assistant's.
-            columns: what else trainers hand on (token ids, columns of the dataset); not looked at.
+            prompts: one per completion. A pairwise judge compares the completions of equal prompts.
+            completions: one per prompt, as texts or as lists of messages that end with the assistant's.
+            columns: further arguments of trainers (token ids, columns of the dataset); ignored.
 
         Returns:
-            Rewards, as `reward_function` says of each kind of judge; None for a completion that is no text in answer to
-            its prompt (a call of a tool, an image) or, with a judge of pairs, has no other to be compared with.
+            Rewards, as described in `reward_function`; None for a completion that is not a text (a tool call, an image)
+            or, with a pairwise judge, has no other completion to compare with.
 
         Raises:
-            ValueError: there are not as many prompts as completions.
+            ValueError: the numbers of prompts and completions differ.
             MemoryBudgetError, ModelError: as in `Judge.compare_many`.
         """
         del columns
         if len(prompts) != len(completions):
-            raise ValueError(f"{len(prompts):,} prompts for {len(completions):,} completions: give one for each")
+            raise ValueError(
+                f"{len(prompts):,} prompts for {len(completions):,} completions: give one prompt per completion"
+            )
         read = [_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
         readable = {number: conversation for number, conversation in enumerate(read) if conversation is not None}
         with self._one_at_a_time:
@@ -61,7 +63,7 @@ class JudgeReward:
 
 
 class AsyncJudgeReward(Protocol):
-    """A `JudgeReward` to be awaited."""
+    """A `JudgeReward` as a coroutine function."""
 
     async def __call__(
         self, prompts: Sequence[Text], completions: Sequence[Text], **columns: object
@@ -70,40 +72,43 @@ class AsyncJudgeReward(Protocol):
 
 
 def make_async(reward: JudgeReward) -> AsyncJudgeReward:
-    """The same reward as a coroutine function: it is computed in a thread, and the event loop goes on meanwhile.
+    """The same reward as a coroutine function, computed in a thread.
 
-    A function, as TRL before 1.14 takes no object for asynchronous.
+    It is a function because TRL before 1.14 does not recognize objects as asynchronous.
     """
     import asyncio
 
     async def tiebreak(
         prompts: Sequence[Text], completions: Sequence[Text], **columns: object
-    ) -> list[float | None]:  # its name is what trainers log
+    ) -> list[float | None]:  # trainers log its name
         return await asyncio.to_thread(reward, prompts, completions, **columns)
 
     return tiebreak
 
 
 def _conversation(prompt: Text, completion: Text) -> Conversation | None:
-    """What the user said and what was replied; None where that is no conversation of texts."""
+    """The conversation of a prompt and a completion; None if it does not consist of texts."""
     try:
         if not isinstance(completion, str) and any(_calls_a_tool(message) for message in completion):
             return None
-        asked, replied = _messages("prompt", prompt, "user"), _messages("completion", completion, "assistant")
-        if not replied:
+        prompt_messages, reply_messages = (
+            _messages("prompt", prompt, "user"),
+            _messages("completion", completion, "assistant"),
+        )
+        if not reply_messages:
             return None
-        turns, replies = parse_side("completion", asked, replied)
+        turns, replies = parse_side("completion", prompt_messages, reply_messages)
     except UnreadableError:
         return None
     return Conversation(turns, replies).map_texts(lambda text: replace_lone_surrogates(text)[0])
 
 
 def _calls_a_tool(message: Mapping[str, Any]) -> bool:
-    """Whether a message is a call, or nothing at all, in the place of a text; an empty text is one."""
+    """Whether a message has a tool call, or nothing, instead of a text; an empty text is a text."""
     return message.get("content") is None or bool(message.get("tool_calls"))
 
 
 def _messages(column: str, text: Text, role: str) -> tuple[Message, ...]:
     if isinstance(text, str):
-        return ((role, text),)  # whatever it looks like: policies write JSON
+        return ((role, text),)  # even if it looks like JSON: policies write JSON
     return parse_messages(column, [dict(message) for message in text], role=role)

@@ -91,7 +91,7 @@ def test_mt_bench_looks_at_experts_alone(tmp_path: Path) -> None:
     assert isinstance(items, PairItems)
     assert [len(c.prompt) for c in items.rows] == [1, 2, 1]
     assert items.rows[2].vote == TIE
-    assert items.left_out == "1 row that the rule does not look at"
+    assert items.left_out == "1 row that the rule does not score"
 
 
 @pytest.mark.parametrize(
@@ -155,23 +155,23 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, name: str, change: d
 
 
 def test_what_is_no_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"no benchmark 'rewardbench3'.* Is it rewardbench\?"):
+    with pytest.raises(DataError, match=r"no benchmark or file 'rewardbench3'.* Is it rewardbench\?"):
         load_benchmark("rewardbench3")
-    with pytest.raises(DataError, match="a file of your own goes there itself"):
+    with pytest.raises(DataError, match="For your own file: --benchmark"):
         load_benchmark("mine", tmp_path)
     with pytest.raises(DataError, match="holds no file of JudgeBench"):
         load_benchmark("judgebench", tmp_path)
     with pytest.raises(DataError, match="holds no files of a known benchmark"):
         load_benchmark(str(tmp_path))
     file = write(tmp_path / "rows.json", [ROWS["llmbar"]])
-    with pytest.raises(DataError, match=r"is not of JudgeBench .*: it lacks question"):
+    with pytest.raises(DataError, match=r"is not a file of JudgeBench: it lacks the columns question"):
         load_benchmark("judgebench", file)
     ties = write(tmp_path / "ties.jsonl", [{"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie"}])
     with pytest.raises(DataError, match="labels every row a tie"):
         load_benchmark(str(ties))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
-    with pytest.raises(DataError, match=r"cannot be had from the hub \(dataset allenai/reward-bench-2\)"):
+    with pytest.raises(DataError, match=r"cannot be downloaded from the hub \(dataset allenai/reward-bench-2\)"):
         load_benchmark("rewardbench2")
 
 

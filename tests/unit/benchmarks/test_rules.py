@@ -155,7 +155,7 @@ def test_intervals_are_of_what_a_score_is_made_of() -> None:
 
 
 def test_nothing_to_score() -> None:
-    with pytest.raises(DataError, match="no row"):
+    with pytest.raises(DataError, match="No row"):
         measure([Ratio("none", [0.0], [0.0])], [], ["a"])
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tiebreak import Conversation, DataError
 from tiebreak.rewards import JudgeReward
-from tiebreak.rewards.rendered_text import LEAST, _overlap, find_answer, rewards_of_rendered_text
+from tiebreak.rewards.rendered_text import MIN_CHARACTERS, _overlap, find_answer, rewards_of_rendered_text
 
 GEMMA = (
     "<bos><start_of_turn>user\nWhat is a café?<end_of_turn>\n<start_of_turn>model\nA place.<end_of_turn>\n"
@@ -30,7 +30,7 @@ def test_after_the_prompt_itself_comes_the_answer(prompt: str, answer: str) -> N
 @given(st.text("ab", max_size=60), st.integers(0, 60), st.text("ab", max_size=60))
 def test_the_longest_end_that_a_query_begins_with(asked: str, start: int, more: str) -> None:
     said = asked[start:] + more
-    ends = (n for n in range(min(len(asked), len(said)), LEAST - 1, -1) if asked.endswith(said[:n]))
+    ends = (n for n in range(min(len(asked), len(said)), MIN_CHARACTERS - 1, -1) if asked.endswith(said[:n]))
     assert _overlap(asked, said) == next(ends, 0)
 
 
@@ -44,7 +44,7 @@ def test_white_space_and_what_stands_in_front_are_no_matter() -> None:
 
 @pytest.mark.parametrize("prompt", [GEMMA, MISTRAL])
 def test_an_over_long_prompt_is_cut_at_its_beginning(prompt: str) -> None:
-    shortest = next(n for n in range(len(prompt)) if len("".join(prompt[-n:].split())) >= LEAST and n)
+    shortest = next(n for n in range(len(prompt)) if len("".join(prompt[-n:].split())) >= MIN_CHARACTERS and n)
     for cut in range(1, len(prompt) - shortest + 1):
         assert find_answer(prompt[cut:] + ANSWER, prompt) == ANSWER
     within_a_character = prompt.encode()[prompt.encode().index("é".encode()) + 1 :].decode(errors="replace")
@@ -87,5 +87,5 @@ def test_templates_are_taken_off_before_a_judge_reads() -> None:
 
 def test_a_query_without_its_prompt_is_refused() -> None:
     reward = JudgeReward(lambda conversations: [0.0] * len(conversations), scores_alone=True)
-    with pytest.raises(DataError, match=r"query '2 \+ 2 = \? 4' does not begin with its prompt '1 \+ 1 = \?'"):
+    with pytest.raises(DataError, match=r"query '2 \+ 2 = \? 4' does not start with its prompt '1 \+ 1 = \?'"):
         rewards_of_rendered_text(reward, ["1 + 1 = ?"], ["2 + 2 = ? 4"])

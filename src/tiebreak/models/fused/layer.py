@@ -1,9 +1,9 @@
-"""Decoder layers computed by hand, forwards and backwards, on the kernels of this package.
+"""Fused decoder layers: forward and backward pass written out on the kernels of this package.
 
-A layer's modules stay Hugging Face's own (names, weights, PEFT's adapters, saving); only their `forward` is recontextd.
-Beside the residual stream, the backward pass keeps of a layer what is dear to compute (q, k, v and their outcome, gate
-and up, the inputs of the norms) and computes the cheap rest anew; a checkpointed layer keeps its input alone. The last
-layer goes on from its attention with the pooled tokens only: nobody reads the others.
+The modules of a layer stay Hugging Face's (names, weights, PEFT's adapters, saving); only their `forward` is replaced.
+For the backward pass, a layer saves what is expensive to compute (q, k, v and the attention output, gate and up, the
+inputs of the norms) and recomputes the rest; a checkpointed layer saves its input only. After its attention, the last
+layer computes the pooled tokens only.
 
 Legend of shapes: T tokens, C hidden size, H query heads, K key/value heads, D head dimension, F intermediate size.
 """
@@ -54,7 +54,7 @@ class _Norm:
 
 
 class FusedLayer:
-    """One decoder layer; called in context of its module's `forward`.
+    """One decoder layer; called in place of its module's `forward`.
 
     Args:
         layer: the module.

@@ -6,8 +6,8 @@ and of everything below it. In a pack these stand behind one another (segments a
 
     query q attends to key k   if and only if   k <= q < reach of k's segment   (and q's position - k's < window).
 
-Nothing is ever computed for two tokens of which neither can see the other, save at the rims of tiles, and every sum is
-taken in a fixed order: the same pack gives the same bits.
+Nothing is computed for pairs of tokens that do not attend to each other, except at the edges of tiles, and every sum
+has a fixed order: the same pack gives the same bits.
 
 Legend of shapes: H query heads, K key/value heads, T tokens of the pack, D head dimension, S segments.
 """
@@ -111,7 +111,7 @@ def backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, lse: Tensor,
     forest: Forest, scoring: Scoring, *, into: tuple[Tensor, Tensor, Tensor],
 ) -> None:  # fmt: skip
-    """Write the gradients of query, key and value into three tensors of their shapes, from out's and what came of it.
+    """Write the gradients of query, key and value into three tensors of their shapes, from the gradient of out.
 
     D is contiguous in all of them; key's and value's gradients have the same strides.
     """

@@ -1,4 +1,4 @@
-"""Dropout whose mask is drawn anew from its seed wherever it is needed, and never kept."""
+"""Dropout whose mask is regenerated from its seed wherever it is needed, and never stored."""
 
 from __future__ import annotations
 

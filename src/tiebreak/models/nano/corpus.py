@@ -129,7 +129,7 @@ class Templates:
     ids: Tensor
     """(N, L) int64: token ids, those of padding where a template has ended."""
     told: Tensor
-    """(N, L) bool: tokens that follow, but for the choice of words, from the numbers before them."""
+    """(N, L) bool: tokens that follow, except for the choice of words, from the numbers before them."""
     slot: Tensor
     """(N, L) int64: which drawn number stands here, in the order of X, Y, ...; -1 for a literal token."""
     spaced: Tensor

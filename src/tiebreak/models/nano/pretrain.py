@@ -94,10 +94,10 @@ def accuracy(model: Gemma2ForCausalLM, templates: Templates, *, seed: int, rows:
 
 
 def _loss(logits: Tensor, ids: Tensor, told: Tensor) -> Tensor:
-    """Mean cross-entropy of all next tokens plus that of the told ones; (rows, L, vocabulary), 2 x (rows, L) -> ().
+    """Mean cross-entropy of all next tokens plus that of the determined ones: (rows, L, vocabulary), 2 (rows, L) -> ().
 
-    Only one token in twenty is told, that is, follows from the numbers before it; among the others, most of which
-    nobody can know, these would be learnt late.
+    Only one token in twenty is determined by the numbers before it; among the others, most of which are not
+    predictable, these would be learnt late.
     """
     predicted, target = logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
     only_told = target.where(told[:, 1:].flatten(), PAD_ID)
