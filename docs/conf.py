@@ -26,7 +26,7 @@ except ModuleNotFoundError:
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated/layers.txt"]
 myst_enable_extensions = ["fieldlist"]
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure"]

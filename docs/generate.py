@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,9 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tiebreak"
+
+_TYPES = {"string": "text", "boolean": "true/false", "null": "none"}
+"""JSON types whose names in the reference differ."""
 
 
 def write_pages(folder: Path) -> None:
@@ -33,8 +37,9 @@ def write_pages(folder: Path) -> None:
         "changelog": repository_page("CHANGELOG.md"),
         "contributing": repository_page("CONTRIBUTING.md"),
     }
-    for name, text in pages.items():
-        path = folder / f"{name}.md"
+    files = {f"{name}.md": text for name, text in pages.items()} | {"layers.txt": layers()}
+    for name, text in files.items():
+        path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
@@ -86,20 +91,25 @@ def _help_text(text: str) -> Iterator[str]:
 
 
 def recipe_keys() -> str:
-    """Every key of a recipe with its default and meaning, one table for each section."""
+    """Every key of a recipe with its type, default and description, one table for each section."""
+    from tiebreak.recipe import Recipe
     from tiebreak.recipe import recipe_keys as keys
 
-    sections: dict[str, list[tuple[str, str, str]]] = {}
-    for key, (default, meaning) in keys().items():
-        section = key.partition(".")[0] if "." in key else "top level"
-        sections.setdefault(section, []).append((f"`{key}`", f"`{json.dumps(default, default=str)}`", meaning))
+    document = Recipe.model_json_schema()
+    sections: dict[str, list[tuple[str, ...]]] = {}
+    for key, (default, description) in keys().items():
+        section, _, name = key.rpartition(".")
+        fields = document if not section else document["$defs"][f"{section.title()}Section"]
+        shown = "required" if name in fields.get("required", ()) else f"`{json.dumps(default, default=str)}`"
+        row = (f"`{key}`", _type(fields["properties"][name]), shown, description)
+        sections.setdefault(section or "top level", []).append(row)
     parts = [
         "# Recipe keys",
         "A recipe is a YAML file. Override any key on the command line with `key=value`. "
         "`tiebreak train --keys` prints this list.",
     ]
     for section, rows in sections.items():
-        parts += [f"## {section}", _table(("Key", "Default", "Meaning"), rows)]
+        parts += [f"## {section}", _table(("Key", "Type", "Default", "Description"), rows)]
     return _page(parts)
 
 
@@ -108,7 +118,7 @@ def http_api() -> str:
     document = openapi_document()
     parts = [
         "# HTTP API",
-        "A running server returns this document in full at `/openapi.json`. [Serving](../guides/serving.md) explains "
+        "A running server returns this document in full at `/openapi.json`. [Serving](../how-to/serving.md) explains "
         "limits, keys and deployment.",
     ]
     for path, methods in document["paths"].items():
@@ -188,7 +198,12 @@ def _type(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    return str(schema.get("type", ""))
+    bounds = [
+        f"{sign} {schema[key]:g}"
+        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+        if key in schema
+    ]
+    return " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type", ""))), ", ".join(bounds)]).strip()
 
 
 def _default(schema: dict[str, Any], required: bool) -> str:
@@ -226,6 +241,7 @@ def python_api() -> str:
         members = "   :inherited-members: Exception, tuple, Protocol, Generic, BaseModel\n"
         for name in names:
             options = members if directive == "autoclass" and name not in ("Recipe", "Verdict") else ""
+            options += "   :exclude-members: model_config\n" if name == "Recipe" else ""
             parts += [f"```{{eval-rst}}\n.. {directive}:: tiebreak.{name}\n{options}```"]
     return _page(parts)
 
@@ -239,10 +255,23 @@ def modules() -> str:
     ]
     folders: dict[str, list[tuple[str, str]]] = {}
     for path, line in module_summaries():
-        folders.setdefault(str(Path(path).parent), []).append((f"`{path}`", line))
+        folders.setdefault(str(Path(path).parent), []).append((f"`{path}`", line.rstrip(":")))
     for folder, rows in folders.items():
         parts += [f"## {folder}", _table(("File", "Contents"), rows)]
     return _page(parts)
+
+
+def layers() -> str:
+    """The layers of import-linter's contract in `pyproject.toml`, the top one first, with what each package is for."""
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    [contract] = [c for c in configuration["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    summaries = dict(module_summaries())
+    rows = []
+    for number, layer in enumerate(contract["layers"], start=1):
+        for name in layer.split(" | "):
+            path = next(p for p in (f"tiebreak/{name}/__init__.py", f"tiebreak/{name}.py") if p in summaries)
+            rows.append((str(number), f"`{name}`", summaries[path].rstrip(":")))
+    return _table(("Layer", "Package", "Contents"), rows) + "\n"
 
 
 def module_summaries() -> Iterator[tuple[str, str]]:

@@ -177,7 +177,7 @@ def test_a_busy_server_is_retried(small_run: TrainingResult, monkeypatch: pytest
 
 
 def test_the_examples_in_the_documentation(small_rewards: TrainingResult, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parents[2] / "docs/guides/serving.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/how-to/serving.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 2
     app = create_app(load_judge(small_rewards.folder.path), name="small", api_key="secret")
