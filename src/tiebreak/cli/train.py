@@ -22,7 +22,7 @@ from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.runs import RunFolder
 from tiebreak.training import train
-from tiebreak.training.distributed import is_rank_zero
+from tiebreak.training.distributed import is_rank_zero, leave_process_group
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -85,6 +85,8 @@ def command(
     if processes > 1 and not is_launched_rank():
         sys.exit(launch(processes))
     result = run_training(settings, resume=resume)
+    if is_launched_rank():
+        leave_process_group()
     if not is_rank_zero():
         return
     if baselines and settings.baseline is None:

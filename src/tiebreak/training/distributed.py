@@ -28,6 +28,14 @@ def is_rank_zero() -> bool:
     return rank() == 0
 
 
+def leave_process_group() -> None:
+    """End this process's part in the group that the Trainer joined. NCCL warns if a process ends without it."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def sum_gradients(parameters: Iterable[Parameter]) -> None:
     """Replace each gradient by its sum over all processes, in one all-reduce."""
     import torch
