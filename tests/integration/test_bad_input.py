@@ -523,7 +523,7 @@ def test_what_was_left_to_the_program_is_said(
     assert "not as .xlsx" in said
     status, _, said = run_here("judge", small_run.folder, "--prompt", " ", "--a", "", "--b", "bad")
     assert status == 0
-    assert "Prompt is empty: it is judged as an empty text." in said
+    assert "Prompt is empty and is judged as an empty text." in said
     assert "Answer A is empty" in said
     assert "Answer B" not in said
 
@@ -547,7 +547,7 @@ def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
     assert "is the file to be judged" in said
     status, _, said = run_here("predict", small_run.folder, votes[1], "-o", small_run.folder.predictions)
     assert status == 1
-    assert "lies in a run's folder" in said
+    assert "is in a run folder" in said
     assert (votes[1].read_bytes(), small_run.folder.predictions.read_bytes()) == before
 
 

@@ -18,20 +18,22 @@ def command(
     folder: Annotated[Path, typer.Argument(help="The folder to make; it must not hold anything yet.")],
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="The type of the merged weights; auto is the one the base checkpoint is stored in."),
+        typer.Option(help="The type of the merged weights; auto is the type of the base checkpoint."),
     ] = "auto",
     adapter_only: Annotated[
-        bool, typer.Option("--adapter-only", help="Write adapter and head alone, in PEFT's format.")
+        bool, typer.Option("--adapter-only", help="Write only adapter and head, in PEFT's format.")
     ] = False,
     base_model: BaseModelOption = None,
     on: Annotated[
         Path | None,
-        typer.Option(help="Comparisons to measure the drift on, with or without votes, instead of the validation's."),
+        typer.Option(
+            help="Comparisons to measure the drift on, with or without votes, instead of the validation rows."
+        ),
     ] = None,
     skip_drift: Annotated[
         bool,
         typer.Option(
-            "--skip-drift", help="Measure no drift: for a model that this machine cannot run in full precision."
+            "--skip-drift", help="Do not measure the drift: for a model that this machine cannot run unquantized."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
@@ -40,13 +42,13 @@ def command(
 
     Adapter and head are merged into the base in full precision. AutoModelForSequenceClassification and
     pipeline("text-classification") read the folder: three labels, or one reward. Its tokenizer's chat template renders
-    messages into the judge's text, and README.md is a model card that shows how.
+    messages into the judge's template, and README.md is a model card with code.
 
-    [bold]Drift[/]: a judge trained on a base in 4 bits gives other numbers once it is merged into the full one. The
-    folder that was written is read again, run on up to 200 validation rows, and compared with the run's own judge.
+    [bold]Drift[/]: the outputs of a judge that was trained on a 4-bit base change when it is merged into the full base.
+    The written folder is loaded again, run on up to 200 validation rows, and compared with the run's judge.
 
-    [bold]Memory[/]: 2 bytes a weight of a base that is stored in 16 bits, 4 of one in 32; measuring needs 4 bytes a
-    weight, on the GPU where there is one.
+    [bold]Memory[/]: 2 bytes per weight for a base checkpoint in 16 bits, 4 for one in 32 bits. Measuring the drift
+    takes 4 bytes per weight, on the GPU if there is one.
 
     [bold]Examples[/]
 
@@ -79,7 +81,7 @@ def command(
         print_json({"run": str(run), **asdict(report), "folder": str(folder)})
         return
     labels = "three labels" if report.labels == 3 else "one label, the reward"
-    what = "adapter and head" if report.adapter_only else report.architecture
-    results.print(f"{folder}: {what}, {labels}, {report.dtype}, {report.bytes / 1e6:,.1f} MB.", markup=False)
+    contents = "adapter and head" if report.adapter_only else report.architecture
+    results.print(f"{folder}: {contents}, {labels}, {report.dtype}, {report.bytes / 1e6:,.1f} MB.", markup=False)
     results.print("The drift was not measured." if report.drift is None else str(report.drift), markup=False)
     results.print(f"How to use it: {folder / 'README.md'}", markup=False)

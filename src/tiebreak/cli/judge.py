@@ -22,12 +22,12 @@ from tiebreak.errors import DataError
 from tiebreak.judges import Score, Verdict
 from tiebreak.types import B_WINS, Comparison, Outcome
 
-SAID: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "tie"}
+ANSWERS: dict[Outcome, str] = {"model_a": "Model a", "model_b": "Model b", "tie": "tie"}
 
 
 def command(
     run: RunArgument,
-    prompt: Annotated[str | None, typer.Option(help="What was asked.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt.")] = None,
     a: Annotated[str | None, typer.Option(help="The first answer.")] = None,
     b: Annotated[str | None, typer.Option(help="The second answer.")] = None,
     file: Annotated[
@@ -38,7 +38,7 @@ def command(
     base_model: BaseModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Judge one comparison, from options or from a file. What is not given is asked for.
+    """Judge one comparison, from options or from a file. Missing texts are asked for.
 
     [bold]Examples[/]
 
@@ -48,14 +48,14 @@ def command(
     """
     check_run_and_data(run)
     if file is None:
-        comparison = Comparison((_asked("Prompt", prompt),), (_asked("Answer A", a),), (_asked("Answer B", b),))
+        comparison = Comparison((_ask("Prompt", prompt),), (_ask("Answer A", a),), (_ask("Answer B", b),))
     else:
-        comparison = _from_file(file, given=(prompt, a, b))
+        comparison = _from_file(file, options=(prompt, a, b))
     judge = load_judge_with_progress(run, base_model, calibrate=not no_calibration)
     [verdict] = judge.compare_many([comparison], swap=swap)
     scores = judge.score_many(comparison.conversations) if judge.gives_rewards else []
     if verdict.tokens_lost:
-        log(f"The comparison was cut to fit: {verdict.tokens_lost:,} tokens were not read.")
+        log(f"The comparison was truncated: {verdict.tokens_lost:,} tokens were not read.")
     if as_json:
         probabilities = {"model_a": verdict.model_a, "model_b": verdict.model_b, "tie": verdict.tie}
         rewards = {f"reward_{side}": score.reward for side, score in zip("ab", scores, strict=False)}
@@ -64,30 +64,33 @@ def command(
     print_verdict(verdict, scores)
 
 
-def _asked(name: str, given: str | None) -> str:
-    text = str(typer.prompt(name, err=True)) if given is None else given  # standard output is the verdict's
+def _ask(name: str, text_or_none: str | None) -> str:
+    # The prompt goes to standard error: standard output is for the verdict.
+    text = str(typer.prompt(name, err=True)) if text_or_none is None else text_or_none
     if not text.strip():
-        log(f"{name} is empty: it is judged as an empty text.")
+        log(f"{name} is empty and is judged as an empty text.")
     return text
 
 
-def _from_file(file: Path, given: Sequence[str | None]) -> Comparison:
-    if any(text is not None for text in given):
-        raise DataError(f"Give --file {file} or --prompt, --a and --b, not both.")
-    read = read_votes_with_progress(file, votes="optional", problem_rows="keep", setting=None)
-    if len(read.comparisons) != 1:
-        raise DataError(f"{file} holds {len(read.comparisons):,} comparisons, judge takes one: use tiebreak predict.")
-    [comparison] = read.comparisons
-    if read.layout == "chosen-rejected":
+def _from_file(file: Path, options: Sequence[str | None]) -> Comparison:
+    if any(text is not None for text in options):
+        raise DataError(f"Give either --file {file} or --prompt, --a and --b.")
+    votes = read_votes_with_progress(file, votes="optional", problem_rows="keep", setting=None)
+    if len(votes.comparisons) != 1:
+        raise DataError(
+            f"{file} holds {len(votes.comparisons):,} comparisons, and judge takes one. Use tiebreak predict."
+        )
+    [comparison] = votes.comparisons
+    if votes.layout == "chosen-rejected":
         log("Model a is the chosen answer, model b the rejected one.")
         return comparison.swap() if comparison.vote == B_WINS else comparison
     return comparison
 
 
 def print_verdict(verdict: Verdict, scores: Sequence[Score] = ()) -> None:
-    """The three probabilities and the answer, in the words of the notebook Tiebreak began with, after the rewards."""
+    """Print rewards, probabilities and the answer."""
     if scores:
         a, b = scores
         results.print(f"Reward of a {a.reward:+.3f}   of b {b.reward:+.3f}")
     results.print(f"Model a {verdict.model_a:.3f}   Model b {verdict.model_b:.3f}   tie {verdict.tie:.3f}")
-    results.print(f"[bold]Answer: {SAID[verdict.answer]}[/]")
+    results.print(f"[bold]Answer: {ANSWERS[verdict.answer]}[/]")

@@ -29,7 +29,7 @@ def command(
     data: Annotated[Path, typer.Argument(help="Comparisons with or without votes: CSV, JSONL or Parquet.")],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Where to write: .csv, .parquet or .jsonl; without an ending, CSV."),
+        typer.Option("-o", "--output", help="Output file: .csv, .parquet or .jsonl; CSV without an ending."),
     ] = Path("submission.csv"),
     swap: FileSwapOption = "none",
     no_calibration: NoCalibrationOption = False,
@@ -38,8 +38,8 @@ def command(
 ) -> None:
     """Judge a file and write Kaggle's submission columns.
 
-    The output has the columns id, winner_model_a, winner_model_b, winner_tie; a row for every row of the input, in its
-    order; three probabilities that sum to 1. An empty answer is judged as an empty text. Of chosen and rejected
+    The output has the columns id, winner_model_a, winner_model_b, winner_tie, and one row per input row, in the same
+    order. The three probabilities sum to 1. An empty answer is judged as an empty text. In files of chosen and rejected
     answers, model a is the chosen one.
 
     [bold]Example[/]
@@ -51,15 +51,15 @@ def command(
     check_run_and_data(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
-        raise DataError(f"{output} is the file to be judged: it would be overwritten. Give -o another name.")
+        raise DataError(f"{output} is the input file and would be overwritten. Give another -o.")
     if (output.parent / "recipe.yaml").exists():
-        raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
+        raise DataError(f"{output} is in a run folder, whose files it could overwrite. Choose another folder.")
     file = read_votes_with_progress(data, votes="optional", problem_rows="keep", setting=None)
     comparisons = file.comparisons
     judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
     verdicts = compare_with_progress(judge, comparisons, swap=swap)
     probabilities = [verdict.probabilities for verdict in verdicts]
-    if file.layout == "chosen-rejected":  # a hash of the row decided on which side the chosen answer was judged
+    if file.layout == "chosen-rejected":  # a hash of the row decided the side of the chosen answer
         sides = zip(comparisons, probabilities, strict=True)
         probabilities = [swap_vote(three) if c.vote == B_WINS else three for c, three in sides]
         log("Model a is the chosen answer in every row, model b the rejected one.")

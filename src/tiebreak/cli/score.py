@@ -35,7 +35,7 @@ def command(
             "CSV."
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write: .parquet, .jsonl or .csv.")] = Path(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Output file: .parquet, .jsonl or .csv.")] = Path(
         "scores.parquet"
     ),
     swap: SwapOption = "average",
@@ -43,16 +43,15 @@ def command(
     merge: MergeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Score answers, and rank those to one prompt.
+    """Score answers, and rank the answers to each prompt.
 
-    [bold]A reward model[/] (model.head=pointwise) scores every answer by itself. From rows with one answer come the
-    columns id, reward (in nats) and normalised (in standard deviations around the mean of its validation); from rows
-    with lists of answers come lists of them, ranks (1 for the best), best (its number, from 0) and best_response (its
-    text).
+    [bold]A reward model[/] (model.head=pointwise) scores every answer by itself. Rows with one answer give the columns
+    id, reward (in nats) and normalised (in standard deviations from the mean of the validation answers). Rows with
+    lists of answers give lists of these, ranks (1 is the best), best (its index, from 0) and best_response (its text).
 
-    [bold]A pairwise judge[/] compares the answers to a prompt with each other: every pair of up to 8 answers, of more a
-    Swiss tournament of about N log2 N comparisons, and Davidson's model of ties is fitted to the verdicts. Its rewards
-    are of mean 0 for each prompt: they compare answers to one prompt, not prompts. It needs lists of two or more.
+    [bold]A pairwise judge[/] compares the answers to a prompt with each other: every pair of up to 8 answers, a Swiss
+    tournament of about N log2 N comparisons for more. Davidson's tie model is fitted to the verdicts. The rewards have
+    a mean of 0 for each prompt, so they are not comparable between prompts. It needs lists of two or more answers.
 
     [bold]Examples[/]
 
@@ -66,22 +65,22 @@ def command(
     check_run_and_data(run, data)
     check_submission_path(output)
     if output.resolve() == data.resolve():
-        raise DataError(f"{output} is the file to be scored: it would be overwritten. Give -o another name.")
+        raise DataError(f"{output} is the input file and would be overwritten. Give another -o.")
     if (output.parent / "recipe.yaml").exists():
-        raise DataError(f"{output} lies in a run's folder, whose own files it could replace. Choose another place.")
+        raise DataError(f"{output} is in a run folder, whose files it could overwrite. Choose another folder.")
     file = read_candidates(data)
-    _look_at_answers(run, data, file)
+    _check_answers(run, data, file)
     judge = load_judge_with_progress(run, base_model, merge)
-    said = _rank(judge, file.rows, output, swap) if file.listed else _score(judge, file.rows, output)
+    summary = _rank(judge, file.rows, output, swap) if file.listed else _score(judge, file.rows, output)
     if as_json:
-        print_json({"run": str(run), "data": str(data), "output": str(output), **said})
+        print_json({"run": str(run), "data": str(data), "output": str(output), **summary})
         return
-    counts = ", ".join(pluralize(number, noun.removesuffix("s")) for noun, number in said.items() if number)
+    counts = ", ".join(pluralize(number, noun.removesuffix("s")) for noun, number in summary.items() if number)
     results.print(f"{output}: {counts}.")
 
 
-def _look_at_answers(run: Path, data: Path, file: CandidatesFile) -> None:
-    """Refuse, before a model is loaded, what a pairwise judge cannot compare."""
+def _check_answers(run: Path, data: Path, file: CandidatesFile) -> None:
+    """Check, before a model is loaded, that a pairwise judge can compare the answers."""
     folder = RunFolder(run)
     if not folder.holds_a_baseline and not folder.holds_a_blend:
         from tiebreak.models import read_card
@@ -111,7 +110,7 @@ def _score(judge: Judge, rows: tuple[Candidates, ...], output: Path) -> dict[str
             [Conversation(row.prompt, row.answers[0]) for row in rows],
             on_progress=lambda n: progress.advance(task, n),
         )
-    _tell_of_cuts(sum(score.tokens_lost > 0 for score in scores), pluralize(len(scores), "answer"))
+    _log_truncated(sum(score.tokens_lost > 0 for score in scores), pluralize(len(scores), "answer"))
     write_rewards(output, [row.id for row in rows], [s.reward for s in scores], [s.normalised for s in scores])
     return {"answers": len(rows)}
 
@@ -126,7 +125,7 @@ def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) 
         rankings = judge.rank_many(
             [(row.prompt, row.answers) for row in rows], swap=swap, on_progress=lambda n: progress.advance(task, n)
         )
-    _tell_of_cuts(
+    _log_truncated(
         sum(r.tokens_lost > 0 for r in rankings), pluralize(len(rows), "prompt"), what="Answers to {} of {}"
     )  # fmt: skip
     normalised = [ranking.normalised for ranking in rankings if ranking.normalised is not None]
@@ -146,6 +145,6 @@ def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) 
     }
 
 
-def _tell_of_cuts(cut: int, of: str, what: str = "{} of {}") -> None:
-    if cut:
-        log(f"{what.format(f'{cut:,}', of)} were cut to fit.")
+def _log_truncated(truncated: int, of: str, what: str = "{} of {}") -> None:
+    if truncated:
+        log(f"{what.format(f'{truncated:,}', of)} were truncated.")
