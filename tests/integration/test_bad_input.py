@@ -544,7 +544,7 @@ def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
     before = votes[1].read_bytes(), small_run.folder.predictions.read_bytes()
     status, _, said = run_here("predict", small_run.folder, votes[1], "-o", votes[1])
     assert status == 1
-    assert "is the file to be judged" in said
+    assert "is the input file and would be overwritten" in said
     status, _, said = run_here("predict", small_run.folder, votes[1], "-o", small_run.folder.predictions)
     assert status == 1
     assert "is in a run folder" in said
