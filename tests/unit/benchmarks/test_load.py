@@ -167,7 +167,7 @@ def test_what_is_no_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(DataError, match=r"is not a file of JudgeBench .*: it lacks the columns question"):
         load_benchmark("judgebench", file)
     ties = write(tmp_path / "ties.jsonl", [{"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie"}])
-    with pytest.raises(DataError, match="labels every row a tie"):
+    with pytest.raises(DataError, match="labels every row as a tie"):
         load_benchmark(str(ties))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))

@@ -34,7 +34,7 @@ def test_examples_hold_each_order_as_if_it_were_encoded_alone(
 @pytest.mark.parametrize("both_orders", [False, True])
 def test_a_comparison_without_a_vote_is_named(encoder: Encoder, both_orders: bool) -> None:
     rows = [Comparison(("p",), ("a",), ("b",), (0.0, 0.0, 1.0)), Comparison(("p",), ("a",), ("b",), id="seven")]
-    with pytest.raises(ValueError, match="comparison seven has no vote"):
+    with pytest.raises(ValueError, match="comparison 'seven' has no vote"):
         make_examples(rows, encoder, both_orders=both_orders)
 
 
