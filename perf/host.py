@@ -120,7 +120,7 @@ def by_tiebreak(votes: Path, tokenizer_folder: Path) -> dict[str, Any]:
         "peak_gib": peak_gib(),
         "peak_gib_before": loaded,
         "ids": {
-            c.id: ids_digest(e.ids)
+            c.id: ids_digest(e.ids.tolist())
             for c, e in zip(comparisons, encoded, strict=True)
             if not e.tokens_lost and not e.turns_dropped
         },
@@ -138,7 +138,7 @@ def by_datasets(votes: Path, tokenizer_folder: Path, cache: Path, processes: int
     def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
         cells = zip(*(batch[column] for column in TEXT_COLUMNS), strict=True)
         turns = ([tuple(turn or "" for turn in json.loads(cell)) for cell in row] for row in cells)
-        texts = [SEED_TEMPLATE.render(Comparison(*row)) for row in turns]
+        texts = [SEED_TEMPLATE.render(Comparison(prompt, a, b)) for prompt, a, b in turns]
         return dict(tokenizer(texts, truncation=True, max_length=MAX_LENGTH))
 
     began = time.perf_counter()
@@ -173,6 +173,7 @@ def packing(votes: Path, tokenizer_folder: Path) -> dict[str, Any]:
         steps["scoring"] = [list(range(len(examples)))]
         for use, batches in steps.items():
             requests = [[examples[i].sequences for i in batch] for batch in batches]
+            assert settings.tokens_per_pass != "auto"
             measured[f"{name}, {use}"] = pack_all(requests, settings.tokens_per_pass)
     return measured
 

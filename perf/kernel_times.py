@@ -16,6 +16,7 @@ import argparse
 import datetime
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,7 @@ from triton.testing import do_bench
 
 from perf.speed import lengths
 from tiebreak.models.attention import NO_WINDOW, segment_attention
-from tiebreak.models.fp8 import multiply, quantise_rows
+from tiebreak.models.fp8 import multiply, quantize_rows
 from tiebreak.models.kernels import attention as kernels
 from tiebreak.models.kernels.attention import Scoring, Tiling
 from tiebreak.models.kernels.dropout import dropout
@@ -64,7 +65,7 @@ def flex_milliseconds(
     mask = create_block_mask(
         lambda b, h, i, j: (segment[i] == segment[j]) & (i >= j), None, None, tokens, tokens, device="cuda"
     )
-    flex = torch.compile(flex_attention)
+    flex: Callable[..., Any] = torch.compile(flex_attention)
     leaves = [t.transpose(0, 1)[None].detach().requires_grad_() for t in inputs]
     cap: Callable[..., torch.Tensor] = lambda s, b, h, i, j: SOFT_CAP * torch.tanh(s / SOFT_CAP)  # noqa: E731
 
@@ -126,13 +127,19 @@ def products(tokens: int) -> list[dict[str, Any]]:
     for inputs, outputs in [(3584, 8192), (4096, 3584), (3584, 28672), (14336, 3584)]:
         left = torch.randn(tokens, inputs, device=CUDA, dtype=torch.bfloat16)
         right = torch.randn(outputs, inputs, device=CUDA, dtype=torch.bfloat16)
-        rows, columns = quantise_rows(left), quantise_rows(right)
+        rows, columns = quantize_rows(left), quantize_rows(right)
         one = torch.ones((), device=CUDA)
         works: dict[str, Callable[[], Any]] = {
-            "bfloat16": lambda left=left, right=right: left @ right.t(),
-            "FP8, a scale a row": lambda a=rows, b=columns: multiply(a, b, torch.bfloat16),
-            "FP8, one scale": lambda a=rows, b=columns, one=one: torch._scaled_mm(
-                a[0], b[0].t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True
+            "bfloat16": partial(lambda a, b: a @ b.t(), left, right),
+            "FP8, a scale a row": partial(multiply, rows, columns, torch.bfloat16),
+            "FP8, one scale": partial(
+                torch._scaled_mm,
+                rows[0],
+                columns[0].t(),
+                scale_a=one,
+                scale_b=one,
+                out_dtype=torch.bfloat16,
+                use_fast_accum=True,
             ),
         }
         for name, work in works.items():
@@ -155,8 +162,10 @@ def attention(tokens_wanted: int) -> dict[str, Any]:
         torch.randn(tokens, n, DIM, device=CUDA, dtype=torch.bfloat16) for n in (HEADS, KV_HEADS, KV_HEADS)
     )
     grad = torch.randn_like(query)
-    exact = [t.float().transpose(0, 1)[None].requires_grad_() for t in (query, key, value)]
-    truth = segment_attention(*exact, layout, scale=scoring.scale, softcap=SOFT_CAP, window=NO_WINDOW)
+    exact_q, exact_k, exact_v = exact = [t.float().transpose(0, 1)[None].requires_grad_() for t in (query, key, value)]
+    truth = segment_attention(
+        exact_q, exact_k, exact_v, layout, scale=scoring.scale, softcap=SOFT_CAP, window=NO_WINDOW
+    )
     truth.backward(grad.float().transpose(0, 1)[None])
     true_grads = [t.grad[0].transpose(0, 1) for t in exact if t.grad is not None]
     into = (torch.empty_like(query), torch.empty_like(key), torch.empty_like(value))
@@ -165,7 +174,7 @@ def attention(tokens_wanted: int) -> dict[str, Any]:
         kernels.backward(grad, query, key, value, out, lse, layout.forest, scoring, into=into)
 
     def error(got: torch.Tensor, true: torch.Tensor) -> float:
-        return round(((got.float() - true).norm() / true.norm()).item(), 5)
+        return round(float((got.float() - true).norm() / true.norm()), 5)
 
     out, lse = kernels.forward(query, key, value, layout.forest, scoring)
     record: dict[str, Any] = {

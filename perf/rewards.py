@@ -127,7 +127,8 @@ def trl_rate(model: PeftModel, asked: list[Pair], *, batch: int, steps: int) -> 
     """TRL's RewardTrainer over `steps` steps after one, `batch` pairs each; halved where memory is too small."""
     from datasets import Dataset
     from transformers import AutoTokenizer, TrainerCallback
-    from trl import RewardConfig, RewardTrainer
+    from trl.trainer.reward_config import RewardConfig
+    from trl.trainer.reward_trainer import RewardTrainer
 
     from tiebreak.models.nano import NANO_PATH
 
@@ -234,7 +235,8 @@ def measure(given: argparse.Namespace) -> None:
     bare = rewarding(base_model(given.shape, "fp8")).eval()
     use_fused_layers(bare, DTYPE)
     eight = {name: groups_of_eight(rows, vocabulary) for name, rows in mixes(given).items()}
-    for answers, some_of in ((2, asked), (8, eight)):
+    sets: list[tuple[int, Any]] = [(2, asked), (8, eight)]
+    for answers, some_of in sets:
         for name, some in some_of.items():
             for shared in (True, False):
                 label = f"score-fp8 {name} {answers} answers {'shared' if shared else 'separate'}"

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from random_checkpoint import SHAPES, make_checkpoint
+from perf.random_checkpoint import SHAPES, make_checkpoint
 from tiebreak.recipe import load_recipe
 
 REPOSITORY = Path(__file__).parents[1]

@@ -305,7 +305,7 @@ def is_correct(client: httpx2.Client, kind: str, number: int, comparison: Compar
     """Send a request of a kind; whether its answer has the expected highest probability."""
 
     def is_close(verdict: dict[str, Any]) -> bool:
-        return abs(max(verdict["probabilities"].values()) - highest) < 1e-6
+        return bool(abs(max(verdict["probabilities"].values()) - highest) < 1e-6)
 
     body = {"prompt": comparison.prompt[0], "answers": [comparison.answer_a[0], comparison.answer_b[0]]}
     if kind == "bad":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -60,30 +60,32 @@ def comparisons(rows: int, vocabulary: int, longest: int) -> list[np.ndarray]:
 
 def base_model(shape: str, precision: str) -> nn.Module:
     """A random classifier on the device, its body in `precision`, made there without a detour over the disk."""
-    from bitsandbytes.nn import Linear4bit, Params4bit
+    from bitsandbytes.nn.modules import Linear4bit, Params4bit
 
-    config = Gemma2Config(
-        **SHAPES[shape], vocab_size=256_000 if shape != "tiny" else 500, pad_token_id=0, num_labels=3,
-        sliding_window=4096,
-    )  # fmt: skip
+    settings: dict[str, Any] = {"num_labels": 3, "sliding_window": 4096, "pad_token_id": 0}
+    config = Gemma2Config(**SHAPES[shape], vocab_size=256_000 if shape != "tiny" else 500, **settings)
     torch.manual_seed(0)
     with DEVICE:
-        model = AutoModelForSequenceClassification.from_config(config, dtype=DTYPE, attn_implementation=ATTENTION)
-    model.score.float()
+        model: nn.Module = AutoModelForSequenceClassification.from_config(
+            config, dtype=DTYPE, attn_implementation=ATTENTION
+        )
+    head: Any = model.score
+    head.float()
     model.requires_grad_(False)
     if precision == "fp8":
         quantize_to_fp8(model, DEVICE, skip="score")
     elif precision == "nf4":
-        for parent in list(model.model.modules()):
+        for parent in list(cast(nn.Module, model.model).modules()):
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear:
                     layer = Linear4bit(
                         child.in_features, child.out_features, bias=False, compute_dtype=DTYPE,
                         compress_statistics=True, quant_type="nf4", device="meta",
                     )  # fmt: skip
-                    layer.weight = Params4bit(
+                    weight: Any = Params4bit(
                         child.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4"
-                    ).to(DEVICE)
+                    )
+                    layer.weight = weight.to(DEVICE)
                     setattr(parent, name, layer)
     return model
 

@@ -282,6 +282,17 @@ def test_drift_is_measured_on_the_kept_validation_rows(moved_run: RunFolder, tmp
     assert drift.loss_before == pytest.approx(json.loads(moved_run.metrics.read_text())["loss"], abs=1e-5)
 
 
+def test_drift_of_a_run_of_0_1_replays_the_split(small_run: TrainingResult, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(small_run.folder.path, run, ignore=shutil.ignore_patterns("checkpoints", ".lock"))
+    kept = export_run(run, tmp_path / "kept").drift
+    RunFolder(run).validation_rows.unlink()  # runs of Tiebreak 0.1 keep none
+    log: list[str] = []
+    assert kept is not None
+    assert export_run(run, tmp_path / "replayed", log=log.append).drift == kept
+    assert not any("are not available" in line for line in log)
+
+
 def test_drift_of_a_run_without_kept_rows(moved_run: RunFolder, tmp_path: Path) -> None:
     moved_run.validation_rows.unlink()  # as in runs of Tiebreak 0.1
     said: list[str] = []

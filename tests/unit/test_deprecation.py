@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tiebreak import train
+from tiebreak import load_judge, train
 from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import RecipeError
 from tiebreak.recipe import Recipe
@@ -43,3 +45,10 @@ def test_the_signature_and_docstring_are_kept() -> None:
 def test_train_accepts_tell() -> None:
     with pytest.warns(DeprecationWarning, match="tell"), pytest.raises(RecipeError, match=r"data\.train"):
         train(Recipe(), tell=print)  # type: ignore[call-arg]
+
+
+def test_load_judge_accepts_tell(tmp_path: Path) -> None:
+    run = shutil.copytree(Path(__file__).parents[1] / "fixtures/runs_0_1/prior", tmp_path / "prior")
+    with pytest.warns(DeprecationWarning, match="tell"):
+        judge = load_judge(run, tell=print)  # type: ignore[call-arg]
+    assert judge.compare("q", "a", "b") == load_judge(run, log=print).compare("q", "a", "b")

@@ -5,7 +5,6 @@ The files contain no pickles, so loading a folder runs no code from it.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,10 +51,7 @@ def save_baseline(folder: Path, baseline: Baseline, settings: dict[str, Any], ca
     from safetensors.numpy import save_file
 
     card = BaselineCard(kind=baseline.kind, settings=settings, features=baseline.feature_names, calibration=calibration)
-    if folder.exists():
-        with translate_write_errors(folder):
-            shutil.rmtree(folder)
-    with write_folder_atomically(folder) as draft:
+    with write_folder_atomically(folder, replace=True) as draft:
         with translate_write_errors(folder):
             save_file(baseline.state(), draft / _ARRAYS)
         write_baseline_card(draft, card)

@@ -15,7 +15,7 @@ from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome
 
 
 def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
-    """A vote of an expert; those of the authors and of machines are not looked at."""
+    """A vote of an expert; those of the authors and of machines are not scored."""
     if not name(cells, "judge").startswith("expert"):
         return None
     turn, winner = cells.get("turn"), cells.get("winner")

@@ -73,7 +73,7 @@ def _ties(choices: Sequence[Choice], rewards: Sequence[Sequence[float]]) -> list
             if kind == "tied":
                 spreads[number] = max(right) - min(right)
     accuracy: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
-    pluralize: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
+    counts: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
     one, many, closer, both, margin = _TIES_WEIGHTS
     for choice in choices:
         kind, _, number = choice.id.partition(":")
@@ -90,8 +90,8 @@ def _ties(choices: Sequence[Choice], rewards: Sequence[Sequence[float]]) -> list
                 here |= {closer: 1.0, both: 1.0, margin: 1.0}
         for part in _TIES_WEIGHTS:
             accuracy[part].append(row[part])
-            pluralize[part].append(here[part])
-    return [Ratio(part, accuracy[part], pluralize[part]) for part in _TIES_WEIGHTS]
+            counts[part].append(here[part])
+    return [Ratio(part, accuracy[part], counts[part]) for part in _TIES_WEIGHTS]
 
 
 def _margin(gap: float, spread: float) -> float:

@@ -102,21 +102,21 @@ class EnsembleJudge(TournamentRankingJudge):
                 Verdict((v.model_a + w.model_a) / 2, (v.model_b + w.model_b) / 2, (v.tie + w.tie) / 2, v.tokens_lost)
                 for v, w in self.compare_orders(comparisons, on_progress=on_progress)
             ]
-        said = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
-        verdicts = self._blend(said)
+        member_verdicts = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
+        verdicts = self._blend(member_verdicts)
         if swapped and not self.is_symmetric:
-            given = probability_array(verdicts)
-            chosen = least_certain(given, swapped)
+            probabilities = probability_array(verdicts)
+            chosen = least_certain(probabilities, swapped)
             rows = [comparisons[i].swap() for i in chosen]
             again = self._blend(
                 [
                     [swap_verdict(one[i]) for i in chosen]
                     if member.is_symmetric
                     else member.compare_many(rows, on_progress=on_progress)
-                    for member, one in zip(self._members, said, strict=True)
+                    for member, one in zip(self._members, member_verdicts, strict=True)
                 ]
             )
-            means = average_orders(given[chosen], probability_array(again))
+            means = average_orders(probabilities[chosen], probability_array(again))
             for i, (a, b, tie) in zip(chosen, means.tolist(), strict=True):
                 verdicts[i] = Verdict(a, b, tie, verdicts[i].tokens_lost)
         return verdicts
@@ -126,14 +126,14 @@ class EnsembleJudge(TournamentRankingJudge):
     ) -> list[tuple[Verdict, Verdict]]:
         """As in `Judge`; each member computes the prefix that both orders share once."""
         both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
-        given, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
-        return list(zip(given, other, strict=True))
+        probabilities, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
+        return list(zip(probabilities, other, strict=True))
 
-    def _blend(self, said: Sequence[Sequence[Verdict]]) -> list[Verdict]:
+    def _blend(self, member_verdicts: Sequence[Sequence[Verdict]]) -> list[Verdict]:
         """The blend's calibrated verdicts, from the verdicts of each member in one order."""
-        if not said[0]:
+        if not member_verdicts[0]:
             return []
-        mean = weighted_mean([probability_array(verdicts) for verdicts in said], self._weights)
+        mean = weighted_mean([probability_array(verdicts) for verdicts in member_verdicts], self._weights)
         mean = calibrated(mean, self._calibration)
-        lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*said, strict=True)]
+        lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in zip(*member_verdicts, strict=True)]
         return [Verdict(a, b, tie, n) for (a, b, tie), n in zip(mean.tolist(), lost, strict=True)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +16,7 @@ from tiebreak.models.loading import load_base
 from tiebreak.models.lora import save_adapter
 from tiebreak.models.precision import HEAD, ComputeDtype, Precision
 from tiebreak.ranking import TieModel
-from tiebreak.runs import RunFolder, translate_write_errors, write_text
+from tiebreak.runs import RunFolder, translate_write_errors, write_folder_atomically, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -144,17 +142,11 @@ def save_trained(folder: Path, model: PeftModel, tokenizer: PreTrainedTokenizerF
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
     """
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
+    with write_folder_atomically(folder, replace=True) as draft:
         with translate_write_errors(folder):
             save_adapter(model, draft)
             tokenizer.save_pretrained(str(draft))
-            write_card(draft, card)
-            if folder.exists():
-                shutil.rmtree(folder)
-            draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        write_card(draft, card)
 
 
 def write_card(folder: Path, card: JudgeCard) -> None:

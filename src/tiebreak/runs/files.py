@@ -84,8 +84,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def write_folder_atomically(target: Path) -> Iterator[Path]:
+def write_folder_atomically(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a draft folder to fill; it is renamed to `target` when the block ends, and removed after an error.
+
+    Args:
+        target: the folder to write.
+        replace: remove a folder that is there, after the draft is complete. Otherwise only an empty one is replaced.
 
     Raises:
         RunError: the disk is full or the folder cannot be written to.
@@ -96,6 +100,8 @@ def write_folder_atomically(target: Path) -> Iterator[Path]:
             draft.mkdir(parents=True)
         yield draft
         with translate_write_errors(target):
+            if replace and target.exists():
+                shutil.rmtree(target)
             with suppress(OSError):  # some systems do not rename onto an empty folder
                 target.rmdir()
             draft.replace(target)

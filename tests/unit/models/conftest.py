@@ -62,6 +62,8 @@ def eager_and_packed(request: pytest.FixtureRequest) -> Pair:
 
 
 def make_pair(name: str, **changes: Any) -> Pair:
+    config_class: Any
+    model_class: Any
     config_class, model_class, extra = MODELS[name]
     make: Callable[[str], torch.nn.Module] = lambda attention: model_class._from_config(  # noqa: E731
         config_class(**SHAPE | extra | changes), attn_implementation=attention
@@ -84,4 +86,5 @@ def padded_logits(model: torch.nn.Module, sequences: list[Any], side: str = "rig
         ids[i, where] = torch.as_tensor(s, dtype=torch.long)
         mask[i, where] = 1
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    return model(input_ids=ids, attention_mask=mask, position_ids=positions).logits
+    logits: torch.Tensor = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits
+    return logits

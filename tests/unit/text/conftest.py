@@ -71,4 +71,5 @@ def words() -> PreTrainedTokenizerFast:
 def gemma() -> PreTrainedTokenizerFast:
     if not (GEMMA / "tokenizer.json").is_file():
         pytest.skip("no Gemma tokenizer beside the checkout")
-    return PreTrainedTokenizerFast.from_pretrained(GEMMA)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(GEMMA)
+    return tokenizer

@@ -34,7 +34,7 @@ def make_examples(rows: int, *, both_orders: bool = False, seed: int = 0) -> lis
 
 def adapted_model(*, eager: bool = False) -> torch.nn.Module:
     """The tiny Gemma 2 with LoRA on every linear layer; B is not zero, so that every matrix has a gradient."""
-    model = make_pair("gemma2")[0 if eager else 1]
+    model: Any = make_pair("gemma2")[0 if eager else 1]
     torch.manual_seed(1)
     adapted = add_adapter(model, lora_config(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
     for name, parameter in adapted.named_parameters():
@@ -50,8 +50,9 @@ def make_trainer(tmp_path: Path) -> Any:
     ) -> JudgeTrainer:
         section = TrainingSection(**({"report_to": []} | settings))
         folder = RunFolder(tmp_path / "run")
+        network: Any = adapted_model() if model is None else model
         return JudgeTrainer(
-            adapted_model() if model is None else model,
+            network,
             training_arguments(section, checkpoints=folder.checkpoints, total_steps=20, compute_dtype=torch.float32),
             train=train,
             validation=train[:8],

@@ -69,7 +69,7 @@ def pretrain(
     for step in range(1, steps + 1):
         ids, told = templates.draw(rows, generator)
         loss = _loss(forward(input_ids=ids).logits, ids, told)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
