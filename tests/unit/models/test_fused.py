@@ -81,7 +81,7 @@ def test_logits_and_gradients_are_those_of_transformers(name: str, targets: Any)
 
 
 def test_checkpointing_draws_the_same_dropout_again() -> None:
-    model = adapted("gemma2", "all-linear", dropout=0.3)
+    model = adapted("gemma2", ["v_proj", "down_proj"], dropout=0.3)
     assert use_fused_layers(model, torch.float32)
     _, kept = logits_and_gradients(model)
     layer_stack(model).checkpoint(99)
