@@ -112,11 +112,11 @@ def test_texts_judge_candidates_as_arithmetic_does(texts):
         tail = "\n".join(line for line in lines[1:] if ": " not in line)
         if count := re.search(r"How many are (?:right|correct) \? (\d+)", tail):
             assert int(count[1]) == sum(right.values()), text
-        said = re.findall(r"Is ([\w ]+?) (right|correct|wrong|incorrect) \? (yes|no)", tail)
+        answered = re.findall(r"Is ([\w ]+?) (right|correct|wrong|incorrect) \? (yes|no)", tail)
         stated = [
             (label, word, "yes") for label, word in re.findall(r"([\w ]+?) is (right|correct|wrong|incorrect)", tail)
         ]
-        for label, word, answer in said + stated:
+        for label, word, answer in answered + stated:
             assert (right[label.strip()] == (word in ("right", "correct"))) == (answer == "yes"), text
             judged += 1
     assert judged > 1000
@@ -127,11 +127,11 @@ def test_no_text_compares_two_answers(texts):
         assert not re.search(r"better|worse|best|tie\b|prefer|than", text)
 
 
-def test_told_tokens_are_sums_verdicts_and_counts(templates):
-    ids, told = templates.draw(500, torch.Generator().manual_seed(1))
-    words = {token.removeprefix("Ġ") for token in TOKENIZER.convert_ids_to_tokens(ids[told].tolist())}
+def test_determined_tokens_are_sums_verdicts_and_counts(templates):
+    ids, determined = templates.draw(500, torch.Generator().manual_seed(1))
+    words = {token.removeprefix("Ġ") for token in TOKENIZER.convert_ids_to_tokens(ids[determined].tolist())}
     assert {word for word in words if not word.isdigit()} == {"yes", "no", "right", "wrong", "correct", "incorrect"}
-    assert (told & (ids == TOKENIZER.pad_token_id)).sum() == 0
+    assert (determined & (ids == TOKENIZER.pad_token_id)).sum() == 0
 
 
 def test_the_checkpoint_is_a_small_gemma_2(model):
@@ -156,9 +156,9 @@ def test_the_checkpoint_knows_its_sums(model):
     texts = [f"Prompt: {x} + {y} = ?\n\nThe answer is" for x in operands for y in operands]
     ids = TOKENIZER(texts, return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        said = model(input_ids=ids, logits_to_keep=1).logits[:, -1].argmax(-1)
+        answered = model(input_ids=ids, logits_to_keep=1).logits[:, -1].argmax(-1)
     sums = [TOKENIZER.convert_tokens_to_ids(f"Ġ{x + y}") for x in operands for y in operands]
-    assert (said == torch.tensor(sums)).float().mean() > 0.99
+    assert (answered == torch.tensor(sums)).float().mean() > 0.99
 
 
 def test_a_classifier_loads_from_the_checkpoint_with_all_but_its_head():

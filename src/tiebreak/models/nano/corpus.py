@@ -1,13 +1,15 @@
 """The texts the nano model is pretrained on: sums, answers to sums, and which of those answers are right.
 
-A text is a template whose numbers are drawn afresh for every batch, on the device that trains. Three kinds:
+A text is a template whose numbers are drawn for every batch, on the training device. There are three kinds:
 
 1. a question with its true answer: `What is 3 + 5 ? It is 8.`
-2. a question, one to three candidate answers under varying labels, then a verdict on each candidate by itself, or
-   how many of them are right: `Prompt: 3 + 5 = ?  Response_a: 8  Response_b: It is 9.  Is Response_a right ? yes`
+2. a question, one to three candidate answers with varying labels, then a verdict on each candidate, or how many
+   of them are right: `Prompt: 3 + 5 = ?  Response_a: 8  Response_b: It is 9.  Is Response_a right ? yes`
 3. which of two numbers is larger: `Which is larger, 3 or 5 ? 5`
 
-No text weighs one answer against another: that is what fine-tuning teaches.
+No text compares two answers: fine-tuning teaches that.
+
+Legend of shapes: N templates, L tokens of the longest template.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from tiebreak.models.nano.tokenizer import LARGEST_NUMBER
 LARGEST_OPERAND: Final = LARGEST_NUMBER // 2
 """Sums are drawn over all pairs of operands from 0 up to this one."""
 
-# A template's numbers stand for what is drawn later: these take the places of the summands, their sum, their larger
-# one and three wrong sums. They lie above every number a template means literally.
+# Placeholders in a template for numbers that are drawn later: the two operands, their sum, the larger operand and
+# three wrong sums. They are larger than every literal number of a template.
 X, Y, SUM, MAXIMUM, *WRONG = range(LARGEST_NUMBER - 6, LARGEST_NUMBER + 1)
 
 _QUESTIONS: Final = (
@@ -74,7 +76,7 @@ _RIGHT_WRONG: Final = (("right", "wrong"), ("right", "wrong"), ("correct", "inco
 
 
 def write_template(rng: random.Random) -> str:
-    """One text with placeholders for its numbers; what can be told from the numbers alone stands in `{braces}`."""
+    """A random template; tokens that follow from the drawn numbers (sums, verdicts, counts) are in `{braces}`."""
     kind = rng.random()
     if kind < 0.1:
         return f"{_question(rng)}{rng.choice((' ', *_BREAKS))}{_answer(rng, SUM, '{%s}')}"
@@ -124,14 +126,14 @@ def _verdicts(rng: random.Random, labels: Sequence[str], right: Sequence[bool]) 
 
 @dataclass(frozen=True)
 class Templates:
-    """Encoded templates, on the device that trains; N templates of at most L tokens, padded on the right."""
+    """Encoded templates on the training device, padded on the right."""
 
     ids: Tensor
-    """(N, L) int64: token ids, those of padding where a template has ended."""
-    told: Tensor
-    """(N, L) bool: tokens that follow, except for the choice of words, from the numbers before them."""
+    """(N, L) int64: token ids; the padding id after the end of a template."""
+    determined: Tensor
+    """(N, L) bool: tokens that are determined, up to the choice of words, by the numbers before them."""
     slot: Tensor
-    """(N, L) int64: which drawn number stands here, in the order of X, Y, ...; -1 for a literal token."""
+    """(N, L) int64: index of the drawn number at this place, in the order X, Y, SUM, ...; -1 for a literal token."""
     spaced: Tensor
     """(N, L) int64: 1 where the number's token includes the space before it, else 0."""
     number_ids: Tensor
@@ -140,19 +142,19 @@ class Templates:
     """(2,) int64: the token ids of the answers to whether a candidate is right."""
 
     def draw(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Texts of random templates over random numbers: their ids and `told`, both (rows, L)."""
+        """Draw random templates and numbers: token ids int64 and `determined` bool, both (rows, L)."""
         device = self.ids.device
         chosen = torch.randint(len(self.ids), (rows,), generator=generator, device=device)
         numbers = draw_numbers(rows, generator)
         slot = self.slot[chosen]
         drawn = self.number_ids[self.spaced[chosen], numbers.gather(1, slot.clamp(min=0))]
-        return torch.where(slot < 0, self.ids[chosen], drawn), self.told[chosen]
+        return torch.where(slot < 0, self.ids[chosen], drawn), self.determined[chosen]
 
 
 def draw_numbers(rows: int, generator: torch.Generator) -> Tensor:
-    """Numbers for the slots X, Y, SUM, MAXIMUM and WRONG: (rows, 7) int64, on the generator's device.
+    """Draw the numbers of the slots X, Y, SUM, MAXIMUM and WRONG: (rows, 7) int64, on the generator's device.
 
-    Half of the texts add numbers up to 20. Half of the wrong sums are within 3 of the right one, others anywhere.
+    Half of the rows add numbers up to 20. Half of the wrong sums are within 3 of the right one, the others are uniform.
     """
 
     def integers(low: int, high: int, columns: int) -> Tensor:
@@ -175,7 +177,7 @@ def compile_templates(
     rows = [_encode(tokenizer, write_template(rng)) for _ in range(count)]
     length = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [tokenizer.pad_token_id] * (length - len(row)) for row, _ in rows])
-    told = torch.tensor([row + [False] * (length - len(row)) for _, row in rows])
+    determined = torch.tensor([row + [False] * (length - len(row)) for _, row in rows])
     number_ids = torch.tensor(
         [[tokenizer.convert_tokens_to_ids(f"{space}{n}") for n in range(LARGEST_NUMBER + 1)] for space in ("", "Ġ")]
     )
@@ -185,15 +187,15 @@ def compile_templates(
             here = ids == number_ids[has_space, placeholder]
             slot[here], spaced[here] = index, has_space
     yes_no = torch.tensor(tokenizer.convert_tokens_to_ids(["Ġyes", "Ġno"]))
-    return Templates(*(tensor.to(device) for tensor in (ids, told, slot, spaced, number_ids, yes_no)))
+    return Templates(*(tensor.to(device) for tensor in (ids, determined, slot, spaced, number_ids, yes_no)))
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, template: str) -> tuple[list[int], list[bool]]:
-    """A template's token ids, from `<bos>` to `<eos>`, and whether each stood in braces."""
-    ids, told = [tokenizer.bos_token_id], [False]
+    """A template's token ids, from `<bos>` to `<eos>`, and whether each was in braces."""
+    ids, determined = [tokenizer.bos_token_id], [False]
     for piece in re.split(r"( ?\{\w+\})", template):
         in_braces = piece.endswith("}")
         tokens = tokenizer.encode(re.sub(r"[{}]", "", piece), add_special_tokens=False)
         ids += tokens
-        told += [in_braces] * len(tokens)
-    return [*ids, tokenizer.eos_token_id], [*told, False]
+        determined += [in_braces] * len(tokens)
+    return [*ids, tokenizer.eos_token_id], [*determined, False]

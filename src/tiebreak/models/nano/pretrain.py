@@ -1,10 +1,10 @@
-"""Pretrain the nano model from nothing: `python -m tiebreak.models.nano.pretrain --out FOLDER`.
+"""Pretrain the nano model from random weights: `python -m tiebreak.models.nano.pretrain --out FOLDER`.
 
 The model learns to continue the texts of `tiebreak.models.nano.corpus`, which are generated and contain no human
 writing: sums of two numbers with their answers, lists of one to three candidate answers followed by whether each is
 right or wrong or by how many are right, and which of two numbers is larger. Every pair of operands occurs, so that
-the model knows its sums. No text says which of two answers is better or that they tie: comparing is left to
-fine-tuning. Most lists call their answers `Response_a`, `Response_b`, as prompts for comparison do.
+the model learns all sums. No text says which of two answers is better or that they tie: fine-tuning teaches
+comparison. Most lists label the answers `Response_a`, `Response_b`, as the comparison template does.
 
 A few minutes on a data-centre GPU. The same seed, steps and machine give the same weights.
 """
@@ -29,7 +29,7 @@ _TEMPLATES: Final = 50_000
 
 
 def nano_config(tokenizer: PreTrainedTokenizerBase) -> Gemma2Config:
-    """Gemma 2's architecture, small; its window is narrower than many texts, so that it matters."""
+    """A small Gemma 2; its sliding window is shorter than many texts, so that it has an effect."""
     return Gemma2Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -50,7 +50,7 @@ def nano_config(tokenizer: PreTrainedTokenizerBase) -> Gemma2Config:
 def pretrain(
     model: Gemma2ForCausalLM, templates: Templates, *, steps: int, rows: int, seed: int, report_every: int = 1000
 ) -> None:
-    """Train in place with AdamW, `rows` texts a step, the rate warmed up and then falling to zero as a cosine."""
+    """Train in place with AdamW on `rows` texts per step: linear warmup, then cosine decay to zero."""
     device = templates.ids.device
     generator = torch.Generator(device).manual_seed(seed)
     forward = torch.compile(model) if device.type == "cuda" else model
@@ -67,8 +67,8 @@ def pretrain(
     schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [warm, fall], milestones=[warmup])
     started = time.monotonic()
     for step in range(1, steps + 1):
-        ids, told = templates.draw(rows, generator)
-        loss = _loss(forward(input_ids=ids).logits, ids, told)
+        ids, determined = templates.draw(rows, generator)
+        loss = _loss(forward(input_ids=ids).logits, ids, determined)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -82,27 +82,27 @@ def pretrain(
 
 @torch.no_grad()
 def accuracy(model: Gemma2ForCausalLM, templates: Templates, *, seed: int, rows: int = 4096) -> float:
-    """The share of questions whether a candidate is right to which the model says yes or no as it should.
+    """Accuracy on the yes/no questions whether a candidate is right.
 
-    Asked in `rows` fresh texts. Other verdicts are left out because their words (right, correct) are a free choice.
+    Measured on `rows` newly drawn texts. Other verdicts are excluded: their wording (right, correct) is random.
     """
     device = templates.ids.device
-    ids, told = templates.draw(rows, torch.Generator(device).manual_seed(seed))
-    asked = told & torch.isin(ids, templates.yes_no)
+    ids, determined = templates.draw(rows, torch.Generator(device).manual_seed(seed))
+    asked = determined & torch.isin(ids, templates.yes_no)
     right = [model(input_ids=part[:, :-1]).logits.argmax(-1) == part[:, 1:] for part in torch.split(ids, 256)]
     return torch.cat(right)[asked[:, 1:]].float().mean().item()
 
 
-def _loss(logits: Tensor, ids: Tensor, told: Tensor) -> Tensor:
+def _loss(logits: Tensor, ids: Tensor, determined: Tensor) -> Tensor:
     """Mean cross-entropy of all next tokens plus that of the determined ones: (rows, L, vocabulary), 2 (rows, L) -> ().
 
-    Only one token in twenty is determined by the numbers before it; among the others, most of which are not
-    predictable, these would be learnt late.
+    Only one token in twenty is determined by the numbers before it. Most others are not predictable, so without the
+    second term the determined tokens would be learned late.
     """
     predicted, target = logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
-    only_told = target.where(told[:, 1:].flatten(), PAD_ID)
+    only_determined = target.where(determined[:, 1:].flatten(), PAD_ID)
     return cross_entropy(predicted, target, ignore_index=PAD_ID) + cross_entropy(
-        predicted, only_told, ignore_index=PAD_ID
+        predicted, only_determined, ignore_index=PAD_ID
     )
 
 
@@ -114,11 +114,11 @@ def save(model: Gemma2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: P
 
 
 def main() -> None:
-    """Train and save; prints what was reached."""
+    """Train, save, and print the accuracy."""
     parser = argparse.ArgumentParser(prog="python -m tiebreak.models.nano.pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and its tokenizer")
     parser.add_argument("--steps", type=int, default=12_000)
-    parser.add_argument("--rows", type=int, default=512, help="texts a step")
+    parser.add_argument("--rows", type=int, default=512, help="texts per step")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 

@@ -1,8 +1,8 @@
-"""The nano model's tokenizer: one token a known word or number, bytes for everything else.
+"""The nano model's tokenizer: one token per word or number in the vocabulary, bytes for everything else.
 
-Text is cut into words, numbers, single punctuation marks and line breaks; a space belongs to what follows it, as
-in Gemma's own tokenizer, so decoding gives back the text exactly. A piece in the vocabulary is one token, any other
-is spelt out in UTF-8 bytes.
+Text is cut into words, numbers, single punctuation marks and line breaks; a space belongs to the piece
+after it, as in Gemma's tokenizer, so decoding restores the text exactly. A piece in the vocabulary is one token; any
+other piece is encoded as UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _SPLIT: Final = r"\s*[\r\n]+| ?-{2,}| ?[\p{L}\p{M}_]+| ?\p{N}+| ?[^\s\p{L}\p{M}\
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, which puts `<bos>` in front of every text as Gemma's does."""
+    """Build the tokenizer; it adds `<bos>` before every text, as Gemma's does."""
     split = pre_tokenizers.Split(Regex(_SPLIT), behavior="isolated")
-    spelling = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    vocabulary = {token: index for index, token in enumerate(_tokens(spelling))}
-    # No merges: a whole piece is looked up first (`ignore_merges`), and what is not found falls apart into bytes.
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    vocabulary = {token: index for index, token in enumerate(_tokens(byte_level))}
+    # No merges: a piece is looked up as a whole (`ignore_merges`), and encoded as bytes if it is not in the vocabulary.
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, spelling])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A {BOS}:1 $B:1", special_tokens=[(BOS, vocabulary[BOS])]
@@ -54,10 +54,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _tokens(spelling: pre_tokenizers.ByteLevel) -> list[str]:
-    """Every token in the order of its id: special tokens, bytes, then the known pieces with and without a space."""
+def _tokens(byte_level: pre_tokenizers.ByteLevel) -> list[str]:
+    """All tokens in the order of their ids: special tokens, bytes, pieces without and with a leading space."""
     pieces = [*map(str, range(LARGEST_NUMBER + 1)), *_WORDS.split(), *_MARKS]
-    spelt = ["".join(part for part, _ in spelling.pre_tokenize_str(piece)) for piece in (*pieces, *_PIECES)]
-    spaced = ["".join(part for part, _ in spelling.pre_tokenize_str(f" {piece}")) for piece in pieces]
+    unspaced = ["".join(part for part, _ in byte_level.pre_tokenize_str(piece)) for piece in (*pieces, *_PIECES)]
+    spaced = ["".join(part for part, _ in byte_level.pre_tokenize_str(f" {piece}")) for piece in pieces]
     bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
-    return list(dict.fromkeys([PAD, EOS, BOS, *bytes_, *spelt, *spaced]))
+    return list(dict.fromkeys([PAD, EOS, BOS, *bytes_, *unspaced, *spaced]))
