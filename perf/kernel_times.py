@@ -110,7 +110,7 @@ def between_products(tokens: int) -> dict[str, dict[str, float]]:
         "dropout": (lambda: dropout(x, 0.05, 7), 2 * row),
         "dropout, added": (lambda: dropout(x, 0.05, 7, add_to=residual), 3 * row),
         "rows to FP8": (lambda: rows_to_fp8(x), 1.5 * row),
-        "4 bits to a matrix": (lambda: four_bit.dequantise(torch.bfloat16), 2.5 * inner * hidden),
+        "4 bits to a matrix": (lambda: four_bit.dequantize(torch.bfloat16), 2.5 * inner * hidden),
         "4 bits to a matrix, bitsandbytes": (lambda: dequantize_4bit(weight, state), 2.5 * inner * hidden),
     }
     found = {}

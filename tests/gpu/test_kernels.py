@@ -144,7 +144,7 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them(dtype: torch.dtype) -> 
                                 compress_statistics=True)  # fmt: skip
     weight.data, weight.quant_state = data, state
     matrix = FourBitMatrix.of(weight)
-    assert torch.equal(matrix.dequantise(dtype), dequantize_4bit(data, state))
+    assert torch.equal(matrix.dequantize(dtype), dequantize_4bit(data, state))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or not supports_fp8(CUDA), reason="no FP8 products here")
@@ -176,16 +176,16 @@ def test_a_hundred_steps_follow_the_curve_of_transformers() -> None:
     def curve(fused: bool) -> list[float]:
         model = adapted("gemma2", torch.bfloat16)
         assert not fused or use_fused_layers(model, torch.bfloat16)
-        optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
         losses = []
         for step in range(100):
             rows = [(8 * step + i) % 64 for i in range(8)]
             [item] = pack([sequences[i] for i in rows], tokens_per_pass=4000)
             targets = labels[torch.tensor(rows, device=CUDA)[torch.from_numpy(item.sequences).to(CUDA)]]
             loss = cross_entropy(pack_logits(model, item, torch.bfloat16), targets)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.item())
         return losses
 

@@ -138,7 +138,7 @@ def test_four_bits_come_back_as_bitsandbytes_brings_them() -> None:
     weight = torch.nn.Parameter(data, requires_grad=False)
     weight.quant_state = state
     matrix = FourBitMatrix.of(weight)
-    assert torch.equal(matrix.dequantise(torch.float32), dequantize_4bit(data, state))
+    assert torch.equal(matrix.dequantize(torch.float32), dequantize_4bit(data, state))
 
 
 def test_dropout_drops_its_share_by_its_seed_alone() -> None:

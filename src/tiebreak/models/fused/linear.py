@@ -63,7 +63,7 @@ class AdaptedLinear:
     def weight(self, dtype: torch.dtype) -> Tensor:
         """The frozen weight [o, I] in the compute type, dequantized if necessary."""
         if self._four_bit is not None:
-            return self._four_bit.dequantise(dtype)
+            return self._four_bit.dequantize(dtype)
         return self.base.weight.to(dtype)
 
 

@@ -1,1 +1,1 @@
-"""Triton kernels for CUDA cards from Ampere on, each with its launcher; imported only where they run."""
+"""Triton kernels for CUDA GPUs from Ampere on, with the functions that launch them; imported only where they run."""

@@ -1,13 +1,15 @@
 """Attention over packs as Triton kernels, forward and backward, for head dimensions up to 256.
 
-The algorithm is that of FlashAttention-2 (Dao 2023), laid over a forest: a query tile lies within one segment and
-walks over that segment and its ancestors; a key tile lies within one segment and is met by the queries of that segment
-and of everything below it. In a pack these stand behind one another (segments are in preorder), so that
+The algorithm is FlashAttention-2 (Dao 2023) on a forest of segments. Tiles do not cross segments. The forward pass and
+the gradient of the queries loop, for each query tile, over the keys of its segment and of the segment's ancestors. The
+gradients of keys and values loop, for each key tile, over the queries of its segment and of the segment's descendants.
+Segments are in preorder, so a segment and its descendants are contiguous, and
 
     query q attends to key k   if and only if   k <= q < reach of k's segment   (and q's position - k's < window).
 
-Nothing is computed for pairs of tokens that do not attend to each other, except at the edges of tiles, and every sum
-has a fixed order: the same pack gives the same bits.
+Tiles without a pair of tokens that fulfils the first condition are skipped; the window skips tiles of a query's own
+segment only, in the forward pass and in the gradient of the queries. Every sum has a fixed order: the same pack gives
+the same bits.
 
 Legend of shapes: H query heads, K key/value heads, T tokens of the pack, D head dimension, S segments.
 """
@@ -43,17 +45,17 @@ _TILINGS: Final[dict[str, tuple[Tiling, ...]]] = {
     "grad_k": (Tiling(128, 32, 8, 1), Tiling(64, 32, 4, 1), Tiling(32, 32, 4, 1), Tiling(16, 16, 4, 1)),
     "grad_v": (Tiling(128, 64, 8, 1), Tiling(64, 32, 4, 1), Tiling(32, 32, 4, 1), Tiling(16, 16, 4, 1)),
 }
-"""By kernel, the best first; the next is taken where a card has too little shared memory for one.
+"""By kernel, fastest first; if a GPU has too little shared memory for one, the next is tried.
 
-Measured on an H200 (perf/kernel_times.py). Gradients of keys and values come from two launches: at dimension 256
-their sums fill the registers each, and tiles of 128 keys more than make up for computing the weights twice.
+Measured on an H200 (perf/kernel_times.py). The gradients of keys and values are computed in two launches: at dimension
+256 each accumulator fills the registers, and tiles of 128 keys save more time than computing the weights twice costs.
 """
 
 _fitting: dict[tuple[str, torch.device, torch.dtype, int], int] = {}
 
 
 def _launch(name: str, like: Tensor, start: Callable[[Tiling], Any]) -> None:
-    """Run a kernel with the first tiling that fits the card, which is remembered."""
+    """Launch a kernel with the first tiling that fits the GPU; its index is cached."""
     known = (name, like.device, like.dtype, like.shape[-1])
     tilings = _TILINGS[name]
     while True:
@@ -69,7 +71,7 @@ def _launch(name: str, like: Tensor, start: Callable[[Tiling], Any]) -> None:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How scores are made: `scale * q.k`, then `softcap * tanh(score / softcap)` (0 for none), within `window` (0)."""
+    """Scores `scale * q.k`, then `softcap * tanh(score / softcap)`, in a sliding `window`; 0 for no cap or window."""
 
     scale: float
     softcap: float
@@ -84,14 +86,14 @@ def _constants(query: Tensor, key: Tensor, scoring: Scoring) -> dict[str, Any]:
 
 
 def forward(query: Tensor, key: Tensor, value: Tensor, forest: Forest, scoring: Scoring) -> tuple[Tensor, Tensor]:
-    """query [T, H, D], key and value [T, K, D] -> out [T, H, D], and log2 of each row's sum of weights [H, T].
+    """query [T, H, D], key and value [T, K, D] -> out [T, H, D], and log2 of the sum of exp(scores), float32 [H, T].
 
-    D is a power of two from 16 to 256, and contiguous in all three.
+    D is a power of two from 16 to 256, and contiguous in all inputs.
     """
     tokens, heads, dim = query.shape
     out = torch.empty((tokens, heads, dim), dtype=query.dtype, device=query.device)
     lse = torch.empty((heads, tokens), dtype=torch.float32, device=query.device)
-    # Scores within the soft cap need no running maximum: exp(50) is far from float32's and bfloat16's limits.
+    # Soft-capped scores need no running maximum: exp(60) does not overflow float32 or bfloat16.
     fixed = 0 < scoring.softcap <= 60 and query.dtype != torch.float16
 
     def start(tiling: Tiling) -> None:
@@ -111,9 +113,9 @@ def backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor, lse: Tensor,
     forest: Forest, scoring: Scoring, *, into: tuple[Tensor, Tensor, Tensor],
 ) -> None:  # fmt: skip
-    """Write the gradients of query, key and value into three tensors of their shapes, from the gradient of out.
+    """Write the gradients of query, key and value to `into`, given `grad`, the gradient of out [T, H, D].
 
-    D is contiguous in all of them; key's and value's gradients have the same strides.
+    D is contiguous in all tensors; the gradients of key and value have equal strides.
     """
     tokens, heads, dim = query.shape
     grad_q, grad_k, grad_v = into

@@ -1,4 +1,12 @@
-"""What runs on the GPU of `tiebreak.models.kernels.attention`, which says how attention goes over a forest."""
+"""The device code of `tiebreak.models.kernels.attention`, which describes the algorithm and launches these kernels.
+
+Legend of shapes: T tokens of the pack, H query heads, D head dimension, S segments, C chunks, M queries of a tile, N
+keys of a tile. `segments` is int32 [S, 5] (columns below), `chunks` int32 [C, 2] (first token, segment), `positions`
+int32 [T]. q, out and their gradients are [T, H, D]; k, v and their gradients [T, H / GROUP, D]; lse and delta float32
+[H, T]. Of each tensor a kernel gets the strides of tokens (`stride_qt`) and of heads (`stride_qh`) in elements; D is
+contiguous. The second letter of a stride names the tensor: q, k, v, o (out), g (gradient of out), d (gradient that is
+written).
+"""
 
 from __future__ import annotations
 
@@ -13,15 +21,15 @@ REACH: Final = tl.constexpr(2)
 DEPTH: Final = tl.constexpr(3)
 PARENT: Final = tl.constexpr(4)
 COLUMNS: Final = tl.constexpr(5)
-"""Columns of the segment table: first token, one past the last, one past the last of everything below it, position of
-the first token, number of the parent or -1."""
+"""Columns of the segment table: first token, end (exclusive), end of the last descendant (exclusive), position of the
+first token, index of the parent segment or -1."""
 
 LOG2_E: Final = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
-def _place(chunks, segments, CHUNK: tl.constexpr, SIZE: tl.constexpr):
-    """Where this program's outer tile begins, and the segment it lies in: its row of the table, start, stop, depth."""
+def _locate_tile(chunks, segments, CHUNK: tl.constexpr, SIZE: tl.constexpr):
+    """The outer tile of this program: its first token, and its segment's row of the table, start, stop and depth."""
     chunk = chunks + 2 * (tl.program_id(1) // (CHUNK // SIZE))
     first = tl.load(chunk) + tl.program_id(1) % (CHUNK // SIZE) * SIZE
     segment = segments + COLUMNS * tl.load(chunk + 1)
@@ -30,23 +38,28 @@ def _place(chunks, segments, CHUNK: tl.constexpr, SIZE: tl.constexpr):
 
 @triton.jit
 def _scores(q, k, scale, softcap, SOFTCAP: tl.constexpr):
-    """Scores in units of log2(e), and the derivative of the soft cap where there is one."""
+    """Attention scores times log2(e), for exp2, and the derivative of the soft cap (unused without one)."""
     raw = tl.dot(q, k, input_precision="ieee") * scale
     if SOFTCAP:
-        # tanh by way of exp2: exact to float32's rounding, and it saturates without a branch.
-        bent = 1.0 - 2.0 / (tl.exp2(raw * (2.0 * LOG2_E / softcap)) + 1.0)
-        return bent * (softcap * LOG2_E), 1.0 - bent * bent
+        # tanh from exp2: accurate to float32 rounding, and it saturates without a branch.
+        tanh = 1.0 - 2.0 / (tl.exp2(raw * (2.0 * LOG2_E / softcap)) + 1.0)
+        return tanh * (softcap * LOG2_E), 1.0 - tanh * tanh
     return raw * LOG2_E, raw
 
 
 @triton.jit
 def _attend(
-    acc, total, top, q, rows, row_position, k_ptr, v_ptr, stride_k, stride_v, first, stop, start, depth,
+    acc, row_sum, row_max, q, rows, row_position, k_ptr, v_ptr, stride_k, stride_v, first, stop, start, depth,
     scale, softcap, window,
     D: tl.constexpr, N: tl.constexpr, SOFTCAP: tl.constexpr, WINDOW: tl.constexpr, FIXED: tl.constexpr,
     MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Queries of a tile over the keys first:stop of one segment, which begins at `start` in position `depth`."""
+    """Update the online softmax of a query tile with the keys first:stop of one segment.
+
+    The segment starts at token `start`, which has position `depth`. `acc` [M, D] is the weighted sum of the values,
+    `row_sum` and `row_max` [M] the sum and the maximum of each query's weights. MASKED: compare positions and bounds;
+    needed on the diagonal and in the partial last tile of an ancestor. FIXED: no running maximum.
+    """
     dims = tl.arange(0, D)
     for begin in range(first, stop, N):
         keys = begin + tl.arange(0, N)
@@ -57,28 +70,28 @@ def _attend(
         score, _ = _scores(q, k, scale, softcap, SOFTCAP)
         if MASKED or WINDOW:
             distance = row_position[:, None] - (depth + keys - start)[None, :]
-            seen = (keys < stop)[None, :] & (distance >= 0)
+            visible = (keys < stop)[None, :] & (distance >= 0)
             if WINDOW:
-                seen = seen & (distance < window)
-            score = tl.where(seen, score, float("-inf"))
+                visible = visible & (distance < window)
+            score = tl.where(visible, score, float("-inf"))
         if FIXED:
             weights = tl.exp2(score)
         else:
-            above = tl.maximum(top, tl.max(score, 1))
-            if WINDOW:  # a row may see nothing of a tile, and nothing yet
-                above = tl.where(above == float("-inf"), 0.0, above)
-            weights = tl.exp2(score - above[:, None])
-            shrink = tl.exp2(top - above)
-            total = total * shrink
-            acc = acc * shrink[:, None]
-            top = above
-        total += tl.sum(weights, 1)
+            new_max = tl.maximum(row_max, tl.max(score, 1))
+            if WINDOW:  # all keys so far may be outside of a row's window
+                new_max = tl.where(new_max == float("-inf"), 0.0, new_max)
+            weights = tl.exp2(score - new_max[:, None])
+            rescale = tl.exp2(row_max - new_max)
+            row_sum = row_sum * rescale
+            acc = acc * rescale[:, None]
+            row_max = new_max
+        row_sum += tl.sum(weights, 1)
         if MASKED:
             v = tl.load(v_ptr + keys[:, None] * stride_v + dims[None, :], mask=keys[:, None] < stop, other=0.0)
         else:
             v = tl.load(v_ptr + keys[:, None] * stride_v + dims[None, :])
         acc = tl.dot(weights.to(v.dtype), v, acc, input_precision="ieee")
-    return acc, total, top
+    return acc, row_sum, row_max
 
 
 @triton.jit(do_not_specialize=["tokens"])
@@ -89,9 +102,9 @@ def forward_kernel(
     GROUP: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     SOFTCAP: tl.constexpr, WINDOW: tl.constexpr, FIXED: tl.constexpr,
 ):  # fmt: skip
-    """out [T, H, D] and lse [H, T] of one query tile and head."""
+    """Compute out [T, H, D] and lse [H, T] for one query tile and head."""
     head = tl.program_id(0)
-    row, segment, start, stop, depth = _place(chunks, segments, CHUNK, M)
+    row, segment, start, stop, depth = _locate_tile(chunks, segments, CHUNK, M)
     if row >= stop:
         return
     rows = row + tl.arange(0, M)
@@ -102,36 +115,36 @@ def forward_kernel(
     k_ptr += (head // GROUP) * stride_kh
     v_ptr += (head // GROUP) * stride_vh
     acc = tl.zeros([M, D], tl.float32)
-    total = tl.zeros([M], tl.float32)
-    top = tl.full([M], float("-inf"), tl.float32)
-    # The rim first: from there on no row's maximum is minus infinity.
-    rim = start + (row - start) // N * N
-    acc, total, top = _attend(
-        acc, total, top, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
-        rim, tl.minimum(row + M, stop), start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, FIXED, True,
+    row_sum = tl.zeros([M], tl.float32)
+    row_max = tl.full([M], float("-inf"), tl.float32)
+    # The diagonal tiles first: each query attends to itself there, so row_max is finite from then on.
+    diagonal = start + (row - start) // N * N
+    acc, row_sum, row_max = _attend(
+        acc, row_sum, row_max, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
+        diagonal, tl.minimum(row + M, stop), start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, FIXED, True,
     )  # fmt: skip
-    nearest = start
-    if WINDOW:  # nothing further away than the window, in whole tiles
-        nearest = start + tl.maximum(row - start - window + 1, 0) // N * N
-    acc, total, top = _attend(
-        acc, total, top, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
-        nearest, rim, start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, FIXED, False,
+    window_start = start
+    if WINDOW:  # skip the tiles that are outside of the window of all rows
+        window_start = start + tl.maximum(row - start - window + 1, 0) // N * N
+    acc, row_sum, row_max = _attend(
+        acc, row_sum, row_max, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
+        window_start, diagonal, start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, FIXED, False,
     )  # fmt: skip
-    above = tl.load(segment + PARENT)
-    while above >= 0:
-        ancestor = segments + COLUMNS * above
+    parent = tl.load(segment + PARENT)
+    while parent >= 0:
+        ancestor = segments + COLUMNS * parent
         start = tl.load(ancestor + START)
-        acc, total, top = _attend(
-            acc, total, top, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
+        acc, row_sum, row_max = _attend(
+            acc, row_sum, row_max, q, rows, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
             start, tl.load(ancestor + STOP), start, tl.load(ancestor + DEPTH), scale, softcap, window,
             D, N, SOFTCAP, WINDOW, FIXED, True,
         )  # fmt: skip
-        above = tl.load(ancestor + PARENT)
-    lse = tl.log2(total)
+        parent = tl.load(ancestor + PARENT)
+    lse = tl.log2(row_sum)
     if not FIXED:
-        lse += top
+        lse += row_max
     tl.store(lse_ptr + head * tokens + rows, lse, mask=rows < stop)
-    out = acc / total[:, None]
+    out = acc / row_sum[:, None]
     at = rows[:, None] * stride_ot + head * stride_oh + dims[None, :]
     tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=rows[:, None] < stop)
 
@@ -140,7 +153,7 @@ def forward_kernel(
 def delta_kernel(
     out_ptr, grad_ptr, delta_ptr, tokens, stride_ot, stride_oh, stride_gt, stride_gh, D: tl.constexpr, M: tl.constexpr
 ):
-    """delta [H, T]: what the softmax's derivative takes away from each row, sum of out * grad over D."""
+    """delta [H, T] of the softmax backward pass: the sum of out * grad over D."""
     head = tl.program_id(0)
     rows = tl.program_id(1) * M + tl.arange(0, M)
     dims = tl.arange(0, D)
@@ -152,12 +165,12 @@ def delta_kernel(
 
 
 @triton.jit
-def _attend_backward(
+def _add_grad_q(
     grad_q, q, grad, lse, delta, row_position, k_ptr, v_ptr, stride_k, stride_v, first, stop, start, depth,
     scale, softcap, window,
     D: tl.constexpr, N: tl.constexpr, SOFTCAP: tl.constexpr, WINDOW: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Add to the queries' gradient what comes from the keys first:stop of one segment."""
+    """Add the contribution of the keys first:stop of one segment to `grad_q` [M, D]; arguments as in `_attend`."""
     dims = tl.arange(0, D)
     for begin in range(first, stop, N):
         keys = begin + tl.arange(0, N)
@@ -171,10 +184,10 @@ def _attend_backward(
         score, slope = _scores(q, tl.trans(k), scale, softcap, SOFTCAP)
         if MASKED or WINDOW:
             distance = row_position[:, None] - (depth + keys - start)[None, :]
-            seen = (keys < stop)[None, :] & (distance >= 0)
+            visible = (keys < stop)[None, :] & (distance >= 0)
             if WINDOW:
-                seen = seen & (distance < window)
-            score = tl.where(seen, score, float("-inf"))
+                visible = visible & (distance < window)
+            score = tl.where(visible, score, float("-inf"))
         weights = tl.exp2(score - lse[:, None])
         grad_score = weights * (tl.dot(grad, tl.trans(v), input_precision="ieee") - delta[:, None])
         if SOFTCAP:
@@ -191,9 +204,9 @@ def grad_q_kernel(
     GROUP: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     SOFTCAP: tl.constexpr, WINDOW: tl.constexpr,
 ):  # fmt: skip
-    """The query gradient of one query tile and head."""
+    """Compute the gradient of q for one query tile and head."""
     head = tl.program_id(0)
-    row, segment, start, stop, depth = _place(chunks, segments, CHUNK, M)
+    row, segment, start, stop, depth = _locate_tile(chunks, segments, CHUNK, M)
     if row >= stop:
         return
     rows = row + tl.arange(0, M)
@@ -209,42 +222,42 @@ def grad_q_kernel(
     k_ptr += (head // GROUP) * stride_kh
     v_ptr += (head // GROUP) * stride_vh
     grad_q = tl.zeros([M, D], tl.float32)
-    rim = start + (row - start) // N * N
-    nearest = start
+    diagonal = start + (row - start) // N * N
+    window_start = start
     if WINDOW:
-        nearest = start + tl.maximum(row - start - window + 1, 0) // N * N
-    grad_q = _attend_backward(
+        window_start = start + tl.maximum(row - start - window + 1, 0) // N * N
+    grad_q = _add_grad_q(
         grad_q, q, grad, lse, delta, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
-        nearest, rim, start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, False,
+        window_start, diagonal, start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, False,
     )  # fmt: skip
-    grad_q = _attend_backward(
+    grad_q = _add_grad_q(
         grad_q, q, grad, lse, delta, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
-        rim, tl.minimum(row + M, stop), start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, True,
+        diagonal, tl.minimum(row + M, stop), start, depth, scale, softcap, window, D, N, SOFTCAP, WINDOW, True,
     )  # fmt: skip
-    above = tl.load(segment + PARENT)
-    while above >= 0:
-        ancestor = segments + COLUMNS * above
+    parent = tl.load(segment + PARENT)
+    while parent >= 0:
+        ancestor = segments + COLUMNS * parent
         start = tl.load(ancestor + START)
-        grad_q = _attend_backward(
+        grad_q = _add_grad_q(
             grad_q, q, grad, lse, delta, row_position, k_ptr, v_ptr, stride_kt, stride_vt,
             start, tl.load(ancestor + STOP), start, tl.load(ancestor + DEPTH), scale, softcap, window,
             D, N, SOFTCAP, WINDOW, True,
         )  # fmt: skip
-        above = tl.load(ancestor + PARENT)
+        parent = tl.load(ancestor + PARENT)
     at = rows[:, None] * stride_dt + head * stride_dh + dims[None, :]
     tl.store(grad_q_ptr + at, (grad_q * scale).to(grad_q_ptr.dtype.element_ty), mask=inside[:, None])
 
 
 @triton.jit
-def _meet_backward(
+def _add_grad_kv(
     grad_k, grad_v, k, v, keys, key_position, q_ptr, grad_ptr, lse_ptr, delta_ptr, positions,
     stride_q, stride_g, first, stop, reach, scale, softcap, window,
     D: tl.constexpr, M: tl.constexpr, SOFTCAP: tl.constexpr, WINDOW: tl.constexpr,
     WITH_K: tl.constexpr, WITH_V: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Add to the keys' and values' gradients what comes from the queries first:stop.
+    """Add the contribution of the queries first:stop of one head to `grad_k` and `grad_v` [N, D].
 
-    Queries from `reach` on are read as zeros, with a zero gradient: they add nothing, and need no mask.
+    Queries from `reach` on are loaded as zeros with a zero gradient: they contribute nothing and need no mask.
     """
     dims = tl.arange(0, D)
     for begin in range(first, stop, M):
@@ -254,11 +267,11 @@ def _meet_backward(
         lse = tl.load(lse_ptr + rows, mask=inside, other=0.0)
         score, slope = _scores(k, tl.trans(q), scale, softcap, SOFTCAP)
         if MASKED or WINDOW:
-            seen = keys[:, None] <= rows[None, :]
+            visible = keys[:, None] <= rows[None, :]
             if WINDOW:
                 row_position = tl.load(positions + rows, mask=inside, other=0)
-                seen = seen & (row_position[None, :] - key_position[:, None] < window)
-            score = tl.where(seen, score, float("-inf"))
+                visible = visible & (row_position[None, :] - key_position[:, None] < window)
+            score = tl.where(visible, score, float("-inf"))
         weights = tl.exp2(score - lse[None, :])
         grad = tl.load(grad_ptr + rows[:, None] * stride_g + dims[None, :], mask=inside[:, None], other=0.0)
         if WITH_V:
@@ -280,9 +293,9 @@ def grad_kv_kernel(
     GROUP: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     SOFTCAP: tl.constexpr, WINDOW: tl.constexpr, WITH_K: tl.constexpr, WITH_V: tl.constexpr,
 ):  # fmt: skip
-    """The key or value gradient, or both, of one key tile and key/value head."""
+    """Compute the gradient of k, of v or of both for one key tile and key/value head."""
     kv_head = tl.program_id(0)
-    first, segment, start, stop, depth = _place(chunks, segments, CHUNK, N)
+    first, segment, start, stop, depth = _locate_tile(chunks, segments, CHUNK, N)
     if first >= stop:
         return
     reach = tl.load(segment + REACH)
@@ -296,15 +309,15 @@ def grad_kv_kernel(
         v = tl.load(v_ptr + keys[:, None] * stride_vt + kv_head * stride_vh + dims[None, :], mask=inside, other=0.0)
     grad_k = tl.zeros([N, D] if WITH_K else [1, 1], tl.float32)
     grad_v = tl.zeros([N, D] if WITH_V else [1, 1], tl.float32)
-    rim = tl.minimum(first + N, reach)
+    diagonal_end = tl.minimum(first + N, reach)
     for member in range(GROUP):
         head = kv_head * GROUP + member
-        grad_k, grad_v = _meet_backward(
+        grad_k, grad_v = _add_grad_kv(
             grad_k, grad_v, k, v, keys, key_position, q_ptr + head * stride_qh, grad_ptr + head * stride_gh,
             lse_ptr + head * tokens, delta_ptr + head * tokens, positions, stride_qt, stride_gt,
-            first, rim, reach, scale, softcap, window, D, M, SOFTCAP, WINDOW, WITH_K, WITH_V, True,
+            first, diagonal_end, reach, scale, softcap, window, D, M, SOFTCAP, WINDOW, WITH_K, WITH_V, True,
         )  # fmt: skip
-        grad_k, grad_v = _meet_backward(
+        grad_k, grad_v = _add_grad_kv(
             grad_k, grad_v, k, v, keys, key_position, q_ptr + head * stride_qh, grad_ptr + head * stride_gh,
             lse_ptr + head * tokens, delta_ptr + head * tokens, positions, stride_qt, stride_gt,
             first + N, reach, reach, scale, softcap, window, D, M, SOFTCAP, WINDOW, WITH_K, WITH_V, False,

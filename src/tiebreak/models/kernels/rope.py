@@ -1,4 +1,9 @@
-"""Rotary position embeddings (Su et al. 2021) in the half-split form of transformers, in place."""
+"""Rotary position embeddings (Su et al. 2021) in the half-split form of transformers, in place.
+
+Legend of shapes: T tokens, D head dimension, HALF = D / 2. x is [T, columns], with its heads side by side and
+`stride_x` elements between rows; cos and sin are [T, D], with `stride_cos` between rows. A program rotates ROWS
+tokens of one head; BLOCK is HALF rounded up to a power of two.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +33,15 @@ def _rope_kernel(
 
 
 def rope_(x: Tensor, cos: Tensor, sin: Tensor, *, heads: int, dim: int, inverse: bool = False) -> None:
-    """Rotate the first `heads` heads of x, [T, columns], in place by cos and sin, [T, dim] (its halves are alike).
+    """Rotate the first `heads` heads of x in place.
 
-    `inverse` rotates back: the rotation's gradient, since it is orthogonal.
+    Args:
+        x: [T, columns]: heads of `dim` columns each; columns after the first `heads` heads are not changed.
+        cos: [T, dim]; only the first half is read, as the two halves are equal.
+        sin: as `cos`.
+        heads: number of heads to rotate.
+        dim: the head dimension D.
+        inverse: rotate by the negative angles, which is the backward pass: the rotation is orthogonal.
     """
     tokens = x.shape[0]
     rows = 16
