@@ -1,4 +1,7 @@
-"""Packs in, the head's outputs out: the one path that training and judging share."""
+"""The forward pass from packs to the outputs of the head, shared by training and judging.
+
+Legend of shapes: S sequences, L labels: three logits (A, B, tie) or one reward.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,22 @@ if TYPE_CHECKING:
 
 
 def pack_logits(model: nn.Module, item: Pack, compute_dtype: torch.dtype) -> Tensor:
-    """The head's outputs for every sequence in a pack, in the pack's order: three logits each, or one reward.
+    """The outputs of the head for every sequence of a pack, in the order of the pack.
 
     Args:
         model: a decoder-only `...ForSequenceClassification` loaded with `tiebreak.models.ATTENTION`, with or without
             a PEFT adapter.
         item: the pack.
-        compute_dtype: the type of matrix products in the body; the head computes in float32 always.
+        compute_dtype: the type of matrix products in the body; the head always computes in float32.
 
     Returns:
-        float32 [sequences, labels], with gradients where they are enabled.
+        float32 [S, L], with gradients if they are enabled.
     """
     body = transformer_body(model)
     parameter = next(model.parameters())
     device = parameter.device
     layout = PackLayout(item, device)
-    # Triton launches on the current device, whichever the tensors are on.
+    # Triton launches kernels on the current device, not on the device of the tensors.
     with torch.cuda.device(parameter.get_device()), _autocast(device, compute_dtype):
         hidden = body(
             input_ids=torch.as_tensor(item.input_ids)[None].to(device, non_blocking=True),
@@ -64,49 +67,49 @@ def predict_logits(
     groups: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """The head's outputs for many sequences, each independent of what shares its pass.
+    """The outputs of the head for many sequences; results do not depend on batching.
 
     Args:
         model: as in `pack_logits`; its training mode is kept.
-        sequences: token ids, any number of any length.
+        sequences: token ids of each sequence.
         compute_dtype: the type of matrix products.
-        budget: tokens a pass; it halves when memory runs out.
-        groups: which sequences may share the computation of a common prefix.
+        budget: tokens per pass; halved when memory runs out.
+        groups: group of each sequence; a common prefix is computed once per group. None shares nothing.
         on_progress: called after each pass with the number of sequences it judged.
 
     Returns:
-        float32 [sequences, labels], in the order they were given.
+        float32 [S, L], in the order of `sequences`.
 
     Raises:
         MemoryBudgetError: the longest sequence alone does not fit into memory.
     """
     longest = max((len(s) for s in sequences), default=0)
     logits = np.empty((len(sequences), judge_head(model).out_features), np.float32)
-    waiting = set(range(len(sequences)))
+    pending = set(range(len(sequences)))
 
-    def judge_waiting(tokens: int) -> None:
-        # After running out of memory, only what was not judged before is packed again.
-        order = sorted(waiting)
+    def run_pending(tokens: int) -> None:
+        # After running out of memory, only the sequences without a result are packed again.
+        order = sorted(pending)
         shared = None if groups is None else [groups[i] for i in order]
-        before: tuple[list[int], Tensor] | None = None
+        previous: tuple[list[int], Tensor] | None = None
         for item in pack([sequences[i] for i in order], tokens_per_pass=tokens, groups=shared):
-            now = [order[i] for i in item.sequences], pack_logits(model, item, compute_dtype)
-            if before is not None:  # read only when the next pass is on its way, so that the GPU need not wait
-                take(*before)
-            before = now
-        if before is not None:
-            take(*before)
+            current = [order[i] for i in item.sequences], pack_logits(model, item, compute_dtype)
+            if previous is not None:  # read after the next pass was launched, so that the GPU does not wait
+                store(*previous)
+            previous = current
+        if previous is not None:
+            store(*previous)
 
-    def take(indices: list[int], outcome: Tensor) -> None:
-        logits[indices] = outcome.cpu().numpy()
-        waiting.difference_update(indices)
+    def store(indices: list[int], outputs: Tensor) -> None:
+        logits[indices] = outputs.cpu().numpy()
+        pending.difference_update(indices)
         if on_progress is not None:
             on_progress(len(indices))
 
     was_training = model.training
     model.eval()
     try:
-        budget.run(judge_waiting, longest=longest)
+        budget.run(run_pending, longest=longest)
     finally:
         model.train(was_training)
     return logits

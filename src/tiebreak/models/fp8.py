@@ -3,6 +3,8 @@
 An FP8 product needs both factors with the summed dimension last, so the forward and the backward pass read the weights
 in different orientations. Both are stored, each scaled along its own rows. Layers that read the same input (q, k and v;
 gate and up) share one matrix, so that one product computes all of them.
+
+Legend of shapes: R rows and C columns of any matrix, T tokens, N outputs; `in` and `out` features of a linear layer.
 """
 
 from __future__ import annotations
@@ -22,23 +24,23 @@ SHARED_INPUT: Final = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Names of layers that read the same input, in all transformers models that have them."""
 
 Rows = tuple[Tensor, Tensor]
-"""e4m3 [R, C] and float32 scales [R, 1]; the values are their product."""
+"""e4m3 values [R, C] and float32 scales [R, 1]; the matrix is their product."""
 
 
 @cache
 def supports_fp8(device: torch.device) -> bool:
-    """Whether products of FP8 matrices run on this device: Ada, Hopper and later (elsewhere they are emulated)."""
+    """Whether the device multiplies FP8 matrices: Ada, Hopper and later. On others, products run in float32."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def quantize_rows(x: Tensor) -> Rows:
-    """Quantize [R, C] of any type to e4m3 with one scale per row."""
+    """Quantize x [R, C] of any floating-point type to e4m3 with one scale per row."""
     scale = x.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_MAX
     return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(FP8), scale
 
 
 def multiply(left: Rows, right: Rows, dtype: torch.dtype, bias: Tensor | None = None) -> Tensor:
-    """left [T, C] times the transpose of right [N, C], plus `bias` [N] -> [T, N] in `dtype`; sums are in float32."""
+    """left [T, C] times the transpose of right [N, C], plus `bias` [N] -> [T, N] in `dtype`, summed in float32."""
     if supports_fp8(left[0].device):
         return torch._scaled_mm(
             left[0], right[0].t(), scale_a=left[1], scale_b=right[1].t(), bias=bias, out_dtype=dtype,
@@ -64,7 +66,7 @@ class Fp8Matrix:
         return cls(quantize_rows(weight), (turned.contiguous(), scale))
 
     def part(self, first: int, last: int) -> Fp8Matrix:
-        """The outputs first:last, as views."""
+        """The weight of the outputs first:last, as views."""
         (rows, row_scale), (columns, column_scale) = self.rows, self.columns
         return Fp8Matrix((rows[first:last], row_scale[first:last]), (columns[:, first:last], column_scale))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, silu
 
 from tiebreak.models.attention import NO_WINDOW, segment_attention
-from tiebreak.models.kernels.attention import Scoring, backward, forward
+from tiebreak.models.kernels.attention import _TILINGS, Scoring, Tiling, backward, forward
 from tiebreak.models.kernels.dropout import dropout
 from tiebreak.models.kernels.fp8 import Forms, rows_to_fp8
 from tiebreak.models.kernels.glu import glu, glu_backward
@@ -39,10 +39,22 @@ def forest(*families: tuple[int, ...]) -> Pack:
     return item
 
 
-LONG_AND_SHARED = forest((0, 150), (20, 30, 40), (135, 3, 4, 60), (0, 1))
+# With the tiles below: several chunks and tiles a segment, partial and full ones, and a segment of one token.
+LONG_AND_SHARED = forest((0, 75), (35, 1, 17), (0, 1))
+WINDOW = 20  # longer than a tile of keys, so that a tile within the window of some rows only is met
 
 
-@pytest.mark.parametrize("window", [None, 33])
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tiles a chunk, and two tiles of the inner loop in a tile of the outer one, as in the shipped tilings."""
+    monkeypatch.setattr("tiebreak.models.pack_layout.CHUNK", 64)
+    monkeypatch.setattr("tiebreak.models.kernels.attention.CHUNK", 64)
+    for name in _TILINGS:
+        monkeypatch.setitem(_TILINGS, name, (Tiling(32, 16, 4, 1),))
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("window", [None, WINDOW])
 @pytest.mark.parametrize("softcap", [None, 5.0])
 def test_attention_forwards_and_backwards(softcap: float | None, window: int | None) -> None:
     layout = PackLayout(LONG_AND_SHARED, CPU)

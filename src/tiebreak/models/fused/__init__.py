@@ -1,1 +1,1 @@
-"""Decoder layers computed by hand: forward, backward, and the linear layers in them."""
+"""Fused decoder layers: forward and backward passes without autograd, on Triton kernels."""

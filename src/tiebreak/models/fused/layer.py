@@ -1,11 +1,12 @@
-"""Fused decoder layers: forward and backward pass written out on the kernels of this package.
+"""Fused decoder layers: explicit forward and backward passes on the kernels of `tiebreak.models.kernels`.
 
 The modules of a layer stay Hugging Face's (names, weights, PEFT's adapters, saving); only their `forward` is replaced.
 For the backward pass, a layer saves what is expensive to compute (q, k, v and the attention output, gate and up, the
 inputs of the norms) and recomputes the rest; a checkpointed layer saves its input only. After its attention, the last
 layer computes the pooled tokens only.
 
-Legend of shapes: T tokens, C hidden size, H query heads, K key/value heads, D head dimension, F intermediate size.
+Legend of shapes: T tokens, C hidden size, H query heads, K key/value heads, D head dimension, F intermediate size,
+P pooled tokens (one per sequence). In the last layer, tensors after the attention have P rows instead of T.
 """
 
 from __future__ import annotations
@@ -30,23 +31,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class SavedActivations:
-    """What a layer's backward pass needs of its forward pass."""
+    """The tensors of a layer's forward pass that its backward pass reads."""
 
     h: Tensor
+    """[T, C]: input of the layer."""
     qkv: Tensor
+    """[T, (H + 2 K) D]: q, k and v, with rotary embeddings applied to q and k."""
     out: Tensor
+    """[T, H, D]: output of the attention."""
     lse: Tensor
+    """[H, T]: log2 of the sum of exp(scores)."""
     attended: Tensor | None
-    """None where no norm comes after the attention."""
+    """[T, C]: output of `o_proj`; None if no norm follows it."""
     middle: Tensor
+    """[T, C]: the residual stream between attention and feed-forward."""
     gate_up: Tensor
+    """[T, 2 F]: outputs of `gate_proj` and `up_proj`."""
     fed: Tensor | None
-    """None where no norm comes after the feed-forward."""
+    """[T, C]: output of `down_proj`; None if no norm follows it."""
     lora_states: list[LoraState | None]
 
 
 class _Norm:
-    """One RMSNorm's gain, in float32."""
+    """The gain of one RMSNorm, float32 [C], and its epsilon."""
 
     def __init__(self, module: Any, offset: float) -> None:
         self.gain = (module.weight.detach().float() + offset).contiguous()
@@ -59,9 +66,9 @@ class FusedLayer:
     Args:
         layer: the module.
         config: the model's configuration.
-        architecture: what tells its kind of layer from others.
+        architecture: the norms and the activation of this kind of model.
         dtype: the compute type.
-        last: whether only pooled tokens are wanted from it.
+        last: whether it is the last layer, which returns the pooled tokens only.
     """
 
     def __init__(self, layer: Any, config: Any, architecture: Architecture, dtype: torch.dtype, *, last: bool) -> None:
@@ -94,7 +101,7 @@ class FusedLayer:
     def __call__(
         self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], pack_layout: PackLayout, **_: Any
     ) -> Tensor:
-        """[1, T, C] -> [1, T, C]; from the last layer [1, sequences, C], the pooled tokens."""
+        """[1, T, C] -> [1, T, C]; the last layer returns the pooled tokens, [1, P, C]."""
         h = hidden_states[0].to(self._dtype).contiguous()
         context = PackContext(pack_layout, *(part[0].contiguous() for part in position_embeddings))
         if torch.is_grad_enabled():
@@ -105,11 +112,11 @@ class FusedLayer:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What is trained in this layer."""
+        """The trained parameters: A and B of each adapted linear layer, in the order q, k, v, o, gate, up, down."""
         return [parameter for group in self._groups for parameter in group.parameters]
 
     def forward(self, h: Tensor, context: PackContext) -> tuple[Tensor, SavedActivations]:
-        """[T, C] -> [T, C] or the pooled rows of it, and what the backward pass needs."""
+        """Returns the output [T, C] ([P, C] in the last layer) for h [T, C], and what the backward pass needs."""
         to_qkv, to_out, to_gate_up, to_down = self._groups
         training = self._module.training
         lora_states: list[LoraState | None] = []
@@ -135,29 +142,29 @@ class FusedLayer:
         )  # fmt: skip
         gate_up = apply(to_gate_up, joined)
         fed = apply(to_down, glu(gate_up, self._gating, forms=to_down.input_forms))
-        normed_again = self._after is not None
+        has_post_norms = self._after is not None
         saved = SavedActivations(
             h,
             qkv,
             out,
             lse,
-            attended if normed_again else None,
+            attended if has_post_norms else None,
             middle,
             gate_up,
-            fed if normed_again else None,
+            fed if has_post_norms else None,
             lora_states,
         )
-        return _joined(middle, fed, self._after_mlp), saved
+        return _add_residual(middle, fed, self._after_mlp), saved
 
     def backward(
         self, grad: Tensor, saved: SavedActivations, context: PackContext, *, needs_grad_h: bool
     ) -> tuple[Tensor | None, list[Tensor]]:
-        """The gradients of h, [T, C], and of `parameters`, from that of the outcome."""
+        """The gradients of h [T, C] (None if not needed) and of `parameters`, given that of the output, `grad`."""
         to_qkv, to_out, to_gate_up, to_down = self._groups
         lora_qkv, lora_out, lora_gate_up, lora_down = saved.lora_states
 
         # Feed-forward.
-        grad_fed = _through_norm(grad, saved.fed, self._after_mlp, to_down)
+        grad_fed = _post_norm_backward(grad, saved.fed, self._after_mlp, to_down)
         fed = glu(saved.gate_up, self._gating).plain if lora_down else None
         grad_fed_in, grads_down = to_down.backward(grad_fed, fed, lora_down, needs_grad_x=True)
         del grad_fed, fed
@@ -173,7 +180,7 @@ class FusedLayer:
 
         # Attention.
         assert grad_middle is not None
-        grad_attended = _through_norm(grad_middle, saved.attended, self._after, to_out)
+        grad_attended = _post_norm_backward(grad_middle, saved.attended, self._after, to_out)
         rows = saved.out.flatten(1)
         if self._last:
             rows = rows[context.layout.pooled]
@@ -199,11 +206,11 @@ class FusedLayer:
         return grad_h, [*grads_qkv, *grads_out, *grads_gate_up, *grads_down]
 
     def _rotate(self, qkv: Tensor, context: PackContext, *, inverse: bool = False) -> None:
-        """Rotary embeddings on q and k, which lie before v."""
+        """Apply rotary embeddings in place to q and k, the first H + K heads of qkv."""
         rope_(qkv, context.cos, context.sin, heads=self._heads + self._kv_heads, dim=self._dim, inverse=inverse)
 
     def _heads_of(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q [T, H, D], k and v [T, K, D], as views."""
+        """Split [T, (H + 2 K) D] into views: q [T, H, D], k and v [T, K, D]."""
         heads = qkv.view(len(qkv), -1, self._dim)
         q, k, v = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], dim=1)
         return q, k, v
@@ -213,7 +220,7 @@ class FusedLayer:
 
 
 class PackContext(NamedTuple):
-    """Where a pack's tokens stand: its layout, and the rotary embeddings, [T, D] each."""
+    """The layout of a pack, and the cosines and sines of the rotary embeddings of its tokens, [T, D] each."""
 
     layout: PackLayout
     cos: Tensor
@@ -246,20 +253,21 @@ class _FusedLayerFunction(torch.autograd.Function):
 
 
 def _activation(x: Tensor, group: LinearGroup) -> Activation:
+    """x in the formats that the linear layers of a group read."""
     return Activation(x if group.input_forms.plain else None, rows_to_fp8(x) if group.input_forms.fp8 else None)
 
 
-def _joined(residual: Tensor, x: Tensor, by: _Norm | None) -> Tensor:
-    """residual + x, or + norm(x) where the architecture norms what comes out of a half."""
-    if by is None:
+def _add_residual(residual: Tensor, x: Tensor, post_norm: _Norm | None) -> Tensor:
+    """residual + post_norm(x), or residual + x in architectures without post-norms; all [T, C]."""
+    if post_norm is None:
         return residual + x
-    out = norm(x, by.gain, by.epsilon, residual=residual).plain
+    out = norm(x, post_norm.gain, post_norm.epsilon, residual=residual).plain
     assert out is not None
     return out
 
 
-def _through_norm(grad: Tensor, x: Tensor | None, by: _Norm | None, group: LinearGroup) -> Activation:
-    """The gradient of what `_joined` added, as the group that made it wants it."""
-    if by is None or x is None:
+def _post_norm_backward(grad: Tensor, x: Tensor | None, post_norm: _Norm | None, group: LinearGroup) -> Activation:
+    """The gradient of x [T, C], the output of `group`, given that of post_norm(x) (or of x without a post-norm)."""
+    if post_norm is None or x is None:
         return _activation(grad, group)
-    return norm_backward(grad, x, by.gain, by.epsilon, forms=group.input_forms)
+    return norm_backward(grad, x, post_norm.gain, post_norm.epsilon, forms=group.input_forms)

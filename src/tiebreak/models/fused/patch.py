@@ -1,4 +1,7 @@
-"""Replacing the forward passes of a model's decoder layers by fused ones (`tiebreak.models.fused.layer`)."""
+"""Replace the forward passes of a model's decoder layers by fused ones (`tiebreak.models.fused.layer`).
+
+Legend of shapes: P pooled tokens (one per sequence of the pack), C hidden size.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class FusedLayers:
         return len(self._layers) - first_trained_layer(self._body)
 
     def pool(self, hidden: Tensor, layout: PackLayout) -> Tensor:
-        """As in `LayerStack`: the body returns [sequences, C]."""
+        """As in `LayerStack`: the body returns the pooled tokens, `hidden` [P, C]."""
         return hidden
 
     def checkpoint(self, count: int) -> None:

@@ -57,8 +57,8 @@ def _attend(
     """Update the online softmax of a query tile with the keys first:stop of one segment.
 
     The segment starts at token `start`, which has position `depth`. `acc` [M, D] is the weighted sum of the values,
-    `row_sum` and `row_max` [M] the sum and the maximum of each query's weights. MASKED: compare positions and bounds;
-    needed on the diagonal and in the partial last tile of an ancestor. FIXED: no running maximum.
+    `row_sum` and `row_max` [M] the sum of each query's weights and the maximum of its scores. MASKED: compare positions
+    and bounds; needed on the diagonal and in the partial last tile of an ancestor. FIXED: no running maximum.
     """
     dims = tl.arange(0, D)
     for begin in range(first, stop, N):
