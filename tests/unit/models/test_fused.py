@@ -45,10 +45,12 @@ SHORT_WINDOWS: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": 3},
 }
 
+TWO_HEADS = {"hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 1}
 
-def adapted(name: str, targets: Any, dropout: float = 0.0) -> Any:
+
+def adapted(name: str, targets: Any, dropout: float = 0.0, **changes: Any) -> Any:
     """A tiny classifier with LoRA whose B is not zero."""
-    _, base = make_pair(name, num_hidden_layers=2, **SHORT_WINDOWS.get(name, {}))
+    _, base = make_pair(name, num_hidden_layers=2, **SHORT_WINDOWS.get(name, {}), **changes)
     config = lora_config(r=3, lora_alpha=6, lora_dropout=dropout, target_modules=targets)
     model = add_adapter(base, config).train()
     torch.manual_seed(1)
@@ -88,7 +90,7 @@ def test_logits_and_gradients_are_those_of_transformers(name: str, targets: Any)
 
 
 def test_checkpointing_draws_the_same_dropout_again_and_evaluation_draws_none() -> None:
-    model = adapted("gemma2", ["v_proj", "down_proj"], dropout=0.3)
+    model = adapted("gemma2", ["v_proj", "down_proj"], dropout=0.3, **TWO_HEADS)
     with torch.no_grad():
         wanted = pack_logits(model.eval(), shared_pack(), torch.float32)
     assert use_fused_layers(model.train(), torch.float32)
@@ -111,7 +113,7 @@ def test_no_gradient_is_computed_for_layers_below_the_first_adapter(monkeypatch:
         return backward(*args, needs_grad_h=needs_grad_h)
 
     monkeypatch.setattr(FusedLayer, "backward", counted)
-    model = adapted("llama", "all-linear")
+    model = adapted("llama", "all-linear", **TWO_HEADS)
     for name, parameter in model.named_parameters():
         if "layers.0." in name:
             parameter.requires_grad_(False)
