@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tiebreak.models.heads import classifier_module
 from tiebreak.models.pack_layout import PackLayout
+from tiebreak.models.text_classifier import decoder_layers
 
 _INSTALLED: Final = "_tiebreak_layer_stack"
 """The attribute of the transformer body that holds an implementation installed on it."""
@@ -50,7 +51,7 @@ class TransformersLayers:
     def trained_layers(self) -> int:
         """As in `LayerStack`."""
         body = transformer_body(self._model)
-        return len(body.layers) - first_trained_layer(body)
+        return len(decoder_layers(body)) - first_trained_layer(body)
 
     def pool(self, hidden: Tensor, layout: PackLayout) -> Tensor:
         """As in `LayerStack`: the body returns [T, C]."""
@@ -58,16 +59,15 @@ class TransformersLayers:
 
     def checkpoint(self, count: int) -> None:
         """As in `LayerStack`."""
-        model = self._model
+        body = transformer_body(self._model)
         # transformers has a new name for it and is about to drop the old one.
-        has_new_name = hasattr(model, "activation_checkpointing_enable")
+        has_new_name = hasattr(body, "activation_checkpointing_enable")
         name = "activation_checkpointing" if has_new_name else "gradient_checkpointing"
-        switch = cast(Callable[..., None], getattr(model, f"{name}_{'enable' if count else 'disable'}"))
+        switch = cast(Callable[..., None], getattr(body, f"{name}_{'enable' if count else 'disable'}"))
         switch(*([{"use_reentrant": False}] if count else []))
         # transformers makes the embeddings' output require a gradient, and with it every layer. Checkpoints that are
         # not re-entrant do not need that.
-        transformer_body(model).disable_input_require_grads()
-        classifier_module(model).disable_input_require_grads()
+        body.disable_input_require_grads()
 
 
 def layer_stack(model: nn.Module) -> LayerStack:
@@ -91,5 +91,6 @@ def first_trained_layer(body: Any) -> int:
     """Index of the first decoder layer that is trained, or that comes after trained embeddings."""
     if any(parameter.requires_grad for parameter in body.get_input_embeddings().parameters()):
         return 0
-    trained = (any(parameter.requires_grad for parameter in layer.parameters()) for layer in body.layers)
-    return next((number for number, is_trained in enumerate(trained) if is_trained), len(body.layers) - 1)
+    layers = decoder_layers(body)
+    trained = (any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers)
+    return next((number for number, is_trained in enumerate(trained) if is_trained), len(layers) - 1)
