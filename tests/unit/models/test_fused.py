@@ -93,11 +93,11 @@ def test_checkpointing_draws_the_same_dropout_again() -> None:
 
 def test_no_gradient_is_computed_for_layers_below_the_first_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     backwards: list[bool] = []
-    whole = FusedLayer.backward
+    backward = FusedLayer.backward
 
     def counted(*args: Any, needs_grad_h: bool) -> Any:
         backwards.append(needs_grad_h)
-        return whole(*args, needs_grad_h=needs_grad_h)
+        return backward(*args, needs_grad_h=needs_grad_h)
 
     monkeypatch.setattr(FusedLayer, "backward", counted)
     model = adapted("llama", "all-linear")
