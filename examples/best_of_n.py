@@ -42,17 +42,21 @@ def main() -> None:
     """Sample, pick, and say how many are right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)  # the nano model's matrices are too small to share between cores
-    judge = load_judge(given.run)
+    judge = load_judge(arguments.run)
     prompts = [f"{a} + {b} = ?" for a, b in operand_pairs("validation")]  # the judge did not practise these
     completions = sample(prompts, 16)
     print(f"{len(prompts)} sums. Right answers when the judge picks the best of")
     for n in (1, 2, 4, 8, 16):
-        picked = [some[judge.rank(prompt, some[:n]).best] for prompt, some in zip(prompts, completions, strict=True)]
+        picked = [
+            answers[judge.rank(prompt, answers[:n]).best] for prompt, answers in zip(prompts, completions, strict=True)
+        ]
         right = sum(map(is_right, prompts, picked)) / len(prompts)
-        there = sum(any(is_right(p, c) for c in some[:n]) for p, some in zip(prompts, completions, strict=True))
-        print(f"{n:>4}: {right:6.1%}   (a right one is among them for {there / len(prompts):.1%})")
+        reachable = sum(
+            any(is_right(p, c) for c in answers[:n]) for p, answers in zip(prompts, completions, strict=True)
+        )
+        print(f"{n:>4}: {right:6.1%}   (a right one is among them for {reachable / len(prompts):.1%})")
 
 
 if __name__ == "__main__":

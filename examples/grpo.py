@@ -55,9 +55,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=40)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)  # the nano model's matrices are too small to share between cores
-    reward = reward_function(given.run)
+    reward = reward_function(arguments.run)
     tokenizer = AutoTokenizer.from_pretrained(NANO_PATH, padding_side="left")
     policy = AutoModelForCausalLM.from_pretrained(NANO_PATH, dtype=torch.float32)
     never_seen = sums(operand_pairs("validation"))  # neither by the judge nor by the policy
@@ -66,7 +66,7 @@ def main() -> None:
         model=policy,
         reward_funcs=reward,
         args=GRPOConfig(
-            output_dir=str(given.run.parent / "grpo"), max_steps=given.steps, per_device_train_batch_size=32,
+            output_dir=str(arguments.run.parent / "grpo"), max_steps=arguments.steps, per_device_train_batch_size=32,
             num_generations=8, max_completion_length=4, learning_rate=3e-4, logging_steps=10, report_to=[],
             save_strategy="no", use_cpu=not torch.cuda.is_available(),
         ),

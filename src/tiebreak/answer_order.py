@@ -27,11 +27,11 @@ def swap_outcomes(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def average_orders(as_given: NDArray[np.float64], swapped: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over both orders of the answers [n, 3].
+    """The mean over both orders of the answers [..., 3].
 
     Args:
-        as_given: probabilities [n, 3] over `OUTCOMES` for the comparisons as given.
-        swapped: probabilities [n, 3] over `OUTCOMES` for the comparisons with their answers exchanged.
+        as_given: probabilities [..., 3] over `OUTCOMES` for the comparisons as given.
+        swapped: probabilities [..., 3] over `OUTCOMES` for the comparisons with their answers exchanged.
     """
     mean: NDArray[np.float64] = (as_given + swap_outcomes(swapped)) / 2
     return mean

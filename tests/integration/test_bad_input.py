@@ -138,10 +138,10 @@ def test_a_file_that_cannot_be_read_is_named(
 ) -> None:
     path = make(tmp_path)
     arguments = [path] if verb == "check" else [small_run.folder, path]
-    status, _, said = run_here(verb, *arguments, *(["-o", tmp_path / "out.csv"] if verb == "predict" else []))
+    status, _, stderr = run_here(verb, *arguments, *(["-o", tmp_path / "out.csv"] if verb == "predict" else []))
     assert status == 1
-    assert str(path) in said
-    assert re.search(message, said), said
+    assert str(path) in stderr
+    assert re.search(message, stderr), stderr
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -158,11 +158,11 @@ def test_strange_texts_are_judged_and_none_is_lost(
     ]
     path = tmp_path / "test.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    status, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
-    assert status == 0, said
-    assert "1 of 5 comparisons truncated: 1,1" in said
+    status, _, stderr = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
+    assert status == 0, stderr
+    assert "1 of 5 comparisons truncated: 1,1" in stderr
     for kind in ("repaired_text", "huge_cell", "empty_answer"):
-        assert kind in said
+        assert kind in stderr
     frame = pd.read_csv(tmp_path / "out.csv")
     assert frame["id"].tolist() == [1, 2, 3, 4, 5]
     assert frame.iloc[:, 1:].sum(axis=1).between(1 - 1e-9, 1 + 1e-9).all()
@@ -198,9 +198,9 @@ def test_strange_texts_are_judged_and_none_is_lost(
 def test_a_wrong_setting_is_told_before_anything_is_trained(
     override: str, message: str, tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, run_here: Command
 ) -> None:
-    status, _, said = run_here("train", "demo", *small_overrides(tiny_base, votes, tmp_path / "run", override))
+    status, _, stderr = run_here("train", "demo", *small_overrides(tiny_base, votes, tmp_path / "run", override))
     assert status == 1
-    assert message in " ".join(said.split())
+    assert message in " ".join(stderr.split())
     assert not (tmp_path / "run").exists()  # so that the mended command is not refused
 
 
@@ -277,9 +277,9 @@ def test_a_finished_run_needs_its_votes_no_more(tiny_base: Path, tmp_path: Path,
     overrides = small_overrides(tiny_base, (tmp_path / "gone.csv", tmp_path / "gone.csv"), tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     folder.begin(dump_recipe(load_recipe("demo", overrides)))
-    status, _, said = run_here("train", "demo", *overrides, "--resume")
+    status, _, stderr = run_here("train", "demo", *overrides, "--resume")
     assert status == 1
-    assert "gone.csv does not exist" in said
+    assert "gone.csv does not exist" in stderr
     folder.metrics.write_text('{"loss": 0.5, "accuracy": 0.75}')
     shown = tiebreak("train", "demo", *overrides, "--resume", "--no-baselines", "--json")
     assert "finished already: nothing to do" in shown.stderr
@@ -290,30 +290,30 @@ def test_a_folder_that_is_no_model_says_so(
     votes: tuple[Path, Path], tmp_path: Path, run_here: Command, tiny_base: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    status, _, said = run_here("train", "demo", *small_overrides(tmp_path / "empty", votes, tmp_path / "run"))
+    status, _, stderr = run_here("train", "demo", *small_overrides(tmp_path / "empty", votes, tmp_path / "run"))
     assert status == 1
-    assert f"{tmp_path / 'empty'} cannot be loaded" in " ".join(said.split())
+    assert f"{tmp_path / 'empty'} cannot be loaded" in " ".join(stderr.split())
 
 
 def test_run_folders_that_cannot_be_used(
     small_run: TrainingResult, votes: tuple[Path, Path], tiny_base: Path, tmp_path: Path, run_here: Command
 ) -> None:
-    status, _, said = run_here("judge", tmp_path / "no-run", "--prompt", "p", "--a", "a", "--b", "b")
+    status, _, stderr = run_here("judge", tmp_path / "no-run", "--prompt", "p", "--a", "a", "--b", "b")
     assert status == 1
-    assert "There is no run folder" in said
+    assert "There is no run folder" in stderr
 
     (tmp_path / "not-a-run").mkdir()
-    status, _, said = run_here("evaluate", tmp_path / "not-a-run", votes[1])
+    status, _, stderr = run_here("evaluate", tmp_path / "not-a-run", votes[1])
     assert status == 1
-    assert "holds no trained model" in said
+    assert "holds no trained model" in stderr
 
     def times() -> dict[Path, int]:  # taking the lock opens its file
         return {p: p.stat().st_mtime_ns for p in small_run.folder.path.rglob("*") if p.name != ".lock"}
 
     before = times()
-    status, _, said = run_here("train", "demo", *small_overrides(tiny_base, votes, small_run.folder.path))
+    status, _, stderr = run_here("train", "demo", *small_overrides(tiny_base, votes, small_run.folder.path))
     assert status == 1
-    assert "already holds a run" in said
+    assert "already holds a run" in stderr
     assert times() == before
 
 
@@ -323,24 +323,24 @@ def test_the_run_is_looked_at_first(
 ) -> None:
     """Before the data are read, and before questions are asked."""
     data = [] if verb == "judge" else [tmp_path / "no.csv"]
-    status, _, said = run_here(verb, tmp_path / "no-run", *data)
+    status, _, stderr = run_here(verb, tmp_path / "no-run", *data)
     assert status == 1
-    assert "There is no run folder" in said
-    status, _, said = run_here(verb, small_run.folder.model, *data)
+    assert "There is no run folder" in stderr
+    status, _, stderr = run_here(verb, small_run.folder.model, *data)
     assert status == 1
-    assert f"Name the run's: {small_run.folder}." in said
+    assert f"Name the run's: {small_run.folder}." in stderr
     if data:
-        status, _, said = run_here(verb, votes[1], small_run.folder)
+        status, _, stderr = run_here(verb, votes[1], small_run.folder)
         assert status == 1
-        assert f"Name the run first, then the data: {small_run.folder} {votes[1]}" in said
+        assert f"Name the run first, then the data: {small_run.folder} {votes[1]}" in stderr
 
 
 def test_a_full_disk_at_the_end_of_judging(
     small_run: TrainingResult, votes: tuple[Path, Path], run_here: Command
 ) -> None:
-    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", "/dev/full")
+    status, _, stderr = run_here("predict", small_run.folder, votes[1], "-o", "/dev/full")
     assert status == 1
-    assert "The disk is full: /dev/full" in said
+    assert "The disk is full: /dev/full" in stderr
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -421,19 +421,19 @@ def test_a_run_without_its_head_or_with_broken_numbers_does_not_judge(
         lacking = damaged(
             small_run, tmp_path / part, lambda w, part=part: {k: v for k, v in w.items() if part not in k}
         )
-        status, _, said = run_here("judge", lacking, *asked)
+        status, _, stderr = run_here("judge", lacking, *asked)
         assert status == 1
-        assert part in said
+        assert part in stderr
 
     broken = damaged(small_run, tmp_path / "broken", lambda w: {k: v * float("nan") for k, v in w.items()})
-    status, _, said = run_here("judge", broken, *asked)
+    status, _, stderr = run_here("judge", broken, *asked)
     assert status == 1
-    assert "not finite for 1 of 1" in said
+    assert "not finite for 1 of 1" in stderr
 
     (broken / "model" / "adapter_model.safetensors").write_bytes(b"torn")
-    status, _, said = run_here("judge", broken, *asked)
+    status, _, stderr = run_here("judge", broken, *asked)
     assert status == 1
-    assert "cannot be loaded" in said
+    assert "cannot be loaded" in stderr
 
 
 def test_a_base_checkpoint_that_lacks_weights_is_refused(
@@ -446,15 +446,15 @@ def test_a_base_checkpoint_that_lacks_weights_is_refused(
         base = tmp_path / name
         shutil.copytree(tiny_base, base)
         save_file(change(load_file(base / "model.safetensors")), base / "model.safetensors", metadata={"format": "pt"})
-        status, _, said = run_here(
+        status, _, stderr = run_here(
             "train", "demo", *small_overrides(base, votes, tmp_path / "run", "model.precision=fp32")
         )
         assert status == 1
-        assert "the first is model.layers.1.mlp.up_proj.weight" in said
+        assert "the first is model.layers.1.mlp.up_proj.weight" in stderr
     (base / "model.safetensors").write_bytes(b"torn")
-    status, _, said = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
+    status, _, stderr = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
     assert status == 1
-    assert "cannot be loaded" in said
+    assert "cannot be loaded" in stderr
 
 
 def test_a_run_that_diverges_says_so(
@@ -463,9 +463,9 @@ def test_a_run_that_diverges_says_so(
     overrides = small_overrides(
         tiny_base, votes, tmp_path / "run", "training.learning_rate=1e30", "training.max_grad_norm=0"
     )
-    status, _, said = run_here("train", "demo", *overrides)
+    status, _, stderr = run_here("train", "demo", *overrides)
     assert status == 1
-    assert "not finite after 4 steps" in said
+    assert "not finite after 4 steps" in stderr
 
 
 def test_a_base_model_that_moved_is_named_by_an_option(
@@ -475,9 +475,9 @@ def test_a_base_model_that_moved_is_named_by_an_option(
     shutil.copytree(small_run.folder.path, moved)
     card = moved / "model" / "tiebreak.json"
     card.write_text(card.read_text().replace(str(tiny_base), str(tmp_path / "gone")))
-    status, _, said = run_here("evaluate", moved, votes[1])
+    status, _, stderr = run_here("evaluate", moved, votes[1])
     assert status == 1
-    assert "--base-model" in said
+    assert "--base-model" in stderr
     status, out, _ = run_here("evaluate", moved, votes[1], "--base-model", tiny_base, "--json")
     assert status == 0
     assert json.loads(out)["loss"] == pytest.approx(small_run.metrics["loss"], abs=1e-6)
@@ -498,9 +498,9 @@ def test_checkpoints_that_would_load_as_something_else_are_refused(
         shutil.copytree(tiny_base, base)
         config = json.loads((base / "config.json").read_text())
         (base / "config.json").write_text(json.dumps(config | change))
-        status, _, said = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
+        status, _, stderr = run_here("train", "demo", *small_overrides(base, votes, tmp_path / "run"))
         assert status == 1
-        assert said_of_it in " ".join(said.split())
+        assert said_of_it in " ".join(stderr.split())
 
 
 def test_a_file_with_semicolons_is_recognised(tmp_path: Path) -> None:
@@ -518,36 +518,36 @@ def test_what_was_left_to_the_program_is_said(
     assert status == 0
     assert out.endswith("out: 30 rows, as CSV.\n")
     assert len(pd.read_csv(tmp_path / "out")) == 30
-    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out.xlsx")
+    status, _, stderr = run_here("predict", small_run.folder, votes[1], "-o", tmp_path / "out.xlsx")
     assert status == 1
-    assert "not as .xlsx" in said
-    status, _, said = run_here("judge", small_run.folder, "--prompt", " ", "--a", "", "--b", "bad")
+    assert "not as .xlsx" in stderr
+    status, _, stderr = run_here("judge", small_run.folder, "--prompt", " ", "--a", "", "--b", "bad")
     assert status == 0
-    assert "Prompt is empty and is judged as an empty text." in said
-    assert "Answer A is empty" in said
-    assert "Answer B" not in said
+    assert "Prompt is empty and is judged as an empty text." in stderr
+    assert "Answer A is empty" in stderr
+    assert "Answer B" not in stderr
 
 
 def test_a_refused_file_names_the_option_of_the_verb(
     small_run: TrainingResult, tmp_path: Path, run_here: Command
 ) -> None:
     path = write_rows(tmp_path / "votes.csv", GOOD, BAD_ROWS["multiple winners"][0])
-    _, _, said = run_here("evaluate", small_run.folder, path)
-    assert "give --problem-rows skip to leave these rows out" in said
-    _, _, said = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
-    assert said.rstrip().endswith("Fix the file.")
+    _, _, stderr = run_here("evaluate", small_run.folder, path)
+    assert "give --problem-rows skip to leave these rows out" in stderr
+    _, _, stderr = run_here("predict", small_run.folder, path, "-o", tmp_path / "out.csv")
+    assert stderr.rstrip().endswith("Fix the file.")
 
 
 def test_predict_does_not_overwrite_what_it_reads_or_a_runs_own_files(
     small_run: TrainingResult, votes: tuple[Path, Path], run_here: Command
 ) -> None:
     before = votes[1].read_bytes(), small_run.folder.predictions.read_bytes()
-    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", votes[1])
+    status, _, stderr = run_here("predict", small_run.folder, votes[1], "-o", votes[1])
     assert status == 1
-    assert "is the input file and would be overwritten" in said
-    status, _, said = run_here("predict", small_run.folder, votes[1], "-o", small_run.folder.predictions)
+    assert "is the input file and would be overwritten" in stderr
+    status, _, stderr = run_here("predict", small_run.folder, votes[1], "-o", small_run.folder.predictions)
     assert status == 1
-    assert "is in a run folder" in said
+    assert "is in a run folder" in stderr
     assert (votes[1].read_bytes(), small_run.folder.predictions.read_bytes()) == before
 
 

@@ -130,19 +130,19 @@ def test_what_needs_a_language_model_says_so(run: Path, votes: Votes, tmp_path: 
 
 
 def test_a_run_is_taken_finished_or_begun_again(votes: Votes, tmp_path: Path) -> None:
-    folder, told = tmp_path / "run", []
+    folder, log = tmp_path / "run", []
     recipe = load_recipe("baseline-prior", settings(votes, folder))
-    metrics = train(recipe, log=told.append).metrics
+    metrics = train(recipe, log=log.append).metrics
     with pytest.raises(RunError, match="already holds a run"):
         train(recipe)
-    assert train(recipe, resume=True, log=told.append).metrics == metrics
-    assert told[-1] == f"{folder} is finished already: nothing to do."
+    assert train(recipe, resume=True, log=log.append).metrics == metrics
+    assert log[-1] == f"{folder} is finished already: nothing to do."
     (folder / "metrics.json").unlink()  # as if it had been stopped
     with pytest.raises(RecipeError, match=r"baseline\.kind was 'prior', now 'length'"):
         train(load_recipe("baseline-length", settings(votes, folder)), resume=True)
     with pytest.raises(RecipeError, match=r"started as a baseline, not as a language model"):
         train(load_recipe("demo", settings(votes, folder)), resume=True)
-    assert train(recipe, resume=True, log=told.append).metrics == metrics
+    assert train(recipe, resume=True, log=log.append).metrics == metrics
 
 
 def test_a_calibration_is_fitted_kept_and_left_out_on_request(tmp_path: Path) -> None:
@@ -151,13 +151,13 @@ def test_a_calibration_is_fitted_kept_and_left_out_on_request(tmp_path: Path) ->
     blind = [rows[draw.integers(3)].vote if draw.random() < 0.5 else row.vote for row in rows]
     noisy = [replace(row, vote=vote) for row, vote in zip(rows, blind, strict=True)]
     write_comparisons(tmp_path / "votes.csv", noisy)
-    told: list[str] = []
+    log: list[str] = []
     recipe = load_recipe(
         "baseline-tfidf", [f"data.train={tmp_path / 'votes.csv'}", f"output={tmp_path / 'run'}", "baseline.C=1000",
         "data.validation_rows=60", "data.calibration_rows=150"],
     )  # fmt: skip
-    metrics = train(recipe, log=told.append).metrics
-    assert "Calibration rows: 150." in told
+    metrics = train(recipe, log=log.append).metrics
+    assert "Calibration rows: 150." in log
     assert {"loss", "uncalibrated_loss"} <= set(metrics)
     judge = load_judge(tmp_path / "run")
     assert judge.calibration is not None

@@ -35,7 +35,7 @@ def blended(
     return blend_runs([small_run.folder.path, small_rewards.folder.path], folder, VOTES)
 
 
-def said(run: Path, swap: str = "none") -> np.ndarray:
+def run_probabilities(run: Path, swap: str = "none") -> np.ndarray:
     return np.array([(v.model_a, v.model_b, v.tie) for v in load_judge(run).compare_many(VOTES, swap=swap)])
 
 
@@ -45,15 +45,15 @@ def test_a_blend_is_its_members_weighted_mean(
     one, two = blended.members
     assert one.weight + two.weight == pytest.approx(1)
     for swap in ("none", "average"):
-        parts = said(small_run.folder.path, swap), said(small_rewards.folder.path, swap)
+        parts = run_probabilities(small_run.folder.path, swap), run_probabilities(small_rewards.folder.path, swap)
         np.testing.assert_allclose(
-            said(blended.folder.path, swap), one.weight * parts[0] + two.weight * parts[1], atol=1e-6
+            run_probabilities(blended.folder.path, swap), one.weight * parts[0] + two.weight * parts[1], atol=1e-6
         )
-    given = [c.vote for c in VOTES if c.vote is not None]
-    assert cross_entropies(said(blended.folder.path), given).mean() <= min(one.loss, two.loss) + 1e-9
-    both = np.array([said(run.folder.path) for run in (small_run, small_rewards)])
-    honest = out_of_fold_blend(both, given, [row.folded_prompt for row in VOTES])
-    assert blended.metrics["loss"] == pytest.approx(cross_entropies(honest, given).mean(), abs=1e-6)
+    labels = [c.vote for c in VOTES if c.vote is not None]
+    assert cross_entropies(run_probabilities(blended.folder.path), labels).mean() <= min(one.loss, two.loss) + 1e-9
+    both = np.array([run_probabilities(run.folder.path) for run in (small_run, small_rewards)])
+    honest = out_of_fold_blend(both, labels, [row.folded_prompt for row in VOTES])
+    assert blended.metrics["loss"] == pytest.approx(cross_entropies(honest, labels).mean(), abs=1e-6)
     kept = pd.read_parquet(blended.folder.predictions)[["winner_model_a", "winner_model_b", "winner_tie"]]
     np.testing.assert_allclose(kept, honest, atol=1e-6)
     rows = read_validation_rows(blended.folder)
@@ -68,8 +68,8 @@ def test_a_blend_judges_by_every_verb(blended: Blend, tmp_path: Path) -> None:
     write_comparisons(votes, VOTES[:30])
     shown = tiebreak("evaluate", blended.folder, votes, "--json")
     assert shown.returncode == 0, shown.stderr
-    given = [c.vote for c in VOTES[:30] if c.vote is not None]
-    expected = cross_entropies(said(blended.folder.path)[:30], given).mean()
+    labels = [c.vote for c in VOTES[:30] if c.vote is not None]
+    expected = cross_entropies(run_probabilities(blended.folder.path)[:30], labels).mean()
     assert json.loads(shown.stdout)["loss"] == pytest.approx(expected, abs=1e-6)
     ranking = load_judge(blended.folder.path).rank("question 1 ?", ["bad", "good answer", "plain"])
     assert ranking.comparisons == 3
@@ -114,21 +114,21 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     assert judge.calibration is not None
     as_given, swapped = (probabilities(plain, rows) for rows in (later, [row.swap() for row in later]))
     single = [judge.calibration.apply(order) for order in (as_given, swapped)]
-    whole = (single[0] + single[1][:, [1, 0, 2]]) / 2
+    average = (single[0] + single[1][:, [1, 0, 2]]) / 2
     np.testing.assert_allclose(probabilities(judge, later), single[0], atol=1e-6)
-    np.testing.assert_allclose(probabilities(judge, later, swap="average"), whole, atol=1e-6)
+    np.testing.assert_allclose(probabilities(judge, later, swap="average"), average, atol=1e-6)
     assert np.abs(single[0] - as_given).max() > 0.01
     orders = [[(v.model_a, v.model_b, v.tie) for v in side] for side in zip(*judge.compare_orders(later), strict=True)]
     np.testing.assert_allclose(orders, [single[0], single[1][:, [1, 0, 2]]], atol=1e-6)
     assert judge.compare_many([], swap="average") == judge.compare_many([], swap="uncertain:0.3") == []
     read: list[int] = []
-    some = probabilities(judge, later, swap="uncertain:0.3", on_progress=read.append)
+    uncertain = probabilities(judge, later, swap="uncertain:0.3", on_progress=read.append)
     assert sum(read) == judge.texts(150, "uncertain:0.3") == 150 + 45 + 300
     entropies = -(single[0] * np.log(single[0])).sum(axis=1)
     chosen = np.argsort(-entropies, kind="stable")[:45]
     expected = single[0].copy()
-    expected[chosen] = whole[chosen]
-    np.testing.assert_allclose(some, expected, atol=1e-6)
+    expected[chosen] = average[chosen]
+    np.testing.assert_allclose(uncertain, expected, atol=1e-6)
     votes = [row.vote for row in later if row.vote is not None]
     assert cross_entropies(single[0], votes).mean() < cross_entropies(as_given, votes).mean() - 0.01
     left_out = tiebreak("predict", run, tmp_path / "later.csv", "-o", tmp_path / "raw.csv", "--no-calibration")
@@ -141,9 +141,9 @@ def test_a_blend_is_calibrated_in_each_order_and_its_calibration_taken_out(blend
     assert (run / "model/blend.json").read_bytes() == before
     with pytest.raises(DataError, match=r"votes: 99 rows are too few"):
         calibrate_run(run, VOTES[:99])
-    said: list[str] = []
-    calibrate_run(run, VOTES, log=said.append)
-    assert f"120 of 120 rows have prompts that the weights of {run} were fitted on" in said[0]
+    log: list[str] = []
+    calibrate_run(run, VOTES, log=log.append)
+    assert f"120 of 120 rows have prompts that the weights of {run} were fitted on" in log[0]
 
 
 def test_what_members_say_in_a_blend_stays_what_it_was_when_the_weights_were_found(
@@ -152,26 +152,26 @@ def test_what_members_say_in_a_blend_stays_what_it_was_when_the_weights_were_fou
     runs = [Path(shutil.copytree(r.folder.path, tmp_path / n)) for n, r in (("a", small_run), ("b", small_rewards))]
     later = paired_votes(150, first=400)
     calibrate_run(runs[0], later)
-    made = blend_runs(runs, tmp_path / "blend", VOTES)
-    then = probabilities(load_judge(made.folder.path), VOTES)
-    weights = [member.weight for member in made.members]
-    said = [probabilities(load_judge(run), VOTES) for run in runs]
-    np.testing.assert_allclose(then, weights[0] * said[0] + weights[1] * said[1], atol=1e-6)
-    assert np.abs(said[0] - probabilities(load_judge(runs[0], calibrate=False), VOTES)).max() > 0.01
+    blend = blend_runs(runs, tmp_path / "blend", VOTES)
+    then = probabilities(load_judge(blend.folder.path), VOTES)
+    weights = [member.weight for member in blend.members]
+    members = [probabilities(load_judge(run), VOTES) for run in runs]
+    np.testing.assert_allclose(then, weights[0] * members[0] + weights[1] * members[1], atol=1e-6)
+    assert np.abs(members[0] - probabilities(load_judge(runs[0], calibrate=False), VOTES)).max() > 0.01
     remove_calibration(runs[0])
     calibrate_run(runs[1], later)
-    np.testing.assert_allclose(probabilities(load_judge(made.folder.path), VOTES), then, atol=1e-6)
-    np.testing.assert_allclose(probabilities(load_judge(made.folder.path, calibrate=False), VOTES), then, atol=1e-6)
+    np.testing.assert_allclose(probabilities(load_judge(blend.folder.path), VOTES), then, atol=1e-6)
+    np.testing.assert_allclose(probabilities(load_judge(blend.folder.path, calibrate=False), VOTES), then, atol=1e-6)
 
 
 def test_votes_that_a_member_learned_from_are_told(
     small_run: TrainingResult, small_rewards: TrainingResult, tmp_path: Path
 ) -> None:
-    told: list[str] = []
-    blend_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "b", small_votes(120), log=told.append)
+    log: list[str] = []
+    blend_runs([small_run.folder.path, small_rewards.folder.path], tmp_path / "b", small_votes(120), log=log.append)
     for run in (small_run.folder, small_rewards.folder):
-        assert any(f"90 of 120 rows have prompts that {run} was trained on" in line for line in told)
-        assert any(f"30 of 120 rows have prompts that {run} was validated on" in line for line in told)
+        assert any(f"90 of 120 rows have prompts that {run} was trained on" in line for line in log)
+        assert any(f"30 of 120 rows have prompts that {run} was validated on" in line for line in log)
 
 
 def test_what_cannot_be_blended_is_refused(

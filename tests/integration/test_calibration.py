@@ -77,22 +77,22 @@ def test_what_is_set_aside_shares_no_prompt_with_the_rest(many: Path) -> None:
         assert split.validation == plain.validation
         assert sorted(row.id for rows in split for row in rows) == sorted(row.id for row in paired_votes(320))
         prompts = [{row.folded_prompt for row in rows} for rows in split]
-        assert [len(some) for some in prompts] == [80, 20, 60]
+        assert [len(group) for group in prompts] == [80, 20, 60]
         assert len(set.union(*prompts)) == 160
     assert plain.calibration == []
     assert len(split_votes(DataSection(**settings, calibration_rows=120, train_rows=7), print).training) == 7
 
 
 def test_a_run_keeps_its_calibration_and_judges_with_it(calibrated: tuple[TrainingResult, str], many: Path) -> None:
-    result, said = calibrated
+    result, log = calibrated
     card = read_card(result.folder.model)
     assert card.calibration is not None
     assert (card.calibration.rows, card.calibration.prompts, card.calibration.orders) == (120, 60, 2)
     assert card.calibration.method != "none"  # 12 steps leave it far from certain of what it could tell
     assert card.calibration.candidate(card.calibration.method).gain > 0
-    assert "Calibration rows: 120." in said
-    assert str(card.calibration) in said
-    assert "120 rows of many.csv that were set aside: log loss" in said
+    assert "Calibration rows: 120." in log
+    assert str(card.calibration) in log
+    assert "120 rows of many.csv that were set aside: log loss" in log
 
     validation = split_votes(load_recipe(result.folder.recipe).data, print).validation
     judge, plain = load_judge(result.folder.path), load_judge(result.folder.path, calibrate=False)
@@ -118,9 +118,9 @@ def test_a_run_keeps_its_calibration_and_judges_with_it(calibrated: tuple[Traini
 def test_a_judge_calibrates_each_order_and_exchanges_answers(calibrated: tuple[TrainingResult, str]) -> None:
     judge = load_judge(calibrated[0].folder.path)
     rows = small_votes(30, first=700)
-    there = probabilities(judge, rows, swap="average")
+    averaged = probabilities(judge, rows, swap="average")
     back = probabilities(judge, [row.swap() for row in rows], swap="average")
-    np.testing.assert_allclose(back[:, [1, 0, 2]], there, atol=1e-6)
+    np.testing.assert_allclose(back[:, [1, 0, 2]], averaged, atol=1e-6)
 
 
 def test_an_export_is_uncalibrated_and_says_so(calibrated: tuple[TrainingResult, str], tmp_path: Path) -> None:
@@ -141,17 +141,17 @@ def test_an_export_is_uncalibrated_and_says_so(calibrated: tuple[TrainingResult,
 def test_the_least_certain_are_judged_in_both_orders_and_no_others(small_run: TrainingResult, swap: str) -> None:
     judge = load_judge(small_run.folder.path)
     rows = small_votes(29, first=400)
-    none, average = (probabilities(judge, rows, swap=whole) for whole in ("none", "average"))
+    none, average = (probabilities(judge, rows, swap=mode) for mode in ("none", "average"))
     read: list[int] = []
-    some = probabilities(judge, rows, swap=swap, on_progress=read.append)
+    uncertain = probabilities(judge, rows, swap=swap, on_progress=read.append)
     chosen = np.argsort((none * np.log(none)).sum(axis=1))[: swapped_count(29, swap)]
     rest = np.setdiff1d(np.arange(29), chosen)
     assert len(chosen) in (10, 27)
-    np.testing.assert_allclose(some[chosen], average[chosen], atol=1e-6)
-    np.testing.assert_allclose(some[rest], none[rest], atol=1e-6)
+    np.testing.assert_allclose(uncertain[chosen], average[chosen], atol=1e-6)
+    np.testing.assert_allclose(uncertain[rest], none[rest], atol=1e-6)
     assert np.abs(average - none)[rest].max() > 1e-4
     assert sum(read) == judge.texts(29, swap) == 29 + len(chosen)
-    assert [judge.texts(29, whole) for whole in ("none", "average")] == [29, 58]
+    assert [judge.texts(29, mode) for mode in ("none", "average")] == [29, 58]
     assert probabilities(judge, [], swap=swap).size == 0
 
 
@@ -206,10 +206,10 @@ def test_a_finished_run_is_calibrated_and_its_calibration_taken_out(
         first = judge.rank("question 1 ?", ["good answer", "bad answer"]).rewards
         assert first != pytest.approx(plain.rank("question 1 ?", ["good answer", "bad answer"]).rewards, abs=1e-3)
     asked = ("judge", run, "--prompt", "question 1 ?", "--a", "good", "--b", "bad", "--json")
-    said, left_out = (json.loads(run_cli(*asked, *more).stdout) for more in ((), ("--no-calibration",)))
+    calibrated_verdict, left_out = (json.loads(run_cli(*asked, *more).stdout) for more in ((), ("--no-calibration",)))
     verdict = plain.compare("question 1 ?", "good", "bad")
     assert left_out["model_a"] == pytest.approx(verdict.model_a, abs=1e-6)
-    assert said["model_a"] != pytest.approx(verdict.model_a, abs=1e-3)
+    assert calibrated_verdict["model_a"] != pytest.approx(verdict.model_a, abs=1e-3)
     for name, more in (("with", ()), ("without", ("--no-calibration",))):
         run_cli("predict", run, tmp_path / "later.csv", "-o", tmp_path / f"{name}.csv", *more)
     np.testing.assert_allclose(pd.read_csv(tmp_path / "without.csv")[WINNERS], as_given, atol=1e-6)
@@ -240,18 +240,18 @@ def test_votes_that_the_run_knows_are_told(
     calibrated: tuple[TrainingResult, str], copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(calibrated[0].folder.path, tmp_path / "run"))
-    said: list[str] = []
-    calibrate_run(run, paired_votes(320), log=said.append)
-    assert f"160 of 320 rows have prompts that {run} was trained on" in said[0]
-    assert f"40 of 320 rows have prompts that {run} was validated on" in said[1]
+    log: list[str] = []
+    calibrate_run(run, paired_votes(320), log=log.append)
+    assert f"160 of 320 rows have prompts that {run} was trained on" in log[0]
+    assert f"40 of 320 rows have prompts that {run} was validated on" in log[1]
     recipe = run / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("many.csv", "gone.csv"))
     for kept in ("validation.parquet", "training_prompts.npy"):  # as in runs of Tiebreak 0.1
         (run / kept).unlink(missing_ok=True)
-    said.clear()
-    calibrate_run(run, paired_votes(320), log=said.append)
-    assert f"Whether {run} was trained on these votes is unknown" in said[0]
-    assert "40 rows of 320 have ids of its validation rows" in said[1]
+    log.clear()
+    calibrate_run(run, paired_votes(320), log=log.append)
+    assert f"Whether {run} was trained on these votes is unknown" in log[0]
+    assert "40 rows of 320 have ids of its validation rows" in log[1]
 
     for split, harm in (
         (
@@ -260,9 +260,9 @@ def test_votes_that_the_run_knows_are_told(
         ),
         (SplitVotes(small_votes(20), small_votes(9, first=50), small_votes(12, first=55)), "4 of 12 .* in validation"),
     ):
-        said.clear()
-        warn_about_shared_prompts(split, said.append)
-        [line] = said
+        log.clear()
+        warn_about_shared_prompts(split, log.append)
+        [line] = log
         assert re.search(harm, line)
 
 
@@ -270,11 +270,11 @@ def test_too_few_votes_to_calibrate_on_are_refused_before_anything_is_trained(
     many: Path, small_recipe: Any, copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
     def refused(kind: type[Exception], message: str, *more: str) -> None:
-        said: list[str] = []
+        log: list[str] = []
         with pytest.raises(kind, match=message):
-            train(small_recipe(f"data.train={many}", *more, output=tmp_path / "run"), log=said.append)
+            train(small_recipe(f"data.train={many}", *more, output=tmp_path / "run"), log=log.append)
         assert not (tmp_path / "run").exists()
-        assert not any("Training rows" in line for line in said)
+        assert not any("Training rows" in line for line in log)
 
     few = r"data\.calibration_share=0\.02 of 320 rows: 6 rows are too few to calibrate on .*100\)\. Raise it, or"
     refused(DataError, few, "data.calibration_share=0.02")

@@ -100,21 +100,21 @@ def test_results_are_those_of_the_judge(judge: Judge, url: str, what: str) -> No
                 ask(client)
             return
         blocking = ask(client)
-    said = ask(judge)
+    expected = ask(judge)
     for found in (blocking, asyncio.run(awaited(url, ask))):
-        assert type(found) is type(said)
-        if isinstance(said, list):
-            assert [type(one) for one in found] == [type(one) for one in said]
-            assert len(found) == len(said)
-        flat = [list(np.ravel(np.array(x, dtype=object))) if isinstance(x, list) else [x] for x in (found, said)]
+        assert type(found) is type(expected)
+        if isinstance(expected, list):
+            assert [type(one) for one in found] == [type(one) for one in expected]
+            assert len(found) == len(expected)
+        flat = [list(np.ravel(np.array(x, dtype=object))) if isinstance(x, list) else [x] for x in (found, expected)]
         np.testing.assert_allclose(numbers(flat[0]), numbers(flat[1]), atol=1e-6)
 
 
 def test_frames(judge: Judge, url: str) -> None:
-    said = judge.compare_frame(FRAME)
+    expected = judge.compare_frame(FRAME)
     with Client(url, "secret") as client:
-        pd.testing.assert_frame_equal(client.compare_frame(FRAME), said, atol=1e-6)
-    pd.testing.assert_frame_equal(asyncio.run(awaited(url, lambda j: j.compare_frame(FRAME))), said, atol=1e-6)
+        pd.testing.assert_frame_equal(client.compare_frame(FRAME), expected, atol=1e-6)
+    pd.testing.assert_frame_equal(asyncio.run(awaited(url, lambda j: j.compare_frame(FRAME))), expected, atol=1e-6)
 
 
 def test_it_is_a_judge(judge: Judge, url: str) -> None:

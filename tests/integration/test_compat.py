@@ -258,11 +258,13 @@ def test_the_judge_reads_one_bos(rewards: Served, pairs: Served, tiny_base: Any)
         ids = tokenizer(text)["input_ids"]
         assert ids[:2].count(tokenizer.bos_token_id) == 1
         forms: list[Any] = [text, f"<bos>{text}", f"<bos><bos>{text}", ids, ids[1:], [ids[0], *ids]]
-        told = [one.post("/classify", {"input": form}) for form in forms]
-        assert [answer["usage"]["prompt_tokens"] for answer in told] == [len(ids)] * len(forms)
-        assert [answer["data"][0]["probs"] for answer in told] == close([told[0]["data"][0]["probs"]] * len(forms))
+        answers = [one.post("/classify", {"input": form}) for form in forms]
+        assert [answer["usage"]["prompt_tokens"] for answer in answers] == [len(ids)] * len(forms)
+        assert [answer["data"][0]["probs"] for answer in answers] == close(
+            [answers[0]["data"][0]["probs"]] * len(forms)
+        )
         many = one.post("/classify", {"input": [forms[3], forms[4]]})["data"]
-        assert [answer["probs"] for answer in many] == close([told[0]["data"][0]["probs"]] * 2)
+        assert [answer["probs"] for answer in many] == close([answers[0]["data"][0]["probs"]] * 2)
     chat = f"{GEMMA.format(PROMPT)}good answer<end_of_turn>\n"
     for form in (chat, chat.removeprefix("<bos>"), f"<bos>{chat}"):
         assert rewards.post("/classify", {"input": form})["data"][0]["probs"] == close(rewards.rewards()[:1])

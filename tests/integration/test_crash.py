@@ -39,8 +39,8 @@ def end_after(step: int, folder: RunFolder, command: list[str], number: int) -> 
             assert time.monotonic() < deadline
             time.sleep(0.002)
         os.kill(process.pid, number)
-        said = process.communicate(timeout=60)[1]
-        return process.returncode, said
+        stderr = process.communicate(timeout=60)[1]
+        return process.returncode, stderr
     finally:
         process.kill()
         process.wait()
@@ -51,10 +51,12 @@ def test_a_scheduler_s_signal_is_answered_with_how_to_go_on(
 ) -> None:
     folder = RunFolder(tmp_path / "ended")
     command = ["train", "demo", *small_overrides(tiny_base, votes, folder.path, *SETTINGS)]
-    status, said = end_after(5, folder, command, signal.SIGTERM)
+    status, stderr = end_after(5, folder, command, signal.SIGTERM)
     assert status == 128 + signal.SIGTERM
-    assert "Stopped. Run the same command with --resume to continue from the last checkpoint" in " ".join(said.split())
-    assert "Traceback" not in said
+    assert "Stopped. Run the same command with --resume to continue from the last checkpoint" in " ".join(
+        stderr.split()
+    )
+    assert "Traceback" not in stderr
 
 
 def test_sigkill_and_resume_end_with_the_same_weights(
@@ -112,14 +114,14 @@ def test_killed_after_the_last_step_only_the_end_is_done_again(
 def test_two_processes_do_not_train_in_one_folder(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     overrides = small_overrides(tiny_base, votes, folder.path, "training.max_steps=4")
-    said: list[str] = []
+    log: list[str] = []
     with folder.lock(resume=False):
         for resume in (False, True):
             refused = tiebreak("train", "demo", *overrides, *(["--resume"] if resume else []))
             assert refused.returncode == 1
             assert f"Another process is training in {folder}" in " ".join(refused.stderr.split())
-    train(load_recipe("demo", overrides), resume=True, log=said.append)
-    assert f"{folder} holds no run to resume. Starting a new one." in said
+    train(load_recipe("demo", overrides), resume=True, log=log.append)
+    assert f"{folder} holds no run to resume. Starting a new one." in log
     assert folder.is_finished
 
 
@@ -150,8 +152,8 @@ def test_a_full_disk_stops_the_run_with_a_remedy_and_loses_nothing(
         train(load_recipe("demo", overrides))
     monkeypatch.undo()
     resumed = train(load_recipe("demo", overrides), resume=True)
-    whole = train(load_recipe("demo", [*overrides, f"output={tmp_path / 'whole'}"]))
-    assert resumed.metrics == pytest.approx(whole.metrics)
+    uninterrupted = train(load_recipe("demo", [*overrides, f"output={tmp_path / 'whole'}"]))
+    assert resumed.metrics == pytest.approx(uninterrupted.metrics)
 
 
 def test_a_moved_run_is_taken_up_with_its_best_model(tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from tiebreak.types import A_WINS, TIE
 
 
 def run(*arguments: object) -> Any:
-    said = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
-    assert said.exception is None, said.output
-    return said
+    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    assert result.exception is None, result.output
+    return result
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_the_tables(small_run: TrainingResult, tagged: Path) -> None:
 
 
 def test_a_judge_of_single_answers_has_no_position_bias(small_rewards: TrainingResult, tagged: Path) -> None:
-    said = run(small_rewards.folder, tagged, "--bias", "--json")
-    assert json.loads(said.stdout)["bias"]["position"] is None
+    result = run(small_rewards.folder, tagged, "--bias", "--json")
+    assert json.loads(result.stdout)["bias"]["position"] is None
     shown = run(small_rewards.folder, tagged, "--bias")
     assert "reads one answer at a time: it has no position bias" in shown.stderr
 
@@ -134,5 +134,5 @@ def test_votes_of_one_kind_and_none(small_run: TrainingResult, tmp_path: Path) -
     write_comparisons(tmp_path / "one.csv", alike[:1])
     assert "All rows have one prompt, so there are no intervals" in run(small_run.folder, tmp_path / "one.csv").stdout
     (tmp_path / "none.csv").write_text("id,prompt,response_a,response_b\n1,p,a,b\n")
-    said = CliRunner().invoke(app, ["evaluate", str(small_run.folder), str(tmp_path / "none.csv")])
-    assert "lacks winner_model_a, winner_model_b, winner_tie" in str(said.exception)
+    result = CliRunner().invoke(app, ["evaluate", str(small_run.folder), str(tmp_path / "none.csv")])
+    assert "lacks winner_model_a, winner_model_b, winner_tie" in str(result.exception)

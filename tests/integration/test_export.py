@@ -122,9 +122,9 @@ def test_the_pipeline_of_transformers_gives_the_judges_numbers(exported: Exporte
     tokenizer = AutoTokenizer.from_pretrained(exported.folder)
     judge = pipeline("text-classification", model=str(exported.folder), tokenizer=tokenizer, dtype="float32")
     texts = [tokenizer.apply_chat_template(chat_of(row), tokenize=False) for row in exported.asked]
-    said = judge(texts, add_special_tokens=False, top_k=None, batch_size=4)
+    outputs = judge(texts, add_special_tokens=False, top_k=None, batch_size=4)
     order = ["reward"] if exported.pointwise else ["model_a", "model_b", "tie"]
-    numbers = [[{one["label"]: one["score"] for one in each}[label] for label in order] for each in said]
+    numbers = [[{one["label"]: one["score"] for one in each}[label] for label in order] for each in outputs]
     np.testing.assert_allclose(numbers, exported.wanted, atol=1e-4)
 
 
@@ -148,8 +148,8 @@ def assert_snippets_say(spaces: list[dict[str, Any]], exported: Exported) -> Non
     assert len(spaces) == 2
     verdict = judge.compare("What is 2 + 2?", "It is 4.", "It is 5.")
     for space in spaces:
-        said = space["probabilities"]
-        numbers = [said[label] for label in ("model_a", "model_b", "tie")] if isinstance(said, dict) else said
+        shown = space["probabilities"]
+        numbers = [shown[label] for label in ("model_a", "model_b", "tie")] if isinstance(shown, dict) else shown
         np.testing.assert_allclose(numbers, [verdict.model_a, verdict.model_b, verdict.tie], atol=1e-4)
 
 
@@ -196,8 +196,8 @@ def test_an_adapter_alone_is_peft_s_own(
     base = AutoModelForSequenceClassification.from_pretrained(tiny_base, num_labels=report.labels)
     base.config.pad_token_id = 0
     model = PeftModel.from_pretrained(base, str(folder)).eval()
-    said = padded_numbers(model, AutoTokenizer.from_pretrained(folder), exported)
-    np.testing.assert_allclose(said, exported.wanted, atol=1e-5)
+    numbers = padded_numbers(model, AutoTokenizer.from_pretrained(folder), exported)
+    np.testing.assert_allclose(numbers, exported.wanted, atol=1e-5)
     assert_snippets_say(run_snippets(folder, monkeypatch), exported)
 
 
@@ -211,9 +211,9 @@ def test_without_a_chat_template_the_card_fills_the_slots(
         return False
 
     monkeypatch.setattr(write, "install_chat_template", none)
-    said: list[str] = []
-    export_run(exported.run.path, tmp_path / "plain", dtype="float32", skip_drift=True, log=said.append)
-    assert any("the export has no chat template" in line for line in said)
+    log: list[str] = []
+    export_run(exported.run.path, tmp_path / "plain", dtype="float32", skip_drift=True, log=log.append)
+    assert any("the export has no chat template" in line for line in log)
     assert not (tmp_path / "plain" / "chat_template.jinja").exists()
     [space] = run_snippets(tmp_path / "plain", monkeypatch)
     judge = load_judge(exported.run.path)
@@ -295,15 +295,15 @@ def test_drift_of_a_run_of_0_1_replays_the_split(small_run: TrainingResult, tmp_
 
 def test_drift_of_a_run_without_kept_rows(moved_run: RunFolder, tmp_path: Path) -> None:
     moved_run.validation_rows.unlink()  # as in runs of Tiebreak 0.1
-    said: list[str] = []
-    drift = export_run(moved_run.path, tmp_path / "sums", log=said.append).drift
-    assert any("are not available" in line and "--on VOTES" in line for line in said)
+    log: list[str] = []
+    drift = export_run(moved_run.path, tmp_path / "sums", log=log.append).drift
+    assert any("are not available" in line and "--on VOTES" in line for line in log)
     assert drift is not None
     assert drift.on.startswith("built-in arithmetic comparisons")
     assert (drift.rows, drift.loss_before, drift.loss_after) == (60, None, None)
 
     write_comparisons(tmp_path / "many.csv", small_votes(450))
-    drift = export_run(moved_run.path, tmp_path / "file", on=tmp_path / "many.csv", log=said.append).drift
+    drift = export_run(moved_run.path, tmp_path / "file", on=tmp_path / "many.csv", log=log.append).drift
     assert drift is not None
     assert (drift.on, drift.rows) == ("rows of many.csv", 200)
     assert drift.loss_before is not None
@@ -344,11 +344,11 @@ def test_what_cannot_be_exported_leaves_nothing(
 def test_the_command_says_what_it_wrote_and_refuses_what_is_there(small_run: TrainingResult, tmp_path: Path) -> None:
     run, out = str(small_run.folder), tmp_path / "out"
     out.mkdir()
-    said = CliRunner().invoke(app, ["export", run, str(out), "--dtype", "bfloat16"])
-    assert said.exit_code == 0, said.output
-    assert f"{out}: Gemma2ForSequenceClassification, three labels, bfloat16" in said.stdout
-    assert "30 of the run's validation rows" in said.stdout
-    assert "Log loss: " in said.stdout
+    result = CliRunner().invoke(app, ["export", run, str(out), "--dtype", "bfloat16"])
+    assert result.exit_code == 0, result.output
+    assert f"{out}: Gemma2ForSequenceClassification, three labels, bfloat16" in result.stdout
+    assert "30 of the run's validation rows" in result.stdout
+    assert "Log loss: " in result.stdout
     again = CliRunner().invoke(app, ["export", run, str(out)])
     assert "is not empty. Give a folder that does not exist" in str(again.exception)
     a_file = CliRunner().invoke(app, ["export", run, str(out / "README.md")])

@@ -184,7 +184,7 @@ def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
     errors: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None)
     page.goto(address)
     yield page
     context.close()
@@ -292,8 +292,8 @@ def test_orders_that_contradict_each_other(page: Page, fake: Fake) -> None:
     fill(page)
     page.click("#judge")
     verdict(page)
-    told = plain(page.locator("#disagreement"))
-    assert "differ by 61.0 points and in their verdict: with A read first it is A, with B read first B" in told
+    text = plain(page.locator("#disagreement"))
+    assert "differ by 61.0 points and in their verdict: with A read first it is A, with B read first B" in text
 
 
 def test_swap_exchanges_texts_and_result(page: Page, fake: Fake) -> None:
@@ -700,9 +700,9 @@ def test_targets_are_large_enough_for_a_thumb(browser: Browser, address: str, fa
 
 def test_the_served_judge_is_described(page: Page, browser: Browser, address: str, fake: Fake) -> None:
     page.click("#about summary")
-    told = plain(page.locator("#about"))
+    text = plain(page.locator("#about"))
     for words in ("gemma2-9b-qlora", "pairwise judge", "temperature", "0.5656", "74.4 %", "2,048 tokens"):
-        assert words in told
+        assert words in text
     fake.kind = "pointwise"
     with opened(browser, address) as other:
         expect(other.locator("#about-name")).to_have_text(": gemma2-9b-qlora")

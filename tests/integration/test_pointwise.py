@@ -125,9 +125,9 @@ def test_a_judge_of_pairs_says_that_it_has_no_rewards(small_run: TrainingResult,
     data.write_text(json.dumps({"prompt": "question 1 ?", "response": "good"}) + "\n")
     shown = tiebreak("score", small_run.folder, data, "-o", tmp_path / "scores.parquet")
     assert shown.returncode == 1
-    said = " ".join(shown.stderr.split())
-    assert "has one answer a row. This judge compares answers" in said
-    assert "model.head=pointwise" in said
+    stderr = " ".join(shown.stderr.split())
+    assert "has one answer a row. This judge compares answers" in stderr
+    assert "model.head=pointwise" in stderr
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
@@ -226,15 +226,15 @@ def test_votes_without_ties_train_bradley_and_terry_with_margins(
     write_comparisons(data, decided)
     write_comparisons(held_out, [c for c in small_votes(30, first=90) if c.vote and not c.vote[2]])
     mine = (f"data.train={data}", f"data.validation={held_out}", "training.max_steps=6")
-    told: list[str] = []
-    result = train(small_recipe("model.head=pointwise", "model.tie_model=bradley-terry", *mine), log=told.append)
-    assert not any("margin" in sentence for sentence in told)
+    log: list[str] = []
+    result = train(small_recipe("model.head=pointwise", "model.tie_model=bradley-terry", *mine), log=log.append)
+    assert not any("margin" in sentence for sentence in log)
     verdict = load_judge(result.folder.path).compare("question 1 ?", "good answer", "bad answer")
     assert verdict.tie == 0
     assert verdict.model_a + verdict.model_b == pytest.approx(1)
     assert result.metrics["tie_parameter"] == 0
-    train(small_recipe("model.head=pointwise", *mine, output=tmp_path / "davidson"), log=told.append)
-    assert any("30 votes with a margin: the margins are ignored" in sentence for sentence in told)
+    train(small_recipe("model.head=pointwise", *mine, output=tmp_path / "davidson"), log=log.append)
+    assert any("30 votes with a margin: the margins are ignored" in sentence for sentence in log)
 
 
 def test_settings_that_do_not_go_together_are_refused(small_recipe: Any) -> None:

@@ -51,15 +51,15 @@ def ray_url(small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def test_replicas_agree_with_the_judge(ray_url: str, small_run: TrainingResult) -> None:
     votes = small_votes(200, first=90)
-    said = probabilities(load_judge(small_run.folder.path), votes)
+    expected = probabilities(load_judge(small_run.folder.path), votes)
     with Client(ray_url, "secret") as client:
         with ThreadPoolExecutor(8) as askers:
             singles = list(askers.map(lambda vote: client.compare_many([vote])[0], votes))
         together = probabilities(client, votes)
         replicas = serve.status().applications["default"].deployments["tiebreak"].replica_states
         assert replicas == {"RUNNING": 2}
-    np.testing.assert_allclose([(v.model_a, v.model_b, v.tie) for v in singles], said, atol=1e-6)
-    np.testing.assert_allclose(together, said, atol=1e-6)
+    np.testing.assert_allclose([(v.model_a, v.model_b, v.tie) for v in singles], expected, atol=1e-6)
+    np.testing.assert_allclose(together, expected, atol=1e-6)
     with Client(ray_url, "another") as client, pytest.raises(ServerError, match="401"):
         client.model()
 

@@ -113,6 +113,8 @@ def test_rloo_of_conversations(
         assert step["reward_std"] > 0
     first = seen[0]
     if head == "pointwise":
-        said = [(prompt[0]["content"], completion[0]["content"]) for prompt, completion in zip(*first[:2], strict=True)]
-        scores = load_judge(run.folder.path).score_many([Conversation((p,), (c,)) for p, c in said])
+        pairs = [
+            (prompt[0]["content"], completion[0]["content"]) for prompt, completion in zip(*first[:2], strict=True)
+        ]
+        scores = load_judge(run.folder.path).score_many([Conversation((p,), (c,)) for p, c in pairs])
         assert first[2] == pytest.approx([score.reward for score in scores], abs=1e-4)

@@ -72,7 +72,7 @@ def body(c: Comparison, **options: Any) -> dict[str, Any]:
     return {"prompt": c.prompt[0], "answers": [c.answer_a[0], c.answer_b[0]], **options}
 
 
-def told(response: httpx2.Response) -> list[float]:
+def verdict_of(response: httpx2.Response) -> list[float]:
     response.raise_for_status()
     return list(response.json()["probabilities"].values())
 
@@ -81,9 +81,9 @@ def test_results_are_those_of_the_judge_whatever_the_load(server: Server, small_
     asked = small_votes(60, first=700)
     expected = probabilities(load_judge(small_run.folder.path), asked, swap="average")
     with httpx2.Client(base_url=server.url, timeout=30) as client:
-        alone = np.array([told(client.post("/v1/compare", json=body(c))) for c in asked[:6]])
+        alone = np.array([verdict_of(client.post("/v1/compare", json=body(c))) for c in asked[:6]])
         with ThreadPoolExecutor(20) as threads:
-            crowded = np.array(list(threads.map(lambda c: told(client.post("/v1/compare", json=body(c))), asked)))
+            crowded = np.array(list(threads.map(lambda c: verdict_of(client.post("/v1/compare", json=body(c))), asked)))
         together = client.post("/v1/compare/batch", json={"comparisons": [body(c) for c in asked]}).json()
     assert np.abs(alone - expected[:6]).max() < 1e-6
     assert np.abs(crowded - expected).max() < 1e-6
@@ -118,7 +118,7 @@ def test_malformed_requests_do_not_affect_valid_ones(server: Server, small_run: 
 
     with httpx2.Client(base_url=server.url, timeout=60) as client, ThreadPoolExecutor(16) as threads:
         misbehaving = [threads.submit(misbehave, i) for i in range(28)]
-        found = list(threads.map(lambda c: told(client.post("/v1/compare", json=body(c, swap="none"))), asked))
+        found = list(threads.map(lambda c: verdict_of(client.post("/v1/compare", json=body(c, swap="none"))), asked))
         for done in misbehaving:
             done.result()
         counters = client.get("/metrics").text

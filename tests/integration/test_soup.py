@@ -49,10 +49,10 @@ def test_a_soup_is_the_mean_of_its_members_weights(
     assert moved > 10
     assert soup.rank == 16 + 4
     comparisons = load_comparisons(votes[1], votes="required")
-    given = [c.vote for c in comparisons if c.vote is not None]
+    labels = [c.vote for c in comparisons if c.vote is not None]
     verdicts = load_judge(tmp_path / "soup").compare_many(comparisons)
     probabilities = np.array([(v.model_a, v.model_b, v.tie) for v in verdicts])
-    assert preference_metrics(probabilities, given)["loss"] == pytest.approx(soup.metrics["loss"], abs=1e-5)
+    assert preference_metrics(probabilities, labels)["loss"] == pytest.approx(soup.metrics["loss"], abs=1e-5)
     kept = read_validation_rows(soup.folder)
     assert kept is not None
     assert kept.comparisons == list(comparisons)

@@ -133,9 +133,9 @@ def test_swapping_the_data_swaps_the_metrics_classes(small_run: TrainingResult, 
     swapped = [c.swap() for c in comparisons]
     plain = preference_metrics(probabilities(judge, comparisons, swap="average"), [c.vote for c in comparisons])
     mirrored = preference_metrics(probabilities(judge, swapped, swap="average"), [c.vote for c in swapped])
-    for here, there in (("a", "b"), ("b", "a")):
+    for first, second in (("a", "b"), ("b", "a")):
         for measure in ("loss", "accuracy"):
-            assert plain[f"{measure}_model_{here}"] == pytest.approx(mirrored[f"{measure}_model_{there}"], abs=1e-6)
+            assert plain[f"{measure}_model_{first}"] == pytest.approx(mirrored[f"{measure}_model_{second}"], abs=1e-6)
     assert plain["loss"] == pytest.approx(mirrored["loss"], abs=1e-6)
     assert plain["loss_model_a"] != pytest.approx(plain["loss_model_b"], abs=1e-3)
 
@@ -324,22 +324,22 @@ def test_the_chosen_answer_is_a_in_what_predict_writes(
     assert 0 < judged.count(A_WINS) < len(votes)
     run = str(small_run.folder)
     out = str(tmp_path / "out.parquet")
-    said = CliRunner().invoke(app, ["predict", run, str(path), "-o", out, "--swap", "average"])
-    assert "Model a is the chosen answer in every row" in said.stderr
+    result = CliRunner().invoke(app, ["predict", run, str(path), "-o", out, "--swap", "average"])
+    assert "Model a is the chosen answer in every row" in result.stderr
     frame = pd.read_parquet(out)
     assert frame["id"].tolist() == list(range(len(votes)))  # numbers, as in the input
     wanted = probabilities(load_judge(run), votes, swap="average")
     np.testing.assert_allclose(frame[["winner_model_a", "winner_model_b", "winner_tie"]], wanted, atol=1e-6)
 
-    said = CliRunner().invoke(app, ["evaluate", run, str(path), "--json"])
-    assert f"A in {judged.count(A_WINS)} rows, B in {judged.count(B_WINS)}." in said.stderr
-    assert {"accuracy", "accuracy_model_a", "loss_model_b"} <= json.loads(said.stdout).keys()
+    result = CliRunner().invoke(app, ["evaluate", run, str(path), "--json"])
+    assert f"A in {judged.count(A_WINS)} rows, B in {judged.count(B_WINS)}." in result.stderr
+    assert {"accuracy", "accuracy_model_a", "loss_model_b"} <= json.loads(result.stdout).keys()
 
     row = next(i for i, vote in enumerate(judged) if vote == B_WINS)
     path.write_text(path.read_text().splitlines()[row])
-    said = CliRunner().invoke(app, ["judge", run, "--file", str(path), "--json", "--swap", "average"])
-    assert "Model a is the chosen answer, model b the rejected one." in said.stderr
-    assert json.loads(said.stdout)["model_a"] == pytest.approx(wanted[row][0], abs=1e-6)
+    result = CliRunner().invoke(app, ["judge", run, "--file", str(path), "--json", "--swap", "average"])
+    assert "Model a is the chosen answer, model b the rejected one." in result.stderr
+    assert json.loads(result.stdout)["model_a"] == pytest.approx(wanted[row][0], abs=1e-6)
 
 
 def test_votes_can_be_split_off_the_training_file(small_recipe: Any, votes: tuple[Path, Path], tmp_path: Path) -> None:
@@ -374,9 +374,9 @@ def test_a_comparison_comes_from_a_file_or_from_answers_to_questions(small_run: 
 def test_prompts_on_both_sides_and_texts_longer_than_the_model_are_told(
     small_recipe: Any, votes: tuple[Path, Path]
 ) -> None:
-    said: list[str] = []
-    train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), log=said.append)
-    assert any("90 of 90 validation rows have prompts that occur in training rows too" in line for line in said)
+    log: list[str] = []
+    train(small_recipe(f"data.validation={votes[0]}", "training.max_steps=1"), log=log.append)
+    assert any("90 of 90 validation rows have prompts that occur in training rows too" in line for line in log)
     with pytest.raises(RecipeError, match=r"text\.max_length is 600 tokens, the model was made for 512"):
         train(small_recipe("text.max_length=600", output=Path("nowhere")))
 
@@ -404,13 +404,13 @@ def test_a_recipe_without_a_model_says_which_one_it_takes(votes: tuple[Path, Pat
 
     (tmp_path / "mine.yaml").write_text("lora: {r: 4}\n")
     for name, wanted in (((), True), (("model.name=nano",), False)):
-        said: list[str] = []
+        log: list[str] = []
         overrides = [o for o in small_overrides(tmp_path, votes, tmp_path / f"run-{wanted}") if "model.name" not in o]
         train(
             load_recipe(tmp_path / "mine.yaml", [*overrides, *name, "training.max_steps=1", "text.max_length=64"]),
-            log=said.append,
+            log=log.append,
         )
-        assert any("names no model, so the built-in nano is used" in line for line in said) == wanted
+        assert any("names no model, so the built-in nano is used" in line for line in log) == wanted
 
 
 def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> None:
@@ -421,11 +421,11 @@ def test_training_stops_early_when_nothing_gets_better(small_recipe: Any) -> Non
 
 
 def test_tokenising_tells_how_far_it_is(small_recipe: Any) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     train(
         small_recipe("training.max_steps=1", "training.both_orders=true"),
-        on_tokenised=lambda done, total: told.append((done, total)),
+        on_tokenised=lambda done, total: progress.append((done, total)),
     )
-    assert {total for _, total in told} == {2 * 90 + 30}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1][0] == 2 * 90 + 30
+    assert {total for _, total in progress} == {2 * 90 + 30}
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+    assert progress[-1][0] == 2 * 90 + 30

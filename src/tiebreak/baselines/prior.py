@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from tiebreak.answer_order import swap_outcomes
+from tiebreak.answer_order import average_orders
 from tiebreak.baselines.base import Baseline, State
 from tiebreak.types import Comparison
 
@@ -28,7 +28,7 @@ class PriorBaseline(Baseline):
     def fit(cls, votes: NDArray[np.float64]) -> Self:
         """Fit to votes [n, 3]."""
         shares = votes.mean(axis=0)
-        return cls((shares + swap_outcomes(shares)) / 2, len(votes))
+        return cls(average_orders(shares, shares), len(votes))
 
     def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         return np.tile(self._shares, (len(comparisons), 1))

@@ -53,28 +53,33 @@ class Description:
     """How it is scored, in one or two sentences."""
 
 
-@dataclass(frozen=True)
-class PairBenchmark:
-    """Two answers per row, judged in both orders."""
+@dataclass(frozen=True, kw_only=True)
+class _Definition:
+    """What the definitions of all benchmarks have in common."""
 
     about: Description
     source: Source
     columns: tuple[str, ...]
     """The columns that are read; files are recognized by them."""
+    known_subsets: frozenset[str] = frozenset()
+    """The subsets by which files are recognized in addition, if files of other kinds have the same columns; empty if
+    the columns suffice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBenchmark(_Definition):
+    """Two answers per row, judged in both orders."""
+
     read: Callable[[str, dict[str, Any]], Comparison | None]
     """From the path of the file and a row's cells to the comparison, with its subset as the tag `source` and its label
     as the vote; None for rows that are not scored. Raises UnreadableError."""
     score: PairRule
 
 
-@dataclass(frozen=True)
-class ChoiceBenchmark:
+@dataclass(frozen=True, kw_only=True)
+class ChoiceBenchmark(_Definition):
     """Any number of answers per row, each with a reward."""
 
-    about: Description
-    source: Source
-    columns: tuple[str, ...]
-    """As in `PairBenchmark`."""
     read: Callable[[str, dict[str, Any]], Choice]
     """From the path of the file and a row's cells to prompt and answers. Raises UnreadableError."""
     score: RewardRule
@@ -97,3 +102,8 @@ def preference(verdict: Verdict, comparison: Comparison) -> int:
     assert comparison.vote is not None, "rows of a benchmark are labelled"
     gap = (verdict.model_a - verdict.model_b) * (comparison.vote[0] - comparison.vote[1])
     return (gap > 0) - (gap < 0)
+
+
+def order_preferences(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[list[int]]:
+    """The `preference` in each order of each comparison, [rows, 2]."""
+    return [[preference(v, c) for v in verdicts] for c, verdicts in zip(comparisons, orders, strict=True)]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tiebreak.benchmarks.cells import name, pair
-from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, preference, subset_of
-from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
+from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, order_preferences, subset_of
+from tiebreak.benchmarks.scoring import Score, Total, mean_of, means_by_subset, measure
 from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import Comparison
 
@@ -31,14 +31,14 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison:
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
     """Right if more orders prefer the right answer than prefer the wrong one."""
-    said = [[preference(v, c) for v in both] for c, both in zip(comparisons, orders, strict=True)]
-    hits = [float(sum(both) > 0) for both in said]
+    preferences = order_preferences(comparisons, orders)
+    hits = [float(first + second > 0) for first, second in preferences]
     subsets = [subset_of(c) for c in comparisons]
-    every = [True] * len(hits)
+    all_rows = [True] * len(hits)
     ratios = [
-        mean_of("all", hits, every, shown=False),
-        *(mean_of(one, hits, [s == one for s in subsets]) for one in dict.fromkeys((*CATEGORIES.values(), *subsets))),
-        mean_of("orders agree", [float(first == second) for first, second in said], every),
+        mean_of("all", hits, all_rows, shown=False),
+        *means_by_subset(dict.fromkeys((*CATEGORIES.values(), *subsets)), hits, subsets),
+        mean_of("orders agree", [float(first == second) for first, second in preferences], all_rows),
     ]
     return measure(ratios, [Total("JudgeBench", {"all": 1.0})], [c.folded_prompt for c in comparisons])
 

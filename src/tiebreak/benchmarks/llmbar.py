@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tiebreak.benchmarks.cells import pair
-from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, preference, subset_of
-from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
+from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, order_preferences, subset_of
+from tiebreak.benchmarks.scoring import Score, Total, mean_of, means_by_subset, measure
 from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import Comparison
 
@@ -28,24 +28,24 @@ def _set(file: str) -> str:
     path = Path(file)
     for part in (path.stem, *(folder.name for folder in path.parents)):
         words = re.split(r"[\W_]+", part.casefold())
-        found = next((one for one in _SETS if one.casefold() in words), None)
-        if found is not None:
-            return found
+        for name in _SETS:
+            if name.casefold() in words:
+                return name
     return path.parent.name or path.stem
 
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
     """Accuracy, the mean of that in either order; and how often both orders prefer the same output."""
-    said = [[preference(v, c) for v in both] for c, both in zip(comparisons, orders, strict=True)]
-    hits = [sum(p > 0 for p in both) / 2 for both in said]
-    agree = [float(first == second) for first, second in said]
+    preferences = order_preferences(comparisons, orders)
+    hits = [((first > 0) + (second > 0)) / 2 for first, second in preferences]
+    agreement = [float(first == second) for first, second in preferences]
     subsets = [subset_of(c) for c in comparisons]
-    sets = list(dict.fromkeys((*_SETS, *subsets)))
-    ratios = [mean_of(one, hits, [s == one for s in subsets]) for one in sets]
-    ratios += [mean_of(f"{one}: orders agree", agree, [s == one for s in subsets]) for one in sets]
+    names = dict.fromkeys((*_SETS, *subsets))
+    ratios = means_by_subset(names, hits, subsets)
+    ratios += [mean_of(f"{name}: orders agree", agreement, [subset == name for subset in subsets]) for name in names]
     totals = [
         Total("LLMBar", dict.fromkeys(_SETS, 1.0)),
-        Total("LLMBar: orders agree", {f"{one}: orders agree": 1.0 for one in _SETS}),
+        Total("LLMBar: orders agree", {f"{name}: orders agree": 1.0 for name in _SETS}),
         Total("Adversarial", dict.fromkeys(_SETS[1:], 1.0)),
     ]
     return measure(ratios, totals, [c.folded_prompt for c in comparisons])

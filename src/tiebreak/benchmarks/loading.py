@@ -9,45 +9,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from tiebreak.benchmarks.definitions import Benchmark, Choice, ChoiceBenchmark, Description, PairRule, RewardRule
-from tiebreak.benchmarks.judgebench import JUDGEBENCH
 from tiebreak.benchmarks.labelled_pairs import RULE, score_pairs
-from tiebreak.benchmarks.llmbar import LLMBAR
-from tiebreak.benchmarks.mt_bench import MT_BENCH
-from tiebreak.benchmarks.rewardbench import REWARDBENCH, SECTIONS
-from tiebreak.benchmarks.rewardbench2 import REWARDBENCH_2
+from tiebreak.benchmarks.registry import BENCHMARKS
 from tiebreak.data import Problem, UnreadableError, load_votes, read_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.types import Comparison
 
-BENCHMARKS: Final[dict[str, Benchmark]] = {
-    benchmark.about.name: benchmark for benchmark in (REWARDBENCH, REWARDBENCH_2, LLMBAR, JUDGEBENCH, MT_BENCH)
-}
 _SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
-class PairItems:
-    """Comparisons to judge in both orders, and the rule that scores the verdicts."""
+class _Items:
+    """What was loaded, apart from the rows."""
 
     about: Description
     files: tuple[str, ...]
-    rows: tuple[Comparison, ...]
-    score: PairRule
-    left_out: str = ""
+    left_out: str
     """Which rows are left out, and why; empty if none are."""
 
 
 @dataclass(frozen=True)
-class ChoiceItems:
+class PairItems(_Items):
+    """Comparisons to judge in both orders, and the rule that scores the verdicts."""
+
+    rows: tuple[Comparison, ...]
+    score: PairRule
+
+
+@dataclass(frozen=True)
+class ChoiceItems(_Items):
     """Prompts with answers that get rewards, and the rule that scores them."""
 
-    about: Description
-    files: tuple[str, ...]
     rows: tuple[Choice, ...]
     score: RewardRule
-    left_out: str = ""
-    """As in `PairItems`."""
 
 
 Items = PairItems | ChoiceItems
@@ -63,9 +58,8 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
             downloads it from the hub, which caches it.
 
     Raises:
-        DataError: there is no such benchmark or file, the download fails, columns are missing, or rows cannot be used:
-            a
-            score on a part of a benchmark is not comparable.
+        DataError: there is no such benchmark or file, the download fails, columns are missing, or rows cannot be
+            used: a score on a part of a benchmark is not comparable.
     """
     benchmark = BENCHMARKS.get(name)
     if benchmark is not None:
@@ -73,17 +67,17 @@ def load_benchmark(name: str, data: Path | None = None) -> Items:
         return _read(benchmark, folder, _files(folder, benchmark))
     path = Path(name)
     if data is not None or not path.exists():
-        near = get_close_matches(name, BENCHMARKS, n=1)
-        hint = f" Is it {near[0]}?" if near else ""
-        known = ", ".join(BENCHMARKS)
+        close_matches = get_close_matches(name, BENCHMARKS, n=1)
+        hint = f" Is it {close_matches[0]}?" if close_matches else ""
+        names = ", ".join(BENCHMARKS)
         raise DataError(
-            f"There is no benchmark or file {name!r}.{hint} Benchmarks: {known}. Or give a file."
+            f"There is no benchmark or file {name!r}.{hint} Benchmarks: {names}. Or give a file."
             if data is None
-            else f"There is no benchmark {name!r}.{hint} Benchmarks: {known}. For your own file: --benchmark {data}."
+            else f"There is no benchmark {name!r}.{hint} Benchmarks: {names}. For your own file: --benchmark {data}."
         )
-    found = _recognised(path)
-    if found is not None:
-        return _read(found, path, _files(path, found))
+    recognised = _recognised(path)
+    if recognised is not None:
+        return _read(recognised, path, _files(path, recognised))
     try:
         return _own_pairs(path)
     except DataError as error:
@@ -128,7 +122,7 @@ def _files(path: Path, benchmark: Benchmark) -> list[Path]:
 
 
 def _recognised(path: Path) -> Benchmark | None:
-    """The benchmark whose columns a file has, or the files of a folder; None if there is none."""
+    """The benchmark whose columns and subsets a file has, or the files of a folder; None if there is none."""
     for benchmark in BENCHMARKS.values():
         try:
             files = _files(path, benchmark)
@@ -137,12 +131,10 @@ def _recognised(path: Path) -> Benchmark | None:
         _, table = read_table(files[0], benchmark.columns)
         if not set(table.columns).issuperset(benchmark.columns):
             continue
-        if benchmark is not REWARDBENCH:
+        if not benchmark.known_subsets:
             return benchmark
-        # Other files of chosen and rejected answers have subsets too.
-        known = {subset for section in SECTIONS.values() for subset in section}
         first = next((row for row in table.rows if not isinstance(row, Problem)), None)
-        if first is not None and first.cells.get("subset") in known:
+        if first is not None and first.cells.get("subset") in benchmark.known_subsets:
             return benchmark
     if path.is_dir():
         raise DataError(f"{path} holds no files of a known benchmark ({', '.join(BENCHMARKS)}). Give one file.")
@@ -169,8 +161,7 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
         if missing:
             raise DataError(
                 f"{file} is not a file of {benchmark.about.title}: it lacks the columns {', '.join(missing)}. Its "
-                "columns are "
-                f"{', '.join(table.columns) or 'none'}."
+                f"columns are {', '.join(table.columns) or 'none'}."
             )
         inside = str(file.relative_to(path)) if path.is_dir() else str(file)
         for row in table.rows:
@@ -192,8 +183,7 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
             "\n".join(
                 (
                     f"{benchmark.about.title}: {pluralize(len(problems), 'row')} cannot be used. A score on the "
-                    "rest would "
-                    "not be comparable:",
+                    "rest would not be comparable:",
                     *(f"  {problem}" for problem in problems[:_SHOWN]),
                     *more,
                 )
@@ -204,8 +194,8 @@ def _read(benchmark: Benchmark, path: Path, files: Sequence[Path]) -> Items:
     left_out = f"{pluralize(unscored, 'row')} that the rule does not score" if unscored else ""
     names = tuple(map(str, files))
     if isinstance(benchmark, ChoiceBenchmark):
-        return ChoiceItems(benchmark.about, names, tuple(rows), benchmark.score, left_out)
-    return PairItems(benchmark.about, names, tuple(rows), benchmark.score, left_out)
+        return ChoiceItems(benchmark.about, names, left_out, tuple(rows), benchmark.score)
+    return PairItems(benchmark.about, names, left_out, tuple(rows), benchmark.score)
 
 
 def _own_pairs(path: Path) -> PairItems:
@@ -218,4 +208,4 @@ def _own_pairs(path: Path) -> PairItems:
     if len(decided) < len(votes):
         notes.append(f"{pluralize(len(votes) - len(decided), 'row')} labelled a tie")
     about = Description(str(path), f"Labelled pairs in {path.name}", RULE)
-    return PairItems(about, (str(path),), decided, score_pairs, "; ".join(notes))
+    return PairItems(about, (str(path),), "; ".join(notes), decided, score_pairs)

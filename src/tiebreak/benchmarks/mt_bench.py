@@ -10,7 +10,6 @@ from tiebreak.benchmarks.cells import name
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, subset_of
 from tiebreak.benchmarks.scoring import Ratio, Score, mean_of, measure
 from tiebreak.data import UnreadableError, replace_lone_surrogates, short_repr
-from tiebreak.judges import Verdict
 from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome
 
 
@@ -23,8 +22,8 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
         raise UnreadableError("turn", "not_text", f"is {short_repr(turn)}: expected 1 or 2")
     if not isinstance(winner, str) or not (winner in ("model_a", "model_b") or "tie" in winner):
         raise UnreadableError("winner", "not_text", f"is {short_repr(winner)}: expected model_a, model_b or tie")
-    (prompt, a), (other, b) = (_turns(cells, f"conversation_{side}", int(turn)) for side in "ab")
-    if prompt != other:
+    (prompt, a), (prompt_of_b, b) = (_turns(cells, f"conversation_{side}", int(turn)) for side in "ab")
+    if prompt != prompt_of_b:
         raise UnreadableError("conversation_b", "prompt_mismatch", "has other prompts than conversation_a")
     vote = A_WINS if winner == "model_a" else B_WINS if winner == "model_b" else TIE
     models = name(cells, "model_a"), name(cells, "model_b")
@@ -43,51 +42,53 @@ def _turns(cells: dict[str, Any], column: str, turns: int) -> tuple[tuple[str, .
     if roles != ["user", "assistant"] * turns or not all(isinstance(content, str) for content in contents):
         message = f"is {short_repr(messages)}: expected messages of user and assistant in turn, {turns} of each"
         raise UnreadableError(column, "roles", message)
-    whole = [replace_lone_surrogates(str(content))[0] for content in contents]
-    return tuple(whole[0::2]), tuple(whole[1::2])
+    texts = [replace_lone_surrogates(str(content))[0] for content in contents]
+    return tuple(texts[0::2]), tuple(texts[1::2])
 
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
-    judged = [_decision(both) for both in orders]
-    voted: list[Outcome] = [OUTCOMES[(c.vote or TIE).index(1.0)] for c in comparisons]
-    agree = [float(said == vote) for said, vote in zip(judged, voted, strict=True)]
-    decided = [said != "tie" and vote != "tie" for said, vote in zip(judged, voted, strict=True)]
-    asked = [(c.prompt, c.answer_a, c.answer_b, c.tags) for c in comparisons]
+    decisions = [_decision(verdicts) for verdicts in orders]
+    votes: list[Outcome] = [OUTCOMES[(c.vote or TIE).index(1.0)] for c in comparisons]
+    agreement = [float(decision == vote) for decision, vote in zip(decisions, votes, strict=True)]
+    keys = [(c.prompt, c.answer_a, c.answer_b, c.tags) for c in comparisons]
     ratios = []
     for turn in ("turn 1", "turn 2"):
-        here = [subset_of(c) == turn for c in comparisons]
-        settled = [one and other for one, other in zip(here, decided, strict=True)]
+        of_turn = [subset_of(c) == turn for c in comparisons]
+        vote_decides = [included and vote != "tie" for included, vote in zip(of_turn, votes, strict=True)]
+        both_decide = [included and d != "tie" for included, d in zip(vote_decides, decisions, strict=True)]
         ratios += [
-            mean_of(f"{turn}, with ties", agree, here),
-            mean_of(f"{turn}, without ties", agree, settled),
-            _people(f"{turn}, with ties: people with each other", asked, voted, here),
-            _people(
-                f"{turn}, without ties: people with each other",
-                asked,
-                voted,
-                [one and vote != "tie" for one, vote in zip(here, voted, strict=True)],
-            ),
+            mean_of(f"{turn}, with ties", agreement, of_turn),
+            mean_of(f"{turn}, without ties", agreement, both_decide),
+            _people(f"{turn}, with ties: people with each other", keys, votes, of_turn),
+            _people(f"{turn}, without ties: people with each other", keys, votes, vote_decides),
         ]
     return measure(ratios, [], [c.folded_prompt for c in comparisons])
 
 
-def _decision(both: tuple[Verdict, Verdict]) -> Outcome:
-    """What both orders say; a tie where they differ."""
-    first, second = (verdict.answer for verdict in both)
+def _decision(verdicts: Orders) -> Outcome:
+    """The answer of both orders; a tie where they differ."""
+    first, second = (verdict.answer for verdict in verdicts)
     return first if first == second else "tie"
 
 
-def _people(name_: str, asked: Sequence[Any], voted: Sequence[Outcome], included: Sequence[bool]) -> Ratio:
-    """How often two experts who voted on the same answers said the same, over all such pairs."""
-    before: dict[Any, Counter[Outcome]] = {}
-    same, pairs = [], []
-    for key, vote, there in zip(asked, voted, included, strict=True):
-        seen = before.setdefault(key, Counter())
-        same.append(float(seen[vote]) if there else 0.0)
-        pairs.append(float(seen.total()) if there else 0.0)
-        if there:
-            seen[vote] += 1
-    return Ratio(name_, same, pairs)
+def _people(title: str, keys: Sequence[Any], votes: Sequence[Outcome], included: Sequence[bool]) -> Ratio:
+    """How often two experts gave the same vote on the same answers, over all such pairs of votes.
+
+    Args:
+        title: the name of the ratio.
+        keys: [rows], equal for votes on the same answers.
+        votes: [rows].
+        included: [rows], whether the vote counts.
+    """
+    earlier_votes: dict[Any, Counter[Outcome]] = {}
+    equal, pairs = [], []
+    for key, vote, is_included in zip(keys, votes, included, strict=True):
+        earlier = earlier_votes.setdefault(key, Counter())
+        equal.append(float(earlier[vote]) if is_included else 0.0)
+        pairs.append(float(earlier.total()) if is_included else 0.0)
+        if is_included:
+            earlier[vote] += 1
+    return Ratio(title, equal, pairs)
 
 
 MT_BENCH: Final = PairBenchmark(

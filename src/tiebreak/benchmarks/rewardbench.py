@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tiebreak.benchmarks.cells import name, pair
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, preference, subset_of
-from tiebreak.benchmarks.scoring import Score, Total, mean_of, measure
+from tiebreak.benchmarks.scoring import Score, Total, means_by_subset, measure
 from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.types import Comparison
 
@@ -41,6 +41,8 @@ SECTIONS: Final = {
 }
 """How much each subset counts in its section."""
 
+_SUBSETS: Final = tuple(subset for weights in SECTIONS.values() for subset in weights)
+
 
 def _read(file: str, cells: dict[str, Any]) -> Comparison:
     return pair(cells, "prompt", "chosen", "rejected", first_wins=True, subset=name(cells, "subset"))
@@ -48,11 +50,10 @@ def _read(file: str, cells: dict[str, Any]) -> Comparison:
 
 def _scores(comparisons: Sequence[Comparison], orders: Sequence[Orders]) -> list[Score]:
     """Whether the chosen answer is likelier to win by the mean of both orders; a draw is lost."""
-    hits = [float(preference(mean_verdict(*both), c) > 0) for c, both in zip(comparisons, orders, strict=True)]
+    hits = [float(preference(mean_verdict(*verdicts), c) > 0) for c, verdicts in zip(comparisons, orders, strict=True)]
     subsets = [subset_of(c) for c in comparisons]
-    known = [subset for section in SECTIONS.values() for subset in section]
-    others = sorted(set(subsets) - set(known))
-    ratios = [mean_of(one, hits, [subset == one for subset in subsets]) for one in (*known, *others)]
+    unknown = sorted(set(subsets).difference(_SUBSETS))
+    ratios = means_by_subset((*_SUBSETS, *unknown), hits, subsets)
     totals = [Total(section, weights) for section, weights in SECTIONS.items()]
     totals.append(Total("RewardBench", dict.fromkeys(SECTIONS, 1.0)))
     scores = measure(ratios, totals, [c.folded_prompt for c in comparisons])
@@ -70,6 +71,7 @@ REWARDBENCH: Final = PairBenchmark(
     ),
     source=Source("allenai/reward-bench", ("data/filtered-*.parquet", "filtered*", "*.parquet", "*.jsonl", "*.json")),
     columns=("prompt", "chosen", "rejected", "subset"),
+    known_subsets=frozenset(_SUBSETS),  # other files of chosen and rejected answers have subsets too
     read=_read,
     score=_scores,
 )

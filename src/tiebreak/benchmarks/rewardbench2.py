@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tiebreak.benchmarks.cells import name, text, texts
 from tiebreak.benchmarks.definitions import Choice, ChoiceBenchmark, Description, Source
-from tiebreak.benchmarks.scoring import Ratio, Score, Total, mean_of, measure
+from tiebreak.benchmarks.scoring import Ratio, Score, Total, means_by_subset, measure
 from tiebreak.data import UnreadableError
 
 TIES: Final = "Ties"
@@ -40,9 +40,8 @@ def _read(file: str, cells: dict[str, Any]) -> Choice:
 
 def _scores(choices: Sequence[Choice], rewards: Sequence[Sequence[float]]) -> list[Score]:
     subsets = [choice.subset for choice in choices]
-    best = [_first_is_best(given) for given in rewards]
-    plain = [subset for subset in dict.fromkeys((*SUBSETS, *subsets)) if subset != TIES]
-    ratios: list[Ratio] = [mean_of(one, best, [subset == one for subset in subsets]) for one in plain]
+    hits = [_first_is_best(row_rewards) for row_rewards in rewards]
+    ratios = means_by_subset((name for name in dict.fromkeys((*SUBSETS, *subsets)) if name != TIES), hits, subsets)
     if TIES in subsets:
         ratios += _ties(choices, rewards)
     totals = [Total(TIES, _TIES_WEIGHTS, normalise=False), Total(_TITLE, dict.fromkeys(SUBSETS, 1.0))]
@@ -65,33 +64,33 @@ def _ties(choices: Sequence[Choice], rewards: Sequence[Sequence[float]]) -> list
     """
     gaps: dict[tuple[str, str], float] = {}
     spreads: dict[str, float] = {}
-    for choice, given in zip(choices, rewards, strict=True):
+    for choice, row_rewards in zip(choices, rewards, strict=True):
         if choice.subset == TIES:
             kind, _, number = choice.id.partition(":")
-            right, wrong = given[: choice.right], given[choice.right :]
+            right, wrong = row_rewards[: choice.right], row_rewards[choice.right :]
             gaps[kind, number] = min(right) - max(wrong)
             if kind == "tied":
                 spreads[number] = max(right) - min(right)
-    accuracy: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
+    values: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
     counts: dict[str, list[float]] = {name: [] for name in _TIES_WEIGHTS}
-    one, many, closer, both, margin = _TIES_WEIGHTS
+    one_right, many_right, closer, closer_by_both, margin = _TIES_WEIGHTS
     for choice in choices:
         kind, _, number = choice.id.partition(":")
-        row = dict.fromkeys(_TIES_WEIGHTS, 0.0)
-        here = dict.fromkeys(_TIES_WEIGHTS, 0.0)
+        row_values = dict.fromkeys(_TIES_WEIGHTS, 0.0)
+        row_counts = dict.fromkeys(_TIES_WEIGHTS, 0.0)
         if choice.subset == TIES:
-            name_of_kind = one if kind == "ref" else many
-            row[name_of_kind], here[name_of_kind] = float(gaps[kind, number] > 0), 1.0
+            accuracy_part = one_right if kind == "ref" else many_right
+            row_values[accuracy_part], row_counts[accuracy_part] = float(gaps[kind, number] > 0), 1.0
             if kind == "tied" and ("ref", number) in gaps:
                 spread, gap = spreads[number], gaps["tied", number]
                 least = min(gap, gaps["ref", number])
-                row[closer], row[both] = float(gap > spread), float(least > spread)
-                row[margin] = _margin(least, spread)
-                here |= {closer: 1.0, both: 1.0, margin: 1.0}
+                row_values[closer], row_values[closer_by_both] = float(gap > spread), float(least > spread)
+                row_values[margin] = _margin(least, spread)
+                row_counts |= {closer: 1.0, closer_by_both: 1.0, margin: 1.0}
         for part in _TIES_WEIGHTS:
-            accuracy[part].append(row[part])
-            counts[part].append(here[part])
-    return [Ratio(part, accuracy[part], counts[part]) for part in _TIES_WEIGHTS]
+            values[part].append(row_values[part])
+            counts[part].append(row_counts[part])
+    return [Ratio(part, values[part], counts[part]) for part in _TIES_WEIGHTS]
 
 
 def _margin(gap: float, spread: float) -> float:

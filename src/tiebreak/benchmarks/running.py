@@ -48,9 +48,9 @@ def run_benchmark(judge: Judge, items: Items, *, on_progress: Callable[[int], No
     if isinstance(items, PairItems):
         indices = _distinct(items)
         judged = judge.compare_orders(list(indices), on_progress=on_progress)
-        verdicts = [judged[indices[_without_vote(c)]] for c in items.rows]
-        lost = [max(verdict.tokens_lost for verdict in both) for both in judged]
-        return Result(tuple(items.score(items.rows, verdicts)), sum(n > 0 for n in lost), sum(lost))
+        orders = [judged[indices[_without_vote(c)]] for c in items.rows]
+        lost = [max(verdict.tokens_lost for verdict in verdicts) for verdicts in judged]
+        return Result(tuple(items.score(items.rows, orders)), sum(n > 0 for n in lost), sum(lost))
     rankings = judge.rank_many([(c.prompt, c.answers) for c in items.rows], on_progress=on_progress)
     lost = [ranking.tokens_lost for ranking in rankings]
     return Result(

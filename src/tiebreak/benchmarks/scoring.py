@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,13 @@ class Score:
 
 def mean_of(name: str, values: Sequence[float], included: Sequence[bool], *, shown: bool = True) -> Ratio:
     """The mean of the values [rows] over the included rows."""
-    pairs = list(zip(values, included, strict=True))
-    return Ratio(name, [value if there else 0.0 for value, there in pairs], [float(there) for _, there in pairs], shown)
+    numerators = [value if is_included else 0.0 for value, is_included in zip(values, included, strict=True)]
+    return Ratio(name, numerators, [float(is_included) for is_included in included], shown)
+
+
+def means_by_subset(names: Iterable[str], values: Sequence[float], subsets: Sequence[str]) -> list[Ratio]:
+    """The mean of the values [rows] over the rows of each named subset."""
+    return [mean_of(name, values, [subset == name for subset in subsets]) for name in names]
 
 
 def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[str]) -> list[Score]:
@@ -80,29 +85,31 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
     names = [ratio.name for ratio in present]
     weights = np.eye(len(present))
     columns: list[NDArray[np.float64]] = []
-    kept: dict[str, tuple[str, ...]] = {}
+    missing_parts: dict[str, tuple[str, ...]] = {}
     for total in totals:
-        found = {name: weight for name, weight in total.weights.items() if name in names}
-        if not found or (len(found) < len(total.weights) and not total.normalise):
+        part_weights = {name: weight for name, weight in total.weights.items() if name in names}
+        if not part_weights or (len(part_weights) < len(total.weights) and not total.normalise):
             continue
-        scale = sum(found.values()) if total.normalise else 1.0
-        known = np.concatenate([weights, *columns], axis=1)
-        shares = np.array([weight / scale for weight in found.values()])
-        columns.append(known[:, [names.index(name) for name in found]] @ shares[:, None])
+        scale = sum(part_weights.values()) if total.normalise else 1.0
+        earlier = np.concatenate([weights, *columns], axis=1)
+        shares = np.array([weight / scale for weight in part_weights.values()])
+        columns.append(earlier[:, [names.index(name) for name in part_weights]] @ shares[:, None])
         names.append(total.name)
-        kept[total.name] = tuple(part for part in total.weights if part not in found)
-    of_parts = np.concatenate([weights, *columns], axis=1)
+        missing_parts[total.name] = tuple(part for part in total.weights if part not in part_weights)
+    score_weights = np.concatenate([weights, *columns], axis=1)
     bootstrap = Bootstrap(len(groups), groups)
     sums = bootstrap.group_sums(np.array([[*r.numerators] for r in present] + [[*r.denominators] for r in present]).T)
 
     def measured(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        both = counts @ sums
-        ratios: NDArray[np.float64] = divide(both[:, : len(present)], both[:, len(present) :])
+        ratio_sums = counts @ sums
+        ratios: NDArray[np.float64] = divide(ratio_sums[:, : len(present)], ratio_sums[:, len(present) :])
         undefined = ~np.isfinite(ratios)
-        scores: NDArray[np.float64] = np.where(undefined, 0.0, ratios) @ of_parts
-        scores[undefined @ (of_parts != 0)] = np.nan  # only the scores that depend on them
+        scores: NDArray[np.float64] = np.where(undefined, 0.0, ratios) @ score_weights
+        scores[undefined @ (score_weights != 0)] = np.nan  # only the scores that depend on them
         return scores
 
     estimates = dict(zip(names, bootstrap.estimates(measured), strict=True))
-    whole = [Score(name, estimates[name], None, missing) for name, missing in kept.items()]
-    return whole + [Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown]
+    return [
+        *(Score(name, estimates[name], None, missing) for name, missing in missing_parts.items()),
+        *(Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown),
+    ]

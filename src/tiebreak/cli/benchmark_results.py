@@ -71,7 +71,7 @@ def evaluate_benchmark(
         )
         for score in result.scores
     ]
-    whole = result.scores[0]
-    if whole.missing:
-        log(f"{whole.name} lacks {', '.join(whole.missing)}, which the file does not have: it is not comparable.")
+    headline = result.scores[0]
+    if headline.missing:
+        log(f"{headline.name} lacks {', '.join(headline.missing)}, which the file does not have: it is not comparable.")
     print_table([("", "score", "95 % interval", "rows"), *rows])

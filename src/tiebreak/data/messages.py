@@ -85,9 +85,9 @@ def _turns(column: str, messages: tuple[Message, ...]) -> tuple[tuple[str, ...],
     rest = messages if system is None else messages[1:]
     roles = [role for role, _ in rest]
     if not rest or roles != ["user", "assistant"] * (len(rest) // 2):
-        found = ", ".join(short_repr(role) for role, _ in messages[:12])
+        names = ", ".join(short_repr(role) for role, _ in messages[:12])
         text = (
-            f"the roles are {found}: expected user and assistant in turn, assistant last, at most one system message "
+            f"the roles are {names}: expected user and assistant in turn, assistant last, at most one system message "
             "at the start"
         )
         raise UnreadableError(column, "roles", text)

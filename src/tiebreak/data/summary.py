@@ -78,7 +78,7 @@ def summarise(file: VoteFile) -> Summary:
     votes = [comparison.vote for comparison in file.comparisons if comparison.vote is not None]
     prompts = [comparison.prompt for comparison in file.comparisons]
     answers = [answer for comparison in file.comparisons for answer in (comparison.answer_a, comparison.answer_b)]
-    whole = [(*c.prompt, *c.answer_a, *c.answer_b) for c in file.comparisons]
+    comparison_texts = [(*c.prompt, *c.answer_a, *c.answer_b) for c in file.comparisons]
     groups = _duplicates(file)
     return Summary(
         path=str(file.path),
@@ -90,7 +90,7 @@ def summarise(file: VoteFile) -> Summary:
         margins=sum(comparison.margin > 0 for comparison in file.comparisons),
         prompt=_text_lengths(prompts),
         answers=_text_lengths(answers),
-        whole=_text_lengths(whole),
+        whole=_text_lengths(comparison_texts),
         mean_length_difference=_mean(
             [abs(_characters(c.answer_a) - _characters(c.answer_b)) for c in file.comparisons]
         ),

@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 ROLES: Final = {"{response}": "assistant", "{response_a}": "response_a", "{response_b}": "response_b"}
 """The message role whose content fills a slot."""
 
-_READ: Final = """\
+_PARSE_MESSAGES: Final = """\
 {%- set turns = messages[1:] if messages[0]['role'] == 'system' else messages -%}
 {%- set system = messages[0]['content'] if messages[0]['role'] == 'system' else '' -%}
-{%- set answers = ANSWERS -%}
-{%- set asked = turns[:-(answers | length)] -%}
-{%- set given = turns[-(answers | length):] -%}
-{%- if asked | length % 2 == 0 or given | map(attribute='role') | list != answers -%}
+{%- set answer_roles = ANSWER_ROLES -%}
+{%- set prompt_turns = turns[:-(answer_roles | length)] -%}
+{%- set answers = turns[-(answer_roles | length):] -%}
+{%- if prompt_turns | length % 2 == 0 or answers | map(attribute='role') | list != answer_roles -%}
   {{- raise_exception('The roles must be USAGE.') -}}
 {%- endif -%}
-{%- for message in asked -%}
+{%- for message in prompt_turns -%}
   {%- if message['role'] != ('assistant' if loop.index0 % 2 else 'user') -%}
     {{- raise_exception('The roles must be USAGE.') -}}
   {%- endif -%}
 {%- endfor -%}
 """
 
-_SAY_PROMPT: Final = """\
-{%- for message in asked -%}
-  {%- if asked | length > 1 -%}{{- 'Assistant: ' if loop.index0 % 2 else 'User: ' -}}{%- endif -%}
+_RENDER_PROMPT: Final = """\
+{%- for message in prompt_turns -%}
+  {%- if prompt_turns | length > 1 -%}{{- 'Assistant: ' if loop.index0 % 2 else 'User: ' -}}{%- endif -%}
   {%- if loop.first and system -%}{{- system + '\\n\\n' -}}{%- endif -%}
   {{- message['content'] or '' -}}
   {%- if not loop.last -%}{{- '\\n\\n' -}}{%- endif -%}
@@ -53,16 +53,16 @@ _SAY_PROMPT: Final = """\
 def chat_template(template: Template | AnswerTemplate, *, leads_with_bos: bool) -> str:
     """Jinja source that renders messages into exactly the text of `template.render`, after a BOS token if required."""
     slots = ANSWER_SLOTS if isinstance(template, AnswerTemplate) else SLOTS
-    answers = _answer_roles(template)
-    usage = f"user, (assistant, user)*, {', '.join(answers)}, preceded by at most one system"
-    parts = [_READ.replace("ANSWERS", str(answers)).replace("USAGE", usage)]
+    answer_roles = _answer_roles(template)
+    usage = f"user, (assistant, user)*, {', '.join(answer_roles)}, preceded by at most one system"
+    parts = [_PARSE_MESSAGES.replace("ANSWER_ROLES", str(answer_roles)).replace("USAGE", usage)]
     if leads_with_bos:
         parts.append("{{- bos_token -}}\n")
     for piece in re.split("|".join(f"({re.escape(slot)})" for slot in slots), template.text):
         if piece == "{prompt}":
-            parts.append(_SAY_PROMPT)
+            parts.append(_RENDER_PROMPT)
         elif piece in slots:
-            parts.append(f"{{{{- given[{answers.index(ROLES[piece])}]['content'] or '' -}}}}\n")
+            parts.append(f"{{{{- answers[{answer_roles.index(ROLES[piece])}]['content'] or '' -}}}}\n")
         elif piece:
             parts.append(f"{{{{- {_literal(piece)} -}}}}\n")
     return "".join(parts)

@@ -68,9 +68,9 @@ def comparisons_to_measure_on(
     if on is not None:
         rows = list(load_votes(on, votes="optional", problem_rows="keep", setting=None, on_note=log).comparisons)
         return f"{'row' if len(rows) == 1 else 'rows'} of {on.name}", _spread(rows)
-    kept = read_validation_rows(folder)
-    if kept is not None:
-        return "of the run's validation rows", _spread(kept.comparisons)
+    validation_rows = read_validation_rows(folder)
+    if validation_rows is not None:
+        return "of the run's validation rows", _spread(validation_rows.comparisons)
     try:  # runs made by Tiebreak 0.1 keep no rows: split the votes again
         data = load_recipe(folder.recipe).data
         # The calibration split comes after the validation split and does not change it.
@@ -81,8 +81,8 @@ def comparisons_to_measure_on(
     except (DataError, RecipeError, OSError, AssertionError) as error:
         log(
             f"The run's validation rows are not available ({str(error).partition(chr(10))[0]}). The drift is "
-            "measured on "
-            "built-in arithmetic comparisons, which are less informative. Give a file instead: --on VOTES."
+            "measured on built-in arithmetic comparisons, which are less informative. Give a file instead: "
+            "--on VOTES."
         )
     sums = arithmetic_comparisons(60, seed=0, split="validation")
     return "built-in arithmetic comparisons (the run's validation rows were not available)", [
@@ -91,8 +91,8 @@ def comparisons_to_measure_on(
 
 
 def _spread(rows: list[Comparison]) -> list[Comparison]:
-    wanted = min(MAX_ROWS, len(rows))
-    return [rows[i * len(rows) // wanted] for i in range(wanted)]
+    count = min(MAX_ROWS, len(rows))
+    return [rows[i * len(rows) // count] for i in range(count)]
 
 
 def judge_outputs(
@@ -169,7 +169,9 @@ def measure_drift(on: str, rows: Sequence[Comparison], before: Outputs, after: O
         else None
         for outputs in (before, after)
     ]
-    apart = None if before.rewards is None or after.rewards is None else np.abs(after.rewards - before.rewards)
+    reward_distance = (
+        None if before.rewards is None or after.rewards is None else np.abs(after.rewards - before.rewards)
+    )
     return Drift(
         on=on,
         rows=len(rows),
@@ -177,8 +179,8 @@ def measure_drift(on: str, rows: Sequence[Comparison], before: Outputs, after: O
         probability_mean=float(distance.mean()),
         probability_largest=float(distance.max()),
         answers_changed=int(changed.sum()),
-        reward_mean=None if apart is None else float(apart.mean()),
-        reward_largest=None if apart is None else float(apart.max()),
+        reward_mean=None if reward_distance is None else float(reward_distance.mean()),
+        reward_largest=None if reward_distance is None else float(reward_distance.max()),
         loss_before=losses[0],
         loss_after=losses[1],
     )
@@ -228,11 +230,11 @@ def _outputs(
     lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]]
     advance = cumulative_progress(len(texts), on_progress)
     outputs = np.empty((len(texts), labels))
-    waiting = sorted(range(len(texts)), key=lambda i: lengths[i])
-    while waiting:
-        most = 1 if tokenizer.pad_token is None else _TEXTS_PER_BATCH
-        size = max(1, min(most, _TOKENS_PER_BATCH // lengths[waiting[-1]]))
-        batch, waiting = waiting[-size:], waiting[:-size]
+    remaining = sorted(range(len(texts)), key=lambda i: lengths[i])
+    while remaining:
+        max_texts = 1 if tokenizer.pad_token is None else _TEXTS_PER_BATCH
+        size = max(1, min(max_texts, _TOKENS_PER_BATCH // lengths[remaining[-1]]))
+        batch, remaining = remaining[-size:], remaining[:-size]
         inputs = tokenizer([texts[i] for i in batch], return_tensors="pt", padding=size > 1).to(device)
         outputs[batch] = model(**inputs).logits.float().cpu().numpy()
         advance(len(batch))

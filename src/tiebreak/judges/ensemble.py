@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tiebreak.answer_order import average_orders
 from tiebreak.calibration import Calibration, weighted_mean
 from tiebreak.errors import RunError
-from tiebreak.judges.answer_order import Swap, least_certain, swap_verdict, swapped_count
+from tiebreak.judges.answer_order import Swap, least_certain, mean_verdict, swap_verdict, swapped_count
 from tiebreak.judges.judge import Judge, calibrated
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
 from tiebreak.judges.verdicts import Verdict, probability_array
 from tiebreak.runs import BLEND_CARD, write_text
 from tiebreak.types import Comparison
-
-if TYPE_CHECKING:
-    pass
 
 
 class BlendMember(BaseModel):
@@ -98,36 +94,33 @@ class EnsembleJudge(TournamentRankingJudge):
         """As in `Judge`; the least certain comparisons are those of the blend."""
         swapped = swapped_count(len(comparisons), swap)
         if swap == "average":
-            return [
-                Verdict((v.model_a + w.model_a) / 2, (v.model_b + w.model_b) / 2, (v.tie + w.tie) / 2, v.tokens_lost)
-                for v, w in self.compare_orders(comparisons, on_progress=on_progress)
-            ]
+            return [mean_verdict(*orders) for orders in self.compare_orders(comparisons, on_progress=on_progress)]
         member_verdicts = [member.compare_many(comparisons, on_progress=on_progress) for member in self._members]
         verdicts = self._blend(member_verdicts)
         if swapped and not self.is_symmetric:
-            probabilities = probability_array(verdicts)
-            chosen = least_certain(probabilities, swapped)
-            rows = [comparisons[i].swap() for i in chosen]
-            again = self._blend(
+            chosen = least_certain(probability_array(verdicts), swapped)
+            swapped_rows = [comparisons[i].swap() for i in chosen]
+            swapped_verdicts = self._blend(
                 [
-                    [swap_verdict(one[i]) for i in chosen]
+                    [swap_verdict(as_given[i]) for i in chosen]
                     if member.is_symmetric
-                    else member.compare_many(rows, on_progress=on_progress)
-                    for member, one in zip(self._members, member_verdicts, strict=True)
+                    else member.compare_many(swapped_rows, on_progress=on_progress)
+                    for member, as_given in zip(self._members, member_verdicts, strict=True)
                 ]
             )
-            means = average_orders(probabilities[chosen], probability_array(again))
-            for i, (a, b, tie) in zip(chosen, means.tolist(), strict=True):
-                verdicts[i] = Verdict(a, b, tie, verdicts[i].tokens_lost)
+            for i, verdict in zip(chosen, swapped_verdicts, strict=True):
+                verdicts[i] = mean_verdict(verdicts[i], swap_verdict(verdict))
         return verdicts
 
     def compare_orders(
         self, comparisons: Sequence[Comparison], *, on_progress: Callable[[int], None] | None = None
     ) -> list[tuple[Verdict, Verdict]]:
         """As in `Judge`; each member computes the prefix that both orders share once."""
-        both = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
-        probabilities, other = (self._blend([[pair[order] for pair in pairs] for pairs in both]) for order in (0, 1))
-        return list(zip(probabilities, other, strict=True))
+        members = [member.compare_orders(comparisons, on_progress=on_progress) for member in self._members]
+        as_given, swapped = (
+            self._blend([[verdicts[order] for verdicts in rows] for rows in members]) for order in (0, 1)
+        )
+        return list(zip(as_given, swapped, strict=True))
 
     def _blend(self, member_verdicts: Sequence[Sequence[Verdict]]) -> list[Verdict]:
         """The blend's calibrated verdicts, from the verdicts of each member in one order."""

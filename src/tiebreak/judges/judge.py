@@ -95,8 +95,7 @@ class Judge(ABC):
         Args:
             comparisons: what to judge. Votes are ignored.
             swap: the order of the answers: as given, both, or both for the least certain comparisons. A judge that
-                gives
-                rewards has the same probabilities in both.
+                gives rewards has the same probabilities in both.
             on_progress: called with the number of texts judged since the last call; `texts` returns the total.
 
         Returns:
@@ -128,8 +127,10 @@ class Judge(ABC):
         if self.is_symmetric:
             return [(verdict, verdict) for verdict in self.compare_many(comparisons, on_progress=on_progress)]
         orders = [order for comparison in comparisons for order in comparison.orders]
-        both = self._compare_each(orders, on_progress)
-        return [(given, swap_verdict(other)) for given, other in zip(both[0::2], both[1::2], strict=True)]
+        verdicts = self._compare_each(orders, on_progress)
+        return [
+            (as_given, swap_verdict(swapped)) for as_given, swapped in zip(verdicts[0::2], verdicts[1::2], strict=True)
+        ]
 
     def _compare_each(self, orders: Sequence[Comparison], on_progress: Callable[[int], None] | None) -> list[Verdict]:
         """Judge the two orders of each comparison; the orders of one comparison are adjacent."""

@@ -125,13 +125,13 @@ class RewardModelJudge(Judge):
             raise ComparisonsError(f"Prompt {empty[0]} has no answers: give at least one to each.")
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
-            some = rows[first : first + RANKED_AT_ONCE]
-            sides = [Conversation(tuple(prompt), tuple(answer)) for prompt, answers in some for answer in answers]
-            groups = [number for number, (_, answers) in enumerate(some) for _ in answers]
+            batch = rows[first : first + RANKED_AT_ONCE]
+            sides = [Conversation(tuple(prompt), tuple(answer)) for prompt, answers in batch for answer in answers]
+            groups = [number for number, (_, answers) in enumerate(batch) for _ in answers]
             scores = iter(self.score_many(sides, groups=groups))
-            rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers in some]
+            rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers in batch]
             if on_progress is not None:
-                on_progress(len(some))
+                on_progress(len(batch))
         return rankings
 
     def _rewards(
@@ -147,8 +147,8 @@ class RewardModelJudge(Judge):
         outputs, encoded = self._reader.read(list(first), [groups[number] for number in first.values()], on_progress)
         if on_progress is not None and len(first) < len(sides):
             on_progress(len(sides) - len(first))
-        which = [numbers[side] for side in sides]
-        return outputs[which, 0], [encoded[number] for number in which]
+        indices = [numbers[side] for side in sides]
+        return outputs[indices, 0], [encoded[number] for number in indices]
 
     def _normalised(self, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
         spread = self._scale.deviation or 1.0  # 0 if all validation answers had the same reward

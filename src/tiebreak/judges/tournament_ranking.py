@@ -55,16 +55,18 @@ class TournamentRankingJudge(Judge):
         check_rankable_swap(swap)
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
-            some = rows[first : first + RANKED_AT_ONCE]
+            batch = rows[first : first + RANKED_AT_ONCE]
             pairs = [
                 (row, pair)
-                for row, (_, answers) in enumerate(some)
+                for row, (_, answers) in enumerate(batch)
                 if len(answers) <= ALL_PAIRS
                 for pair in combinations(range(len(answers)), 2)
             ]
-            known = dict(zip(pairs, self._judge_pairs([(*some[row], pair) for row, pair in pairs], swap), strict=True))
-            for row in range(len(some)):
-                rankings.append(self._tournament(row, some[row], known, swap))
+            verdicts = dict(
+                zip(pairs, self._judge_pairs([(*batch[row], pair) for row, pair in pairs], swap), strict=True)
+            )
+            for row in range(len(batch)):
+                rankings.append(self._tournament(row, batch[row], verdicts, swap))
                 if on_progress is not None:
                     on_progress(1)
         return rankings
@@ -72,15 +74,15 @@ class TournamentRankingJudge(Judge):
     def _judge_pairs(
         self, pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]], tuple[int, int]]], swap: Swap
     ) -> list[Verdict]:
-        asked = [
+        comparisons = [
             Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b])) for prompt, answers, (a, b) in pairs
         ]  # fmt: skip
-        return self.compare_many(asked, swap=swap)
+        return self.compare_many(comparisons, swap=swap)
 
     def _tournament(
         self,
         row: int,
-        asked: tuple[Sequence[str], Sequence[Sequence[str]]],
+        prompt_and_answers: tuple[Sequence[str], Sequence[Sequence[str]]],
         known: dict[tuple[int, tuple[int, int]], Verdict],
         swap: Swap,
     ) -> Ranking:
@@ -90,12 +92,14 @@ class TournamentRankingJudge(Judge):
         def compare(pairs: list[tuple[int, int]]) -> list[tuple[float, float, float]]:
             nonlocal lost
             unknown = [pair for pair in pairs if (row, pair) not in known]
-            fresh = dict(zip(unknown, self._judge_pairs([(*asked, pair) for pair in unknown], swap), strict=True))
+            fresh = dict(
+                zip(unknown, self._judge_pairs([(*prompt_and_answers, pair) for pair in unknown], swap), strict=True)
+            )
             verdicts = [fresh[pair] if pair in fresh else known[row, pair] for pair in pairs]
             lost += sum(verdict.tokens_lost for verdict in verdicts)
             return [verdict.probabilities for verdict in verdicts]
 
-        standings = tournament(len(asked[1]), compare, all_pairs_up_to=ALL_PAIRS)
+        standings = tournament(len(prompt_and_answers[1]), compare, all_pairs_up_to=ALL_PAIRS)
         return Ranking(
             tuple(standings.rewards.tolist()), tuple(standings.ranks.tolist()), standings.comparisons, lost
         )  # fmt: skip

@@ -97,13 +97,13 @@ def _format(formats: dict[str, Preference]) -> Markup | None:
 
 def _orders(orders: Orders) -> dict[str, Markup]:
     """The gain from coming first, as a histogram; and P(A) in both orders, as a scatter plot."""
-    given, swapped = orders.as_given, orders.swapped
-    gains = (given[:, 0] - swapped[:, 0] + swapped[:, 1] - given[:, 1]) / 2
+    as_given, swapped = orders.as_given, orders.swapped
+    gains = (as_given[:, 0] - swapped[:, 0] + swapped[:, 1] - as_given[:, 1]) / 2
     span = max(float(abs(gains).max()), 0.01) * 1.05
-    flips = given.argmax(axis=1) != swapped.argmax(axis=1)
-    shown = range(0, len(given), -(-len(given) // MAX_POINTS))
+    flips = as_given.argmax(axis=1) != swapped.argmax(axis=1)
+    shown = range(0, len(as_given), -(-len(as_given) // MAX_POINTS))
     groups = [
-        (name, [(given[i, 0], swapped[i, 0]) for i in shown if flips[i] == flipped])
+        (name, [(as_given[i, 0], swapped[i, 0]) for i in shown if flips[i] == flipped])
         for name, flipped in (("same verdict in both orders", False), ("different verdict", True))
     ]
     return {

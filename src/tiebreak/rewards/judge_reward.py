@@ -58,8 +58,8 @@ class JudgeReward:
         read = [_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
         readable = {number: conversation for number, conversation in enumerate(read) if conversation is not None}
         with self._one_at_a_time:
-            found = dict(zip(readable, self._rewards(list(readable.values())), strict=True))
-        return [found.get(number) for number in range(len(read))]
+            rewards = dict(zip(readable, self._rewards(list(readable.values())), strict=True))
+        return [rewards.get(number) for number in range(len(read))]
 
 
 class AsyncJudgeReward(Protocol):

@@ -87,7 +87,7 @@ def blend_runs(
     """
     folders = [RunFolder(run) for run in runs]
     _check_members(folders)
-    given = _check_votes(votes)
+    labels = _check_votes(votes)
     for folder in folders:
         warn_about_overlap(folder, votes, log)
     created = RunFolder(output)
@@ -98,7 +98,7 @@ def blend_runs(
             judge = load_judge(folder.path, device=device, log=log)
             probabilities.append(probability_array(judge.compare_many(votes, swap=swap, on_progress=on_progress)))
             calibrations.append(judge.calibration)
-        return _write_blend(created, folders, calibrations, np.array(probabilities), votes, given)
+        return _write_blend(created, folders, calibrations, np.array(probabilities), votes, labels)
 
 
 def _check_members(folders: Sequence[RunFolder]) -> None:
@@ -111,12 +111,12 @@ def _check_members(folders: Sequence[RunFolder]) -> None:
 
 
 def _check_votes(votes: Sequence[Comparison]) -> list[Vote]:
-    given = [row.vote for row in votes if row.vote is not None]
-    if len(given) < len(votes):
-        raise DataError(f"{len(votes) - len(given):,} of {len(votes):,} rows have no vote. Leave them out.")
+    labels = [row.vote for row in votes if row.vote is not None]
+    if len(labels) < len(votes):
+        raise DataError(f"{len(votes) - len(labels):,} of {len(votes):,} rows have no vote. Leave them out.")
     if len(votes) < MIN_ROWS_TO_BLEND:
         raise DataError(f"{len(votes):,} votes are too few to fit weights on. Give {MIN_ROWS_TO_BLEND} or more.")
-    return given
+    return labels
 
 
 def _write_blend(

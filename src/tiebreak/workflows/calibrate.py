@@ -60,16 +60,16 @@ def calibrate_run(
     """
     folder = RunFolder(run)
     folder.check_trained()
-    given = [row.vote for row in votes if row.vote is not None]
-    if len(given) < len(votes):
-        raise DataError(f"{source}: {pluralize(len(votes) - len(given), 'row')} without a vote. Leave them out.")
+    labels = [row.vote for row in votes if row.vote is not None]
+    if len(labels) < len(votes):
+        raise DataError(f"{source}: {pluralize(len(votes) - len(labels), 'row')} without a vote. Leave them out.")
     prompts = [row.folded_prompt for row in votes]
-    check_calibration_votes(given, prompts, source, "Give more votes.")
-    _check_tie_support(folder, [vote[2] for vote in given], source)
+    check_calibration_votes(labels, prompts, source, "Give more votes.")
+    _check_tie_support(folder, [vote[2] for vote in labels], source)
     warn_about_overlap(folder, votes, log)
 
     judge = load_judge(run, base_model=base_model, device=device, calibrate=False, log=log)
-    calibration = fit_calibration(_judge_orders(judge, votes, on_progress), given, prompts, source=source)
+    calibration = fit_calibration(_judge_orders(judge, votes, on_progress), labels, prompts, source=source)
     _replace_calibration(folder, calibration)
     return calibration
 

@@ -249,8 +249,9 @@ def _find_votes(
         return rows.comparisons, rows.source or str(run.validation_rows)
     if isinstance(votes, (str, os.PathLike)):
         return load_labelled_votes(votes, problem_rows=problem_rows, setting="problem_rows=", log=log), str(votes)
-    given = cast("Sequence[Comparison]", votes) if isinstance(votes, Sequence) else from_frame(votes, votes="required")
-    comparisons = list(given)
+    comparisons = list(
+        cast("Sequence[Comparison]", votes) if isinstance(votes, Sequence) else from_frame(votes, votes="required")
+    )
     unlabelled = sum(row.vote is None for row in comparisons)
     if unlabelled:
         raise DataError(f"{unlabelled:,} of {len(comparisons):,} comparisons have no vote. Leave them out.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import probabilities, settings
 from hypothesis import strategies as st
 
 from tiebreak.baselines import Baseline, fit_baseline, load_baseline, save_baseline
@@ -49,7 +49,7 @@ def fitted() -> dict[str, Baseline]:
 TEXT = st.text(st.sampled_from("aA bB.\n#*`-1|?!é漢\ud83d\x00"), max_size=60)
 
 
-@given(TEXT, TEXT, TEXT)
+@probabilities(TEXT, TEXT, TEXT)
 @settings(max_examples=80, deadline=None)
 def test_swapping_a_comparison_swaps_its_features_exactly(prompt: str, a: str, b: str) -> None:
     comparison = Comparison((prompt,), (a,), (b,))
@@ -87,11 +87,11 @@ def test_features_say_what_they_are_called() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_swapping_a_comparison_swaps_its_probabilities_to_the_last_bit(kind: str, fitted: dict[str, Baseline]) -> None:
     rows = [*simulated(40, seed=1), Comparison(("",), ("",), ("",)), Comparison(("p", "q"), ("a", "b"), ("", "c"))]
-    given = fitted[kind].probabilities(rows)
+    probabilities = fitted[kind].probabilities(rows)
     swapped = fitted[kind].probabilities([row.swap() for row in rows])
-    np.testing.assert_array_equal(given, swapped[:, [1, 0, 2]])
-    np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-12)
-    assert given.min() > 0
+    np.testing.assert_array_equal(probabilities, swapped[:, [1, 0, 2]])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+    assert probabilities.min() > 0
     assert fitted[kind].probabilities([]).shape == (0, 3)
 
 
@@ -182,8 +182,8 @@ def test_word_weights_follow_the_formula() -> None:
 
 def test_soft_votes_count_by_their_shares() -> None:
     rows = [Comparison(("p",), ("long answer",), ("x",), (0.5, 0.25, 0.25))] * 4
-    given = fit_baseline("prior", rows, **SMALL).probabilities(rows[:1])
-    np.testing.assert_allclose(given, [[(0.375 * 4 + 1) / 7, (0.375 * 4 + 1) / 7, (0.25 * 4 + 1) / 7]])
+    probabilities = fit_baseline("prior", rows, **SMALL).probabilities(rows[:1])
+    np.testing.assert_allclose(probabilities, [[(0.375 * 4 + 1) / 7, (0.375 * 4 + 1) / 7, (0.25 * 4 + 1) / 7]])
     length = fit_baseline("length", rows * 5, **(SMALL | {"c": 1000.0})).probabilities(rows[:1])
     np.testing.assert_allclose(length, [[11 / 23, 6 / 23, 6 / 23]], atol=0.01)
 
@@ -196,9 +196,9 @@ def test_thin_votes_are_learned_from(kind: str, what: str) -> None:
         "one class": [row for row in simulated(60) if row.vote == A_WINS],
         "empty answers": [Comparison((f"say {i}",), ("",), ("say",), B_WINS) for i in range(12)],
     }[what]
-    given = fit_baseline(kind, rows, **(SMALL | {"min_df": 1})).probabilities(simulated(5, seed=5))
-    assert np.isfinite(given).all()
-    assert given.min() > 0
+    probabilities = fit_baseline(kind, rows, **(SMALL | {"min_df": 1})).probabilities(simulated(5, seed=5))
+    assert np.isfinite(probabilities).all()
+    assert probabilities.min() > 0
 
 
 def test_what_cannot_be_learned_from_is_said() -> None:
@@ -215,11 +215,11 @@ def test_what_cannot_be_learned_from_is_said() -> None:
 def test_a_damaged_folder_is_refused(fitted: dict[str, Baseline], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_baseline(folder, fitted["length"], {}, None)
-    whole = (folder / "arrays.safetensors").read_bytes()
-    (folder / "arrays.safetensors").write_bytes(whole[:-9])
+    arrays = (folder / "arrays.safetensors").read_bytes()
+    (folder / "arrays.safetensors").write_bytes(arrays[:-9])
     with pytest.raises(RunError, match=r"arrays\.safetensors cannot be read"):
         load_baseline(folder)
-    (folder / "arrays.safetensors").write_bytes(whole)
+    (folder / "arrays.safetensors").write_bytes(arrays)
     card = json.loads((folder / "baseline.json").read_text())
     (folder / "baseline.json").write_text(json.dumps(card | {"features": ["other"]}))
     with pytest.raises(RunError, match="other features"):

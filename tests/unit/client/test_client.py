@@ -42,8 +42,8 @@ def comparisons(count: int) -> list[Comparison]:
 
 def verdict(pair: dict[str, Any]) -> dict[str, Any]:
     """With the number of the comparison as its probability of A."""
-    told = {"model_a": float(pair["prompt"][0]), "model_b": 0.0, "tie": 0.0}
-    return {"probabilities": told, "orders": None, "rewards": None, "tokens_read": 3, "tokens_lost": 0}
+    probabilities = {"model_a": float(pair["prompt"][0]), "model_b": 0.0, "tie": 0.0}
+    return {"probabilities": probabilities, "orders": None, "rewards": None, "tokens_read": 3, "tokens_lost": 0}
 
 
 class Server:

@@ -76,7 +76,7 @@ def test_turns_of_one_answer_are_distinguished_from_plain_text(
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"prompt": "p", "responses": []}, "line 1: responses is an empty list: give at least one answer"),
         ({"prompt": "p", "responses": "a"}, "line 1: responses is 'a': give a list of answers"),
@@ -100,12 +100,12 @@ def test_turns_of_one_answer_are_distinguished_from_plain_text(
         ({"prompt": '["p"]', "response": '["a" 1]'}, "line 1: response is not a JSON list of turns: Expecting"),
     ],
 )
-def test_rows_that_cannot_be_scored_are_listed(tmp_path: Path, row: object, said: str) -> None:
+def test_rows_that_cannot_be_scored_are_listed(tmp_path: Path, row: object, message: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError) as error:
         read_candidates(path)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:

@@ -87,8 +87,10 @@ def test_a_vote_that_prefers_neither_answer_has_no_margin(
         write_jsonl(tmp_path / "v.jsonl", [{**row, "margin": 2}, {**row, "id": "8", "margin": 0}]), votes="required"
     )
     assert [c.margin for c in file.comparisons] == ([2.0, 0.0] if prefers else [0.0])
-    said = "line 1, id 7, margin: is 2, but the vote is a tie, in which no answer is better: give 0, or an empty cell"
-    assert list(map(str, file.problems)) == ([] if prefers else [said])
+    message = (
+        "line 1, id 7, margin: is 2, but the vote is a tie, in which no answer is better: give 0, or an empty cell"
+    )
+    assert list(map(str, file.problems)) == ([] if prefers else [message])
     assert [p.kind for p in file.problems] == ([] if prefers else ["margin_of_tie"])
 
 

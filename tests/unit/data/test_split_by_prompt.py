@@ -49,7 +49,7 @@ def test_no_leak_nothing_lost_order_kept_and_order_irrelevant(
 def test_the_size_is_the_closest_possible(sizes: list[int], data: st.DataObject) -> None:
     asked = data.draw(st.integers(1, sum(sizes) - 1))
     _, validation = split_by_prompt(groups_of(sizes), validation_rows=asked, validation_share=None, seed=3)
-    possible = {sum(some) for count in range(1, len(sizes)) for some in combinations(sizes, count)}
+    possible = {sum(chosen) for count in range(1, len(sizes)) for chosen in combinations(sizes, count)}
     assert abs(len(validation) - asked) == min(abs(size - asked) for size in possible)
 
 

@@ -283,10 +283,10 @@ def test_lists_printed_by_python_are_reported(tmp_path: Path) -> None:
     printed = {"prompt": "['a', 'b']", "response_a": "['c', 'd']", "response_b": "['e', 'f']"}
     about_python = {"prompt": "Show a list", "response_a": "['c', 'd']", "response_b": "[c, d]"}
     path = write_csv(tmp_path / "v.csv", [lmsys_row(id="1", **printed), lmsys_row(id="2", **about_python)])
-    said = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
+    message = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
     file = read_votes(path, votes="required")
-    assert [str(p) for p in file.problems] == [f"line 2, id 1, prompt, response_a, response_b: {said}"]
+    assert [str(p) for p in file.problems] == [f"line 2, id 1, prompt, response_a, response_b: {message}"]
     assert file.comparisons[0].prompt == ("['a', 'b']",)
     messages = {"chosen": "[{'role': 'user', 'content': 'p'}]", "rejected": "bad", "prompt": "p"}
     pair = write_csv(tmp_path / "pair.csv", [messages], columns=tuple(messages))
-    assert problems_of(pair) == [f"line 2, chosen: {said}"]
+    assert problems_of(pair) == [f"line 2, chosen: {message}"]

@@ -29,7 +29,7 @@ def messages_of(row: Comparison | Conversation) -> list[dict[str, str]]:
     """One side as a chat; of a comparison the history that both share, and two last answers."""
     answers = row.answer if isinstance(row, Conversation) else row.answer_a
     history = zip(row.prompt[:-1], answers[:-1], strict=True)
-    chat = [m for said in history for m in zip(("user", "assistant"), said, strict=True)]
+    chat = [m for texts in history for m in zip(("user", "assistant"), texts, strict=True)]
     chat.append(("user", row.prompt[-1]))
     if isinstance(row, Conversation):
         chat.append(("assistant", row.answer[-1]))
@@ -73,10 +73,10 @@ def test_its_tokens_are_the_encoders(tokenizer: PreTrainedTokenizerFast, row: Co
         (SEED_TEMPLATE, shared),
         (REWARD_TEMPLATE, row.conversations[0]),
     ]
-    for template, said in rows:
+    for template, texts in rows:
         assert install_chat_template(tokenizer, template, LONG)
-        ids = tokenizer.apply_chat_template(messages_of(said), tokenize=True, return_dict=False)
-        assert ids == encoder_of(tokenizer, template, LONG).encode([said])[0].ids.tolist()
+        ids = tokenizer.apply_chat_template(messages_of(texts), tokenize=True, return_dict=False)
+        assert ids == encoder_of(tokenizer, template, LONG).encode([texts])[0].ids.tolist()
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,8 +99,8 @@ def test_a_system_message_goes_in_front_of_the_first_turn() -> None:
     tokenizer.chat_template = chat_template(REWARD_TEMPLATE, leads_with_bos=False)
     chat = messages_of(Conversation(("p", "q"), ("a", "b")))
     for system, first in (("Be kind.", "Be kind.\n\np"), ("", "p")):
-        said = tokenizer.apply_chat_template([{"role": "system", "content": system}, *chat], tokenize=False)
-        assert said == REWARD_TEMPLATE.render(Conversation((first, "q"), ("a", "b")))
+        texts = tokenizer.apply_chat_template([{"role": "system", "content": system}, *chat], tokenize=False)
+        assert texts == REWARD_TEMPLATE.render(Conversation((first, "q"), ("a", "b")))
 
 
 @pytest.mark.parametrize(

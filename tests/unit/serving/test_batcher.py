@@ -122,26 +122,26 @@ def test_cancelled_requests_are_not_judged(judge: FakeJudge, batcher: Batcher) -
 
 def decisions(batcher: Batcher) -> SimpleQueue[bool]:
     """What idle workers decide from now on, whenever rows are queued: whether they start a pass."""
-    made: SimpleQueue[bool] = SimpleQueue()
+    results: SimpleQueue[bool] = SimpleQueue()
     decide = batcher._can_start_pass
 
     def recorded() -> bool:
         decision = decide()
         if batcher._waiting:
-            made.put(decision)
+            results.put(decision)
         return decision
 
     batcher._can_start_pass = recorded  # type: ignore[method-assign]
-    return made
+    return results
 
 
 def test_a_second_worker_takes_a_full_pass_while_a_gpu_is_busy() -> None:
     judge = FakeJudge(on_gpu=True)
     batcher = Batcher(judge, queue=100)
     hold(judge, batcher)
-    made = decisions(batcher)
+    results = decisions(batcher)
     batcher.submit("as given", [comparison("few")])
-    assert made.get(timeout=5) is False  # it waits for more rows
+    assert results.get(timeout=5) is False  # it waits for more rows
     batcher.submit("as given", [comparison(LONG)])
     assert judge.begun.acquire(timeout=5)
     assert judge.passes[1] == ["few", LONG]

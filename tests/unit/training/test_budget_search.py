@@ -60,10 +60,8 @@ def test_whatever_is_chosen_fits_if_anything_does(usable: float, least: int, mos
 @pytest.mark.parametrize("wanted", [True, False, "auto"])
 def test_a_cpu_takes_what_the_recipe_says(wanted: bool | str) -> None:
     _, model = make_pair("gemma2")
-    said: list[str] = []
-    budget = search_budget(
-        model, torch.float32, least=40, most=90, tokens="auto", checkpointing=wanted, log=said.append
-    )
+    log: list[str] = []
+    budget = search_budget(model, torch.float32, least=40, most=90, tokens="auto", checkpointing=wanted, log=log.append)
     assert budget == Budget(8192, 4 if wanted is True else 0)
     assert [layer.gradient_checkpointing for layer in model.model.layers] == [wanted is True] * 4
-    assert said == []
+    assert log == []

@@ -70,16 +70,16 @@ def test_the_seeds_run_takes_the_time_it_took() -> None:
 
 def test_a_card_too_small_is_told_from_one_that_will_do() -> None:
     recipe = load_recipe("gemma2-9b-qlora", ["data.train_rows=200", "text.max_length=1024"])
-    said: list[str] = []
-    large, small = plan_run(recipe, GPUS["h200"], said.append), plan_run(recipe, GPUS["l4"], said.append)
+    log: list[str] = []
+    large, small = plan_run(recipe, GPUS["h200"], log.append), plan_run(recipe, GPUS["l4"], log.append)
     assert large.fits
     assert large.budget.checkpointed == 0
     assert small.fits
     assert small.peak_bytes < 22.5 * GIB
     assert small.training_seconds > 5 * large.training_seconds
-    assert "assuming 200 comparisons with the lengths of LMSYS's votes" in said[0]
+    assert "assuming 200 comparisons with the lengths of LMSYS's votes" in log[0]
     whole = load_recipe("gemma2-9b-qlora", ["model.precision=bf16", "data.train_rows=50"])
-    assert not plan_run(whole, GPUS["t4"], said.append).fits
+    assert not plan_run(whole, GPUS["t4"], log.append).fits
 
 
 def test_a_prompt_shared_by_both_orders_is_counted_once() -> None:

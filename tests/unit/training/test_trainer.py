@@ -105,9 +105,9 @@ def test_a_20_step_trajectory_equals_plain_peft_and_trainer(make_trainer: Any, t
 
 def test_out_of_memory_halves_the_budget_and_repeats_the_step(make_trainer: Any, monkeypatch: Any) -> None:
     examples = make_examples(40)
-    said: list[str] = []
+    log: list[str] = []
     roomy = one_step(make_trainer(examples, tokens_per_pass=10_000), examples)
-    trainer = make_trainer(examples, tokens_per_pass=200, log=said.append)
+    trainer = make_trainer(examples, tokens_per_pass=200, log=log.append)
     calls = 0
     real = trainer_module.pack_logits
 
@@ -125,8 +125,8 @@ def test_out_of_memory_halves_the_budget_and_repeats_the_step(make_trainer: Any,
     for name, gradient in roomy[1].items():
         torch.testing.assert_close(got[name], gradient, atol=1e-6, rtol=1e-5)
     assert trainer._budget.tokens == 50
-    assert len(said) == 2
-    assert "200 tokens per pass; continuing with 100" in said[0]
+    assert len(log) == 2
+    assert "200 tokens per pass; continuing with 100" in log[0]
 
 
 def test_a_budget_halved_on_short_texts_grows_again_for_a_long_one(make_trainer: Any, monkeypatch: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_comparison_too_large_for_memory_is_a_clear_error(make_trainer: Any, m
 
 
 def test_every_layer_is_checkpointed_once_before_giving_up() -> None:
-    said: list[str] = []
+    log: list[str] = []
     relieved: list[bool] = []
 
     def attempt(tokens: int) -> int:
@@ -166,10 +166,10 @@ def test_every_layer_is_checkpointed_once_before_giving_up() -> None:
             raise torch.OutOfMemoryError
         return tokens
 
-    budget = TokenBudget(400, said.append, lambda: relieved.append(True))
+    budget = TokenBudget(400, log.append, lambda: relieved.append(True))
     assert budget.run(attempt, longest=150) == 150
     assert relieved == [True]
-    assert [sentence.partition(".")[0] for sentence in said] == [
+    assert [sentence.partition(".")[0] for sentence in log] == [
         "Out of memory at 400 tokens per pass; continuing with 200",
         "Out of memory at 200 tokens per pass; continuing with 150",
         "Out of memory with a single comparison of 150 tokens",
