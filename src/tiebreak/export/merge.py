@@ -16,6 +16,8 @@ from tiebreak.models.precision import HEAD
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from tiebreak.models import TextClassifier
+
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PRECISIONS: Final[dict[torch.dtype, Precision]] = {
     torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16",
@@ -39,9 +41,42 @@ def check_adapter(folder: Path) -> None:
         )
 
 
+def check_family(card: JudgeCard, base_model: str | None, *, adapter_only: bool) -> None:
+    """Check that transformers has a class that loads the export.
+
+    Raises:
+        ModelError: it has none.
+    """
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    name = base_model or card.base_model
+    config = load_config(name, card.revision)
+    text = config.get_text_config(decoder=True)
+    if type(text) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ModelError(
+            f"transformers has no sequence classifier for {name} ({text.model_type}), so it could not load an export. "
+            "Use the run itself: tiebreak serve, tiebreak judge, load_judge."
+        )
+    if adapter_only and text is not config:
+        raise ModelError(
+            f"{name} is more than a text model ({config.model_type}), and the adapter is for its text model alone, so "
+            "PEFT could not load it. Export the merged weights: leave out --adapter-only."
+        )
+
+
+def as_transformers_classifier(model: TextClassifier) -> PreTrainedModel:
+    """The same weights in transformers' own sequence classifier, which knows how to save them."""
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        classifier: Any = AutoModelForSequenceClassification.from_config(model.text_config)
+    classifier.load_state_dict(model.state_dict(), assign=True, strict=True)
+    return cast("PreTrainedModel", classifier)
+
+
 def merged_classifier(
     card: JudgeCard, folder: Path, *, base_model: str | None, dtype: ExportDtype
-) -> PreTrainedModel:  # fmt: skip
+) -> TextClassifier:  # fmt: skip
     """The run's judge as a classifier without parts of PEFT or Tiebreak.
 
     The base is loaded in the type of its checkpoint, whatever its precision in training was. Each layer is merged in
@@ -80,7 +115,7 @@ def _stored_dtype(card: JudgeCard, base_model: str | None) -> torch.dtype:
 
 
 @torch.no_grad()
-def _merged(trained: nn.Module, dtype: torch.dtype) -> PreTrainedModel:
+def _merged(trained: nn.Module, dtype: torch.dtype) -> TextClassifier:
     from peft.tuners.lora import LoraLayer
 
     for layer in trained.modules():
@@ -89,14 +124,14 @@ def _merged(trained: nn.Module, dtype: torch.dtype) -> PreTrainedModel:
             weight.data = weight.data.float()
             cast(Any, layer).merge()
             weight.data = weight.data.to(dtype)
-    model: PreTrainedModel = cast(Any, trained).unload()
+    model: TextClassifier = cast(Any, trained).unload()
     for name, parameter in model.named_parameters():
         if not name.startswith(f"{HEAD}."):
             parameter.data = parameter.data.to(dtype)
     return model
 
 
-def _set_plain_head(model: PreTrainedModel) -> None:
+def _set_plain_head(model: TextClassifier) -> None:
     """Replace the head by a plain one: transformers' classes have no tie parameter."""
     trained = judge_head(model)
     plain = nn.Linear(trained.in_features, trained.out_features, bias=trained.bias is not None)

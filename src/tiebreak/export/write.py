@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tiebreak.export.chat_template import encoder_of, install_chat_template
 from tiebreak.export.drift import comparisons_to_measure_on, exported_outputs, judge_outputs, measure_drift
-from tiebreak.export.merge import check_adapter, merged_classifier
+from tiebreak.export.merge import as_transformers_classifier, check_adapter, check_family, merged_classifier
 from tiebreak.export.model_card import model_card
 from tiebreak.export.result import ExportDtype, ExportReport
 from tiebreak.library_logging import quiet_model_loading
@@ -43,6 +43,7 @@ def write_export(
 ) -> ExportReport:
     """`export_run`, into the folder `draft`, which is renamed to `target` afterwards."""
     card = read_card(source.model)
+    check_family(card, base_model, adapter_only=adapter_only)
     check_adapter(source.model)
     on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, log)
     with quiet_model_loading():
@@ -111,7 +112,7 @@ def _write_merged(
     draft: Path, source: RunFolder, card: JudgeCard, base_model: str | None, dtype: ExportDtype
 ) -> tuple[str, str]:
     """Write the merged classifier; returns its class and the type of its weights."""
-    model = merged_classifier(card, source.model, base_model=base_model, dtype=dtype)
+    model = as_transformers_classifier(merged_classifier(card, source.model, base_model=base_model, dtype=dtype))
     config = model.config
     config.get_text_config().pad_token_id = config.pad_token_id = load_tokenizer(str(draft)).pad_token_id
     config.problem_type = "regression" if card.head == "pointwise" else "single_label_classification"

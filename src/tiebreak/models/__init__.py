@@ -1,6 +1,7 @@
 """Packs in, logits out: loading, adapting, quantising and running the model, and saving what was trained."""
 
 from tiebreak.models.attention import ATTENTION
+from tiebreak.models.base_support import check_base
 from tiebreak.models.checkpoints import (
     JudgeCard,
     RewardScale,
@@ -23,9 +24,11 @@ from tiebreak.models.heads import (
     vote_logits,
 )
 from tiebreak.models.layer_stack import layer_stack
-from tiebreak.models.loading import NANO, check_supported, load_base, load_config, load_tokenizer, reset_head
+from tiebreak.models.hub import NANO, load_config, load_text_config, load_tokenizer
+from tiebreak.models.loading import check_supported, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
+from tiebreak.models.text_classifier import TextClassifier
 from tiebreak.models.token_budget import TokenBudget
 
 __all__ = [
@@ -37,8 +40,10 @@ __all__ = [
     "Precision",
     "RewardHead",
     "RewardScale",
+    "TextClassifier",
     "TokenBudget",
     "add_adapter",
+    "check_base",
     "check_supported",
     "classifier_module",
     "default_device",
@@ -46,6 +51,7 @@ __all__ = [
     "layer_stack",
     "load_base",
     "load_config",
+    "load_text_config",
     "load_tokenizer",
     "load_trainable_adapter",
     "load_trained",

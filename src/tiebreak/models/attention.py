@@ -55,7 +55,7 @@ def pack_attention(
     """The attention function that transformers calls: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D].
 
     Raises:
-        ModelError: the model does not pass the layout on, or uses attention dropout or attention sinks.
+        ModelError: the model does not pass the layout on, or uses attention dropout.
     """
     if pack_layout is None:
         raise ModelError(
@@ -63,14 +63,15 @@ def pack_attention(
             "be used with it. Use another base model."
         )
     del attention_mask  # the layout replaces it; transformers passes None to an attention that it does not know
-    if dropout or extras.get("s_aux") is not None:
+    if dropout:
         raise ModelError(
-            f"{type(module).__name__} uses {'attention dropout' if dropout else 'attention sinks'}, "
-            "which Tiebreak's attention does not support. Set it to zero in the model's config.json, or use another "
-            "model."
+            f"{type(module).__name__} uses attention dropout, which Tiebreak's attention does not support. Set it to "
+            "zero in the model's config.json, or use another model."
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if supports_kernels(query.device, value.dtype) and query.shape[-1] in HEAD_DIMS:
+    sinks: Tensor | None = extras.get("s_aux")
+    same_dims = query.shape[-1] == value.shape[-1]  # they differ in multi-head latent attention
+    if sinks is None and same_dims and supports_kernels(query.device, value.dtype) and query.shape[-1] in HEAD_DIMS:
         from tiebreak.models.kernels.attention import ForestAttention, Scoring
 
         window = 0 if sliding_window is None or sliding_window >= pack_layout.longest else sliding_window
@@ -79,7 +80,7 @@ def pack_attention(
         out: Tensor = ForestAttention.apply(*rows, pack_layout.forest, scoring)  # type: ignore[no-untyped-call]
         return out[None], None
     window = NO_WINDOW if sliding_window is None else sliding_window
-    out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window)
+    out = segment_attention(query, key, value, pack_layout, scale=scale, softcap=softcap, window=window, sinks=sinks)
     return out.transpose(1, 2).contiguous(), None
 
 
@@ -92,8 +93,20 @@ def segment_attention(
     scale: float,
     softcap: float | None,
     window: int,
+    sinks: Tensor | None = None,
 ) -> Tensor:
-    """Attention segment by segment: query [1, H, T, D], key and value [1, K, T, D] -> [1, H, T, D]."""
+    """Attention segment by segment: query [1, H, T, D], key and value [1, K, T, D] -> [1, H, T, D].
+
+    Args:
+        query: of all tokens.
+        key: of all tokens.
+        value: of all tokens; its head dimension may differ from the query's, and the output has it.
+        layout: of the pack.
+        scale: of the products of query and key.
+        softcap: the limit of the scores, if any.
+        window: the number of latest positions that a token attends to.
+        sinks: [H], a logit of each head that takes part in the softmax and has no value (GPT-OSS).
+    """
     groups = query.shape[1] // key.shape[1]
     key, value = (t.repeat_interleave(groups, dim=1) if groups > 1 else t for t in (key, value))
     outs = []
@@ -102,11 +115,17 @@ def segment_attention(
         keys = torch.cat([key[:, :, part] for part in path], dim=2) if len(path) > 1 else key[:, :, path[-1]]
         values = torch.cat([value[:, :, part] for part in path], dim=2) if len(path) > 1 else value[:, :, path[-1]]
         allowed = _path_mask(own.shape[2], keys.shape[2], window, query.device)
-        if softcap is None:
+        if softcap is None and sinks is None:
             outs.append(scaled_dot_product_attention(own, keys, values, attn_mask=allowed, scale=scale))
         else:
-            scores = softcap * torch.tanh(own @ keys.transpose(2, 3) * scale / softcap)
-            weights = scores.masked_fill(~allowed, float("-inf")).softmax(dim=-1, dtype=torch.float32)
+            scores = own @ keys.transpose(2, 3) * scale
+            if softcap is not None:
+                scores = softcap * torch.tanh(scores / softcap)
+            scores = scores.masked_fill(~allowed, float("-inf"))
+            if sinks is not None:
+                sink = sinks.to(scores.dtype)[None, :, None, None].expand(-1, -1, scores.shape[2], 1)
+                scores = torch.cat([scores, sink], dim=-1)
+            weights = scores.softmax(dim=-1, dtype=torch.float32)[..., : keys.shape[2]]
             outs.append(weights.to(values.dtype) @ values)
     return torch.cat(outs, dim=2)
 

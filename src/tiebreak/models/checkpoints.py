@@ -10,6 +10,7 @@ from torch import nn
 
 from tiebreak.calibration import Calibration
 from tiebreak.errors import RunError
+from tiebreak.models.base_support import check_base
 from tiebreak.models.fp8 import quantize_to_fp8
 from tiebreak.models.heads import HeadKind
 from tiebreak.models.loading import load_base
@@ -21,7 +22,9 @@ from tiebreak.runs import RunFolder, translate_write_errors, write_folder_atomic
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
+
+    from tiebreak.models.text_classifier import TextClassifier
 
 
 class RewardScale(BaseModel):
@@ -66,7 +69,7 @@ class JudgeCard(BaseModel):
 
 def load_trained_base(
     card: JudgeCard, name: str | None, precision: Precision, compute_dtype: ComputeDtype, device: torch.device
-) -> PreTrainedModel:
+) -> TextClassifier:
     """Load the base model for a run's adapter and head.
 
     Args:
@@ -79,6 +82,7 @@ def load_trained_base(
     Raises:
         ModelError: as in `load_base`.
     """
+    check_base(name or card.base_model, card.revision, precision=precision, max_length=card.max_length)
     return load_base(
         name or card.base_model,
         revision=card.revision,
@@ -90,7 +94,7 @@ def load_trained_base(
     )
 
 
-def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
+def load_trained(base: TextClassifier, folder: Path) -> PeftModel:
     """Load a run's adapter and head into the base model, for inference.
 
     Raises:
@@ -117,7 +121,7 @@ def load_trained(base: PreTrainedModel, folder: Path) -> PeftModel:
     return model
 
 
-def merge_adapter(base: PreTrainedModel, folder: Path, into: Literal["bf16", "fp8"], device: torch.device) -> nn.Module:
+def merge_adapter(base: TextClassifier, folder: Path, into: Literal["bf16", "fp8"], device: torch.device) -> nn.Module:
     """Merge a run's adapter into the base model's weights, so that inference computes no LoRA products.
 
     Args:

@@ -58,14 +58,6 @@ class RewardHead(nn.Linear):
         return torch.stack([log_a, log_b, factor + (log_a + log_b)], dim=-1)
 
 
-def install_reward_head(model: nn.Module, tie_model: TieModel, tie_parameter: float) -> None:
-    """Replace a classifier's plain head of one output by a `RewardHead` with the same weights."""
-    plain = cast(nn.Linear, getattr(model, HEAD))
-    head = RewardHead(plain.in_features, tie_model, tie_parameter, bias=plain.bias is not None).to(plain.weight.device)
-    head.load_state_dict(plain.state_dict(), strict=False)
-    setattr(model, HEAD, head)
-
-
 def classifier_module(model: Any) -> Any:
     """The transformers classifier, without PEFT's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -1,70 +1,34 @@
-"""Loading a base model and its tokenizer, from the hub, a local folder, or the package itself."""
+"""Loading a base model as a classifier: its text model in the recipe's precision, and a head in float32."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from tiebreak.errors import ModelError
 from tiebreak.models.attention import ATTENTION
+from tiebreak.models.base_support import without_attention_dropout
+from tiebreak.models.checkpoint_head import read_head
 from tiebreak.models.fp8 import quantize_to_fp8, supports_fp8
-from tiebreak.models.heads import LABELS, HeadKind, RewardHead, install_reward_head
-from tiebreak.models.nano import NANO_PATH
+from tiebreak.models.heads import LABELS, HeadKind, RewardHead
+from tiebreak.models.hub import load_config, model_location, translate_load_errors
+from tiebreak.models.layer_stack import transformer_body
 from tiebreak.models.precision import (
     HEAD,
     ComputeDtype,
     Precision,
-    float32_head,
     keep_gradients_on_cpu,
     quantization_config,
     resolve_compute_dtype,
     stored_dtype,
 )
+from tiebreak.models.text_classifier import TextClassifier, text_body
 from tiebreak.ranking import TieModel
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-
-NANO: Final = "nano"
-"""The name of the built-in tiny Gemma 2."""
-
-_MIXERS: Final = {"bloom", "mpt", "mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "jamba", "zamba2"}
-"""Model types without attention, or with ALiBi, whose configuration does not say so."""
-
-
-def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer of a hub name, a local folder or `nano`.
-
-    Raises:
-        ModelError: it cannot be loaded, or has no fast version.
-    """
-    from transformers import AutoTokenizer
-
-    with _translate_load_errors(name):
-        tokenizer = AutoTokenizer.from_pretrained(_location(name), revision=revision)
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"The tokenizer of {name} has no fast version. Truncation needs one for its offsets: use another base "
-            "model."
-        )
-    return cast("PreTrainedTokenizerFast", tokenizer)
-
-
-def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
-    """The configuration of a hub name, a local folder or `nano`.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
-    from transformers import AutoConfig
-
-    with _translate_load_errors(name):
-        return cast("PreTrainedConfig", AutoConfig.from_pretrained(_location(name), revision=revision))
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def load_base(
@@ -78,11 +42,12 @@ def load_base(
     head: HeadKind = "pairwise",
     tie_model: TieModel = "davidson",
     tie_parameter: float = 0.0,
-) -> PreTrainedModel:
+) -> TextClassifier:
     """A decoder-only classifier with three labels, or one reward: body in `precision`, head in float32.
 
-    A base checkpoint gets a new random head, drawn with `seed`. A head is kept if the checkpoint is a classifier with
-    the labels model_a, model_b and tie (pairwise), or with one label, as reward models have (pointwise).
+    Call `check_base` first. Of a model that also reads images or sound, only the text model is kept. A base checkpoint
+    gets a new random head, drawn with `seed`. A head is kept if the checkpoint is a sequence classifier with the labels
+    model_a, model_b and tie (pairwise), or with one label, as reward models have (pointwise).
 
     Args:
         name: a hub name, a local folder, or `nano`.
@@ -98,18 +63,43 @@ def load_base(
     Raises:
         ModelError: the checkpoint cannot be loaded, lacks weights, or is not a decoder-only model.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
     check_supported(precision, dtype, device)
-    with _translate_load_errors(name):
-        config = AutoConfig.from_pretrained(_location(name), revision=revision)
-        _check_config(config, name, precision)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            _location(name),
+    config = load_config(name, revision)
+    without_attention_dropout(config.get_text_config(decoder=True))
+    body = _load_body(name, revision, config, precision, dtype, device)
+    saved = read_head(name, revision, config, head)
+    size, labels = config.get_text_config(decoder=True).hidden_size, LABELS[head]
+    linear = _new_head(head, size, tie_model, tie_parameter, bias=saved is not None and "bias" in saved)
+    model = TextClassifier(body, linear.to(device))
+    if saved is None:
+        reset_head(model, seed, tie_parameter)
+    else:
+        linear.load_state_dict(saved, strict=False)
+    model.text_config.num_labels = len(labels)
+    model.text_config.label2id = dict(labels)
+    model.text_config.id2label = {index: label for label, index in labels.items()}
+    if head == "pointwise":
+        model.text_config.problem_type = "regression"
+    if precision == "fp8":
+        quantize_to_fp8(model, device, skip=HEAD)
+    keep_gradients_on_cpu(model)
+    return model
+
+
+def _load_body(
+    name: str, revision: str | None, config: PreTrainedConfig, precision: Precision, dtype: torch.dtype,
+    device: torch.device,
+) -> PreTrainedModel:  # fmt: skip
+    from transformers import AutoModel
+
+    with translate_load_errors(name):
+        model, report = AutoModel.from_pretrained(
+            model_location(name),
             revision=revision,
-            num_labels=len(LABELS[head]),
-            ignore_mismatched_sizes=True,
+            config=config,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # reported, and then refused with what to do
             quantization_config=quantization_config(precision, dtype),
             dtype=stored_dtype(precision, dtype),
             # FP8 weights are made on the device one by one: the unquantized model need not fit there.
@@ -117,37 +107,23 @@ def load_base(
             attn_implementation=ATTENTION,
             output_loading_info=True,
         )
-    _check_complete(report, name)
-    _prepare_head(model, config, report, head=head, tie_model=tie_model, tie_parameter=tie_parameter, seed=seed)
-    if precision == "fp8":
-        quantize_to_fp8(model, device, skip=HEAD)
-    keep_gradients_on_cpu(model)
-    return cast("PreTrainedModel", model)
+        body = text_body(model)
+    _check_complete(report, name, tuple(body.state_dict()))
+    body.name_or_path = model_location(name)
+    return body
 
 
-def _prepare_head(
-    model: Any, config: PreTrainedConfig, report: dict[str, Any], *, head: HeadKind, tie_model: TieModel,
-    tie_parameter: float, seed: int,
-) -> None:  # fmt: skip
-    """Make the head a judge's, in float32: keep a judge's head, replace any other one by a new random one."""
-    labels = LABELS[head]
-    float32_head(model)
-    # Three classes can be any three: only our own labels show that the head is a judge's.
-    has_judge_head = config.label2id == labels if head == "pairwise" else config.num_labels == 1
-    if not has_judge_head or f"{HEAD}.weight" in report["missing_keys"]:
-        reset_head(model, seed)
+def _new_head(head: HeadKind, size: int, tie_model: TieModel, tie_parameter: float, *, bias: bool) -> nn.Linear:
     if head == "pointwise":
-        install_reward_head(model, tie_model, tie_parameter)
-        model.config.problem_type = "regression"
-    model.config.label2id = dict(labels)
-    model.config.id2label = {index: label for label, index in labels.items()}
+        return RewardHead(size, tie_model, tie_parameter, bias=bias)
+    return nn.Linear(size, len(LABELS[head]), bias=bias)
 
 
-def _check_complete(report: dict[str, Any], name: str) -> None:
-    """Raise ModelError if weights other than the head's are missing or have another shape."""
+def _check_complete(report: dict[str, Any], name: str, needed: tuple[str, ...]) -> None:
+    """Raise ModelError if weights of the text model, whose names end with `needed`, are missing or have another shape."""
     # A mismatched key is (name, shape in the checkpoint, shape in the model).
     mismatched = (key if isinstance(key, str) else key[0] for key in report["mismatched_keys"])
-    random = sorted(key for key in {*report["missing_keys"], *mismatched} if not key.startswith(f"{HEAD}."))
+    random = sorted(key for key in {*report["missing_keys"], *mismatched} if key.endswith(needed))
     if random:
         raise ModelError(
             f"The checkpoint {name} lacks {len(random)} of the model's weights or has them in another shape "
@@ -171,26 +147,6 @@ def check_supported(precision: Precision, dtype: torch.dtype, device: torch.devi
         raise ModelError(f"FP8 products are computed in bfloat16, not {dtype}. Leave model.compute_dtype=auto.")
 
 
-def _check_config(config: PreTrainedConfig, name: str, precision: Precision) -> None:
-    """Reject checkpoints that would load and silently give wrong results.
-
-    Raises:
-        ModelError: the checkpoint was saved quantized, or has layers that mix the sequences of a pass.
-    """
-    if getattr(config, "quantization_config", None) is not None:
-        raise ModelError(
-            f"{name} was saved quantized. Use the original checkpoint: model.precision={precision} quantizes it while "
-            "loading."
-        )
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds or getattr(config, "alibi", False) or config.model_type in _MIXERS:
-        what = ", ".join(sorted(kinds)) or config.model_type
-        raise ModelError(
-            f"{name} has layers ({what}) in which the sequences of one pass would affect each other. Use a model with "
-            "full or sliding-window attention: Gemma, Llama, Qwen2, Qwen3, Mistral or Phi, for example."
-        )
-
-
 def reset_head(model: torch.nn.Module, seed: int, tie_parameter: float = 0.0) -> None:
     """Reinitialize every copy of the head: normal with the model's `initializer_range`, zero bias.
 
@@ -200,7 +156,7 @@ def reset_head(model: torch.nn.Module, seed: int, tie_parameter: float = 0.0) ->
         tie_parameter: initial value for a pointwise head.
     """
     generator = torch.Generator().manual_seed(seed)
-    deviation = float(getattr(model.config, "initializer_range", None) or 0.02)
+    deviation = float(getattr(transformer_body(model).config, "initializer_range", None) or 0.02)
     heads = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and HEAD in name.split(".")]
     weight = torch.randn(heads[0].weight.shape, generator=generator) * deviation
     for head in heads:
@@ -211,71 +167,3 @@ def reset_head(model: torch.nn.Module, seed: int, tie_parameter: float = 0.0) ->
         if isinstance(head, RewardHead) and head.tie_parameter is not None:
             with torch.no_grad():
                 head.tie_parameter.fill_(tie_parameter)
-
-
-def _location(name: str) -> str:
-    return str(NANO_PATH) if name == NANO else name
-
-
-@contextmanager
-def _translate_load_errors(name: str) -> Iterator[None]:
-    """Turn errors of loading a checkpoint into a ModelError that says what to do."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise ModelError(
-            f"There is no folder {name}. Give a local folder with a config.json, or a hub name "
-            "(training: model.name=..., judging: --base-model ...)."
-        )
-    try:
-        yield
-    except (ModelError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # libraries raise many kinds of errors for a damaged file
-        causes = list(_causes(error))
-        local = Path(_location(name)).is_dir()
-
-        def caused_by(*kinds: type[BaseException]) -> bool:
-            return any(isinstance(cause, kinds) for cause in causes)
-
-        if caused_by(GatedRepoError):
-            advice = (
-                f"{name} is gated. Accept its licence on its hub page, create an access token there, and run "
-                "`hf auth login` (or set HF_TOKEN). On Kaggle, add the model to the notebook and use its folder."
-            )
-        elif caused_by(RepositoryNotFoundError):
-            advice = (
-                f"The hub has no model {name}, or it is private. Check the spelling; for a private model, log in with "
-                "`hf auth login` or set HF_TOKEN."
-            )
-        elif caused_by(RevisionNotFoundError):
-            advice = f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
-        elif any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
-            advice = (
-                f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
-            )
-        elif not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
-            advice = (
-                f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
-                "download the model elsewhere (`hf download`) and set model.name to its folder."
-            )
-        else:
-            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
-        raise ModelError(advice) from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import torch
 
@@ -13,7 +13,8 @@ from tiebreak.models.precision import HEAD
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
-    from transformers import PreTrainedModel
+
+    from tiebreak.models.text_classifier import TextClassifier
 
 Bias = Literal["none", "all", "lora_only"]
 
@@ -47,7 +48,7 @@ def lora_config(
     )
 
 
-def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
+def add_adapter(model: TextClassifier, config: LoraConfig) -> PeftModel:
     """Add new LoRA matrices to the model; they and the head are trainable, in float32, and nothing else is.
 
     Raises:
@@ -55,6 +56,8 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     """
     from peft import get_peft_model
 
+    if config.target_modules == "all-linear":
+        config.target_modules = sorted(_linear_layers(model))
     names = [] if isinstance(config.target_modules, str) else config.target_modules or []
     unknown = sorted(name for name in names if not _adapted_layers(model, [name]))
     if unknown:  # PEFT raises only if none of the names is found
@@ -63,7 +66,7 @@ def add_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
             f"lora.target_modules has {', '.join(unknown)}, which the model does not have. Its linear layers are "
             f"{layers}."
         )
-    return _trained_in_float32(cast("PeftModel", get_peft_model(model, config)))
+    return _trained_in_float32(cast("PeftModel", get_peft_model(cast(Any, model), config)))
 
 
 def _trained_in_float32(model: PeftModel) -> PeftModel:
@@ -74,7 +77,7 @@ def _trained_in_float32(model: PeftModel) -> PeftModel:
     return model
 
 
-def load_trainable_adapter(model: PreTrainedModel, folder: Path, config: LoraConfig) -> PeftModel:
+def load_trainable_adapter(model: TextClassifier, folder: Path, config: LoraConfig) -> PeftModel:
     """Load an earlier run's adapter and head into the model, to continue training.
 
     Args:
@@ -104,9 +107,22 @@ def load_trainable_adapter(model: PreTrainedModel, folder: Path, config: LoraCon
     return _trained_in_float32(PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config))
 
 
+_ROUTERS: Final = {"router", "modality_router", "shared_expert_gate", "correction_coefs", "prediction_coefs"}
+"""Linear layers with few outputs, which choose and weight other layers: `all-linear` leaves them out."""
+
+
 def _linear_layers(model: torch.nn.Module) -> set[str]:
-    """Full names of a model's linear layers without the head: the meaning of `all-linear`."""
-    return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and name != HEAD}
+    """Full names of a model's linear layers without the head and routers: the meaning of `all-linear`.
+
+    The experts of a mixture are no linear layers: transformers keeps the matrices of all experts in one parameter.
+    """
+    from transformers.pytorch_utils import Conv1D  # GPT-2's name for a linear layer
+
+    return {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and name != HEAD and name.rpartition(".")[2] not in _ROUTERS
+    }
 
 
 def _adapted_layers(model: torch.nn.Module, target: set[str] | list[str] | str | None) -> set[str]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import torch
 from torch import nn
 
-from tiebreak.errors import ModelError
-
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
@@ -84,19 +82,3 @@ def keep_gradients_on_cpu(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
-
-
-def float32_head(model: nn.Module) -> None:
-    """Convert the classification head to float32.
-
-    Raises:
-        ModelError: the model has no linear head named `score`, or a quantized one.
-    """
-    head = getattr(model, HEAD, None)
-    if type(head) is not nn.Linear:
-        raise ModelError(
-            f"{type(model).__name__} has {'no' if head is None else f'a {type(head).__name__} as its'} head `{HEAD}`; "
-            "Tiebreak needs a plain linear layer. If the checkpoint was saved quantized, use the original checkpoint "
-            "and set model.precision."
-        )
-    head.float()

@@ -11,8 +11,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedModel
 
-_LENGTHS: Final = (9, 40, 1, 23)
+_LENGTHS: Final = (9, 40, 8, 1, 23)
 """Tokens of the probe's texts; the first two continue a common prefix."""
 _PREFIX: Final = 14
 _SHORT, _LONG = 12, 512
@@ -65,29 +64,21 @@ def probe(config: PreTrainedConfig, max_length: int) -> ProbeResult:
     It has the first layers of every kind, few experts, and narrow layers. Windows and context lengths that texts of
     `max_length` tokens exceed are exceeded in the probe; others are not. The state of the random generators is kept.
     """
-    return _probe(type(config), json.dumps(config.to_dict(), sort_keys=True, default=str), _Hidden(config), max_length)
+    key = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    if (key, max_length) not in _RESULTS:
+        _RESULTS[key, max_length] = _run(config, max_length)
+    return _RESULTS[key, max_length]
 
 
-@dataclass(frozen=True)
-class _Hidden:
-    """A value that does not take part in the comparison of arguments."""
-
-    value: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hidden)
-
-    def __hash__(self) -> int:
-        return 0
+_RESULTS: Final[dict[tuple[str, int], ProbeResult]] = {}
+"""By configuration and length: training and validation of a run load several models of one configuration."""
 
 
-@cache
-def _probe(config_class: type, key: str, config: _Hidden, max_length: int) -> ProbeResult:
-    del config_class, key  # they identify the configuration
+def _run(config: PreTrainedConfig, max_length: int) -> ProbeResult:
     try:
         with quiet_model_loading(), torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.manual_seed(0)
-            return _compare(shrunk_config(config.value, max_length))
+            return _compare(shrunk_config(config, max_length))
     except ModelError as error:
         return ProbeResult(float("nan"), False, str(error))
     except Exception as error:  # any failure of a model that is not known
@@ -98,15 +89,14 @@ def _compare(config: PreTrainedConfig) -> ProbeResult:
     plain, packed = (tiny_model(config, attention) for attention in ("eager", ATTENTION))
     packed.load_state_dict(plain.state_dict())
     rng = np.random.default_rng(0)
-    draw = lambda n: rng.integers(5, _VOCABULARY, n).astype(np.int32)  # noqa: E731
-    prefix = draw(_PREFIX)
-    texts = [np.concatenate([prefix, draw(n)]) if i < 2 else draw(n) for i, n in enumerate(_LENGTHS)]
+    prefix, *rest = (rng.integers(5, _VOCABULARY, size=(n,), dtype=np.int32) for n in (_PREFIX, *_LENGTHS))
+    texts = [np.concatenate([prefix, text]) for text in rest[:2]] + rest[2:]
     with torch.no_grad():
         alone = torch.stack([_hidden(plain, text)[-1] for text in texts])
         start = _hidden(plain, texts[1][:-4])
         reads_ahead = _relative(_hidden(plain, texts[1])[: len(start)], start) > _TOLERANCE
         together = torch.empty_like(alone)
-        for item in pack(texts, tokens_per_pass=sum(map(len, texts)), groups=[0, 0, 1, 2]):
+        for item in pack(texts, tokens_per_pass=sum(map(len, texts)), groups=[0, 0, 1, 2, 3]):
             layout = PackLayout(item, torch.device("cpu"))
             hidden = _hidden(packed, item.input_ids, position_ids=_row(item.positions), pack_layout=layout)
             together[torch.as_tensor(item.sequences)] = hidden[layout.pooled]
@@ -117,20 +107,18 @@ def tiny_model(config: PreTrainedConfig, attention: str) -> PreTrainedModel:
     """A model of this configuration with random weights, large enough that attention is far from uniform."""
     from transformers import AutoModel
 
-    model: PreTrainedModel = AutoModel.from_config(
-        copy.deepcopy(config), attn_implementation=attention, dtype=torch.float32
-    )
+    model: Any = AutoModel.from_config(copy.deepcopy(config), attn_implementation=attention, dtype=torch.float32)
     deviation = 1.6 / config.hidden_size**0.5
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=deviation if parameter.ndim > 1 else 0.2)
-    return model.eval()
+    return cast("PreTrainedModel", model.eval())
 
 
 def _row(values: NDArray[Any]) -> torch.Tensor:
     return torch.as_tensor(values, dtype=torch.long)[None]
 
 
-def _hidden(model: PreTrainedModel, ids: NDArray[np.int32], **more: Any) -> torch.Tensor:
+def _hidden(model: PreTrainedModel, ids: NDArray[Any], **more: Any) -> torch.Tensor:
     output: torch.Tensor = model(input_ids=_row(ids), use_cache=False, **more).last_hidden_state[0]
     return output
 
@@ -215,14 +203,13 @@ def _narrow(config: Any) -> None:
 
 
 def _narrow_heads(config: Any) -> None:
-    heads, hidden = config.num_attention_heads, config.hidden_size
+    heads, hidden = getattr(config, "num_attention_heads", None), config.hidden_size
     if type(heads) is not int:
         return
-    kv_heads = getattr(config, "num_key_value_heads", None)
-    grouped = type(kv_heads) is int and kv_heads > 0
+    kv_heads = _integers(config, "num_key_value_heads").get("num_key_value_heads", heads)
     dim = getattr(config, "head_dim", None) or hidden // heads
-    kept_kv = min(kv_heads, 2) if grouped else 2
-    kept = kept_kv * (heads // kv_heads) if grouped else min(heads, 2)
+    kept_kv = min(kv_heads, 2)
+    kept = kept_kv * (heads // kv_heads)
     if kept >= heads:
         return
     config.num_attention_heads = kept

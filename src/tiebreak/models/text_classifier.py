@@ -26,7 +26,9 @@ class TextClassifier(nn.Module):
     def __init__(self, body: PreTrainedModel, head: nn.Linear) -> None:
         super().__init__()
         self.base_model_prefix = body.base_model_prefix or "model"
-        self.config: PreTrainedConfig = body.config
+        # Not `config`: PEFT would rewrite adapters of mixtures of experts, as transformers renamed their layers, and put
+        # them on the experts.
+        self.text_config: PreTrainedConfig = body.config
         # PEFT writes it into the adapter's configuration.
         self.name_or_path = str(getattr(body, "name_or_path", ""))
         setattr(self, self.base_model_prefix, body)

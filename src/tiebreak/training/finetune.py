@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 
-from tiebreak.errors import MemoryBudgetError, RecipeError
-from tiebreak.models import TokenBudget, default_device, layer_stack, resolve_compute_dtype
+from tiebreak.errors import MemoryBudgetError, ModelError, RecipeError
+from tiebreak.models import TokenBudget, check_base, default_device, layer_stack, resolve_compute_dtype
 from tiebreak.recipe import Recipe, TrainingSection, dump_recipe
 from tiebreak.runs import RunFolder, write_json
 from tiebreak.training.batches import Example
@@ -48,6 +48,11 @@ def fine_tune(
     """
     votes = SplitVotes(*(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log)))
     set_seed(recipe.training.seed)
+    settings = recipe.model
+    for note in check_base(
+        settings.name, settings.revision, precision=settings.precision, max_length=recipe.text.max_length
+    ):
+        log(note)
     compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, default_device())
     arguments = _trainer_arguments(recipe.training, folder, rows=len(votes.training), compute_dtype=compute_dtype)
     tokenised = tokenise(recipe, votes, log, on_tokenised)
@@ -137,7 +142,7 @@ def _abandon_if_not_started(folder: RunFolder) -> Iterator[None]:
 
     try:
         yield
-    except MemoryBudgetError:
+    except (MemoryBudgetError, ModelError):
         abandon()
         raise
     except torch.OutOfMemoryError as error:

@@ -36,12 +36,11 @@ def prepare_model(
     Raises:
         MemoryBudgetError: the base model does not fit into memory.
         ModelError: the base model, or the earlier run's adapter, cannot be loaded.
-        RecipeError: `text.max_length` or `lora.layers_to_transform` exceed the model.
+        RecipeError: `lora.layers_to_transform` exceeds the model.
     """
     with quiet_model_loading():
         model = _adapted_model(recipe, _initial_tie_parameter(training), log)
     use_fused_layers(model, compute_dtype)
-    _check_context_length(model, recipe.text.max_length)
     return model
 
 
@@ -54,7 +53,7 @@ def _adapted_model(recipe: Recipe, tie_parameter: float, log: Callable[[str], No
     if "name" not in settings.model_fields_set:
         log("The recipe names no model, so the built-in nano is used. Choose another with model.name=NAME.")
     base = _load_base(settings, tie_parameter, seed, log)
-    _check_layer_indices(recipe.lora, base.config.num_hidden_layers)
+    _check_layer_indices(recipe.lora, base.text_config.num_hidden_layers)
     config = lora_config(**recipe.lora.model_dump())
     if start is None:
         if settings.reset_head:
@@ -115,14 +114,4 @@ def _check_layer_indices(settings: LoraSection, layers: int) -> None:
     if absent:
         raise RecipeError(
             f"lora.layers_to_transform names {', '.join(map(str, absent))}: the model's layers are 0 to {layers - 1}."
-        )
-
-
-def _check_context_length(model: PeftModel, max_length: int) -> None:
-    """Check that the model was trained on positions up to `max_length`."""
-    context = getattr(model.config, "max_position_embeddings", None)
-    if context is not None and max_length > context:
-        raise RecipeError(
-            f"text.max_length is {max_length:,} tokens, the model was made for {context:,}: "
-            f"set text.max_length={context} or less."
         )

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from tiebreak.data import load_comparisons
 from tiebreak.errors import RecipeError
-from tiebreak.models import load_config, load_tokenizer
+from tiebreak.models import check_base, load_text_config, load_tokenizer
 from tiebreak.recipe import DataSection, Recipe
 from tiebreak.text import pack, resolve_template
 from tiebreak.training.batches import Example, example_maker
@@ -75,6 +75,11 @@ def plan_run(recipe: Recipe, gpu: Gpu, log: Callable[[str], None]) -> Plan:
     """
     settings = recipe.training
     config = _load_config(recipe.model.name, recipe.model.revision)
+    if recipe.model.name not in _GEMMA2:
+        check_base(
+            recipe.model.name, recipe.model.revision, precision=recipe.model.precision,
+            max_length=recipe.text.max_length,
+        )  # fmt: skip
     if recipe.model.precision == "fp8" and gpu.fp8 is None:
         raise RecipeError("model.precision=fp8 needs a GPU of the Ada or Hopper generation or later: use nf4 or bf16.")
     shape = Shape.of(
@@ -238,7 +243,7 @@ def _rows_set_aside(rows: int, settings: DataSection) -> int:
 
 def _load_config(name: str, revision: str | None) -> Any:
     if name not in _GEMMA2:
-        return load_config(name, revision)
+        return load_text_config(name, revision)
     hidden, layers, intermediate, heads, kv_heads, head_dim = _GEMMA2[name]
     return SimpleNamespace(
         hidden_size=hidden, num_hidden_layers=layers, intermediate_size=intermediate, num_attention_heads=heads,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from tiebreak.models.heads import RewardHead, install_reward_head, texts_per_vote, vote_logits
+from tiebreak.models.heads import RewardHead, texts_per_vote, vote_logits
 from tiebreak.ranking import TieModel, outcome_logits
 
 MODELS: tuple[TieModel, ...] = ("davidson", "rao-kupper", "bradley-terry")
@@ -70,17 +70,12 @@ def test_simulated_votes_give_back_rewards_and_ties(model: Literal["davidson", "
     assert float(head.tie_parameter.detach()) == pytest.approx(tie, abs=0.08)
 
 
-def test_the_reward_head_takes_over_the_weights_it_replaces() -> None:
-    model = torch.nn.Module()
-    model.score = torch.nn.Linear(6, 1, bias=False)
-    before = model.score.weight.detach().clone()
-    assert texts_per_vote(model.score) == 1
-    install_reward_head(model, "rao-kupper", -0.4)
-    head = model.score
-    assert isinstance(head, RewardHead)
-    assert torch.equal(head.weight, before)
+def test_a_reward_head_survives_a_copy() -> None:
+    head = RewardHead(6, "rao-kupper", -0.4)
     assert texts_per_vote(head) == 2
+    assert texts_per_vote(torch.nn.Linear(6, 3)) == 1
     again = copy.deepcopy(head)  # as PEFT does
+    assert torch.equal(again.weight, head.weight)
     assert again.tie_parameter is not None
     assert float(again.tie_parameter.detach()) == pytest.approx(-0.4)
     assert again.tie_model == "rao-kupper"

@@ -11,7 +11,7 @@ import torch
 from tests.unit.models.conftest import make_pair, padded_logits
 from tests.unit.training.conftest import VOTES, gradients
 from tiebreak.models import add_adapter, judge_head, lora_config
-from tiebreak.models.heads import RewardHead, install_reward_head, vote_logits
+from tiebreak.models.heads import RewardHead, vote_logits
 from tiebreak.ranking import TieModel
 from tiebreak.training import Example
 
@@ -20,7 +20,9 @@ TIE = 0.4
 
 def reward_model(tie_model: TieModel = "davidson", *, eager: bool = False) -> torch.nn.Module:
     model = make_pair("gemma2", num_labels=1)[0 if eager else 1]
-    install_reward_head(model, tie_model, TIE)
+    plain = model.score
+    model.score = RewardHead(plain.in_features, tie_model, TIE)
+    model.score.load_state_dict(plain.state_dict(), strict=False)
     torch.manual_seed(1)
     adapted = add_adapter(model, lora_config(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear"))
     for name, parameter in adapted.named_parameters():

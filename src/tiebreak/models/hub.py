@@ -1,0 +1,163 @@
+"""Configurations and tokenizers from the hub, a local folder or the package itself, and what to do if they fail."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from tiebreak.errors import ModelError
+from tiebreak.models.nano import NANO_PATH
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+NANO: Final = "nano"
+"""The name of the built-in tiny Gemma 2."""
+
+
+def model_location(name: str) -> str:
+    """What transformers loads for a hub name, a local folder or `nano`."""
+    return str(NANO_PATH) if name == NANO else name
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a hub name, a local folder or `nano`.
+
+    Raises:
+        ModelError: it cannot be loaded, or has no fast version.
+    """
+    from transformers import AutoTokenizer
+
+    with translate_load_errors(name):
+        tokenizer = AutoTokenizer.from_pretrained(model_location(name), revision=revision, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"The tokenizer of {name} has no fast version. Truncation needs one for its offsets: use another base "
+            "model."
+        )
+    return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
+    """The configuration of a hub name, a local folder or `nano`.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    _check_location(name)
+    with translate_load_errors(name):
+        config = AutoConfig.from_pretrained(model_location(name), revision=revision, trust_remote_code=False)
+    return cast("PreTrainedConfig", config)
+
+
+def load_text_config(name: str, revision: str | None = None) -> Any:
+    """The configuration of the text model: the inner one where a model also reads images or sound.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    return load_config(name, revision).get_text_config(decoder=True)
+
+
+def _check_location(name: str) -> None:
+    """Reject files and folders that hold something else than a model."""
+    path = Path(model_location(name))
+    if path.is_file():
+        kind = "a GGUF file" if path.suffix == ".gguf" else "a file"
+        raise ModelError(
+            f"{name} is {kind}, and model.name must be a folder or a hub name. Use the original checkpoint in "
+            "transformers' format: model.precision quantizes it while loading."
+        )
+    adapter = path / "adapter_config.json"
+    if adapter.is_file() and not (path / "config.json").is_file():
+        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        remedy = (
+            f"Use the run as model.start_from={path.parent} with model.name={base}"
+            if (path / "tiebreak.json").is_file()
+            else f"Merge it into its base, {base}, first (PEFT's merge_and_unload and save_pretrained), and set "
+            "model.name to the merged folder"
+        )
+        raise ModelError(f"{name} is an adapter, not a model. {remedy}.")
+
+
+@contextmanager
+def translate_load_errors(name: str) -> Iterator[None]:
+    """Turn errors of loading a checkpoint into a ModelError that says what to do."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(
+            f"There is no folder {name}. Give a local folder with a config.json, or a hub name "
+            "(training: model.name=..., judging: --base-model ...)."
+        )
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # libraries raise many kinds of errors for a damaged file
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported for a tokenizer
+            raise
+        causes = list(_causes(error))
+        local = Path(model_location(name)).is_dir()
+
+        def caused_by(*kinds: type[BaseException]) -> bool:
+            return any(isinstance(cause, kinds) for cause in causes)
+
+        if caused_by(GatedRepoError):
+            advice = (
+                f"{name} is gated. Accept its licence on its hub page, create an access token there, and run "
+                "`hf auth login` (or set HF_TOKEN). On Kaggle, add the model to the notebook and use its folder."
+            )
+        elif caused_by(RepositoryNotFoundError):
+            advice = (
+                f"The hub has no model {name}, or it is private. Check the spelling; for a private model, log in with "
+                "`hf auth login` or set HF_TOKEN."
+            )
+        elif caused_by(RevisionNotFoundError):
+            advice = f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
+        elif any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+            advice = (
+                f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
+            )
+        elif not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
+            advice = (
+                f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
+                "download the model elsewhere (`hf download`) and set model.name to its folder."
+            )
+        elif "trust_remote_code" in str(error):
+            advice = (
+                f"{name} needs Python code that comes with the checkpoint, and Tiebreak does not execute such code. Use "
+                "a checkpoint of a family that transformers itself has."
+            )
+        elif "does not recognize this architecture" in str(error):
+            advice = (
+                f"transformers {version('transformers')} does not know the architecture of {name}. Install a newer "
+                "transformers, or use another base model."
+            )
+        else:
+            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
+        raise ModelError(advice) from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
