@@ -35,8 +35,9 @@ def average_adapters(folders: Sequence[Path], into: Path) -> int:
     configs = [LoraConfig.from_pretrained(str(folder)) for folder in folders]
     weights = [load_file(folder / "adapter_model.safetensors") for folder in folders]
     for folder, config, tensors in zip(folders, configs, weights, strict=True):
-        if config.use_dora or config.rank_pattern or config.alpha_pattern:
-            raise ModelError(f"The adapter in {folder} is no plain LoRA of one rank: it cannot be averaged.")
+        # PEFT keeps the ranks of all experts in one axis, so their factors cannot be concatenated.
+        if config.use_dora or config.rank_pattern or config.alpha_pattern or config.target_parameters:
+            raise ModelError(f"The adapter in {folder} is no plain LoRA of one rank: or has matrices on experts: it cannot be averaged.")
         other = tensors.keys() ^ weights[0].keys()
         if other:
             raise ModelError(

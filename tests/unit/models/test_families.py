@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from tests.unit.models.families import FAMILIES, save_checkpoint, table
 from tiebreak.errors import ModelError
+from tiebreak.export.merge import as_transformers_classifier
 from tiebreak.models import TextClassifier, add_adapter, check_base, load_base, lora_config, pack_logits
 from tiebreak.models.checkpoints import load_trained
 from tiebreak.models.layer_stack import layer_stack
@@ -79,6 +80,11 @@ def test_packs_give_the_plain_models_logits_before_and_after_training(name: str,
     again = load_trained(load_base(base_name, precision="fp32", device=CPU), tmp_path / "model")
     with torch.no_grad():
         assert torch.equal(packed(again), after)
+        if family.exported:
+            as_transformers_classifier(again.merge_and_unload()).save_pretrained(tmp_path / "export")
+            classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export", dtype=torch.float32)
+            alone = [classifier.eval()(torch.as_tensor(ids).long()[None], use_cache=False).logits[0] for ids in texts()[0]]
+            torch.testing.assert_close(torch.stack(alone), after, atol=2e-5, rtol=1e-4)
 
 
 CARD = """{"base_model": "x", "revision": null, "head": "pairwise", "precision": "fp32", "compute_dtype": "auto",
