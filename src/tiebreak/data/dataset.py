@@ -65,8 +65,9 @@ def load_votes(
         problem_rows: see `ProblemRows`.
         setting: the text that users write before another value of `problem_rows`, for messages; None if they cannot
             change it.
-        on_note: called with one line that says how many rows were left out or repaired and why, if there are any.
-            Without it the line is issued as a Python warning.
+        on_note: called with one line that says how many rows were left out or repaired and why, if there are any; and
+            with `votes="required"` with one that names columns which look meant but are not read. Without it the lines
+            are issued as Python warnings.
 
     Raises:
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
@@ -80,8 +81,11 @@ def load_votes(
         raise DataError(
             f"{path}: {pluralize(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` lists them."
         )
-    if file.problems:
-        note = _summary_line(str(path), file, len(dropped))
+    notes = [_summary_line(str(path), file, len(dropped))] if file.problems else []
+    meant = "; ".join(f"{column.name!r} ({column.hint})" for column in file.unread_columns if column.hint)
+    if meant and votes == "required":
+        notes.append(f"{path}: columns that are not read: {meant}")
+    for note in notes:
         if on_note is None:
             warnings.warn(note, stacklevel=2)
         else:

@@ -23,7 +23,15 @@ from tiebreak.models.heads import (
     vote_logits,
 )
 from tiebreak.models.layer_stack import layer_stack
-from tiebreak.models.loading import NANO, check_supported, load_base, load_config, load_tokenizer, reset_head
+from tiebreak.models.loading import (
+    NANO,
+    check_supported,
+    emulation_note,
+    load_base,
+    load_config,
+    load_tokenizer,
+    reset_head,
+)
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
 from tiebreak.models.token_budget import TokenBudget
@@ -42,6 +50,7 @@ __all__ = [
     "check_supported",
     "classifier_module",
     "default_device",
+    "emulation_note",
     "judge_head",
     "layer_stack",
     "load_base",
