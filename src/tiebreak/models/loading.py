@@ -175,9 +175,9 @@ def emulation_note(precision: Precision, dtype: torch.dtype, device: torch.devic
     """A sentence on what the device only emulates, and what to use instead; None if it emulates nothing."""
     if precision == "fp8" and device.type != "cuda":
         return (
-            f"The {device.type.upper()} has no FP8 products: they are emulated in float32, with the rounding of FP8 but "
-            "without its speed. Use bf16 (model.precision=bf16, or --merge bf16 for a trained run), or an Ada, Hopper or "
-            "later GPU."
+            f"The {device.type.upper()} has no FP8 products: they are emulated in float32, with FP8's rounding but "
+            "without its speed. Use bf16 (model.precision=bf16, or --merge bf16 for a trained run), or an Ada, Hopper "
+            "or later GPU."
         )
     if dtype == torch.bfloat16 and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
         return (

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from tiebreak.models import emulation_note
+from tiebreak.recipe import load_recipe
+from tiebreak.training.model_setup import prepare_model
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,11 @@ def test_notes(
     got = emulation_note(precision, dtype, torch.device(device))  # type: ignore[arg-type]
     assert (got is None) == (note is None)
     assert note is None or (got is not None and got.startswith(note))
+
+
+def test_training_says_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = load_recipe("demo", ["model.name=nano", "model.precision=fp8"])
+    log: list[str] = []
+    prepare_model(recipe, [], torch.float32, log.append)
+    assert [line.startswith("The CPU has no FP8 products") for line in log] == [False, True]
