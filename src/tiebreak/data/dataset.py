@@ -10,7 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiebreak.data.issues import Problem, Severity
-from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, KNOWN_COLUMNS, TEXT_COLUMNS, Votes, recognise_layout
+from tiebreak.data.layouts import (
+    CHOSEN_REJECTED_COLUMNS,
+    KNOWN_COLUMNS,
+    TEXT_COLUMNS,
+    UnreadColumn,
+    Votes,
+    recognise_layout,
+    unread_columns,
+)
 from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
 from tiebreak.errors import DataError
@@ -82,9 +90,8 @@ def load_votes(
             f"{path}: {pluralize(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` lists them."
         )
     notes = [_summary_line(str(path), file, len(dropped))] if file.problems else []
-    meant = "; ".join(f"{column.name!r} ({column.hint})" for column in file.unread_columns if column.hint)
-    if meant and votes == "required":
-        notes.append(f"{path}: columns that are not read: {meant}")
+    if votes == "required":
+        notes += _unread_columns_line(str(path), file.unread_columns)
     for note in notes:
         if on_note is None:
             warnings.warn(note, stacklevel=2)
@@ -110,6 +117,9 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
     layout = recognise_layout("the data frame", columns, votes)
     checked = check_rows(Table(columns, _frame_rows(frame), "row"), layout, votes)
     _check_problems("the data frame", checked.problems, checked.rows, None, None)
+    if votes == "required":
+        for line in _unread_columns_line("the data frame", unread_columns(columns, checked.layout)):
+            warnings.warn(line, stacklevel=2)
     return checked.comparisons
 
 
@@ -159,6 +169,12 @@ def _check_problems(
         remedies += "."
     total = f"{len(lines):,} of {pluralize(rows, 'row')} cannot be used as they are"
     raise DataError("\n".join((f"{name}: {total}:", *listed, remedies)))
+
+
+def _unread_columns_line(name: str, columns: Sequence[UnreadColumn]) -> list[str]:
+    """One line that names the columns which look meant and are not read; none without such columns."""
+    meant = "; ".join(f"{column.name!r} ({column.hint})" for column in columns if column.hint)
+    return [f"{name}: columns that are not read: {meant}"] if meant else []
 
 
 def _summary_line(name: str, file: VoteFile, dropped: int) -> str:

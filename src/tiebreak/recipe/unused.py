@@ -22,11 +22,11 @@ def unused_settings(recipe: Recipe) -> list[str]:
     notes = []
     baseline, model = recipe.baseline, recipe.model
     if baseline is not None:
+        read = {"kind", "seed", *_KEYS_OF_BASELINES[baseline.kind]}
         notes += [
             f"baseline.{key} has no effect with baseline.kind={baseline.kind}: leave it out, or use another kind."
             for key, field in BaselineSection.model_fields.items()
-            if key not in {"kind", "seed", *_KEYS_OF_BASELINES[baseline.kind]}
-            and getattr(baseline, key) != field.default
+            if key not in read and getattr(baseline, key) != field.default
         ]
     if model.revision is not None and (model.name == "nano" or Path(model.name).is_dir()):
         notes.append(

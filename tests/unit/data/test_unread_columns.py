@@ -6,11 +6,12 @@ import json
 import warnings
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from tiebreak.cli import app
-from tiebreak.data import load_votes, read_votes, summarise
+from tiebreak.data import from_frame, load_votes, read_votes, summarise
 from tiebreak.data.layouts import Layout, unread_columns
 
 TEXTS = ("prompt", "response_a", "response_b")
@@ -54,6 +55,9 @@ def test_check_and_training_name_them(tmp_path: Path) -> None:
     assert len(notes) == 1
     with pytest.warns(UserWarning, match="columns that are not read: 'weight'"):
         load_votes(path, votes="required")
+
+    with pytest.warns(UserWarning, match="the data frame: columns that are not read: 'weight'"):
+        from_frame(pd.read_csv(path), votes="required")
 
     shown = CliRunner().invoke(app, ["check", str(path)]).stdout
     assert "not read, but look as if they should be:\n  weight: all rows count the same" in shown
