@@ -135,7 +135,7 @@ class Comparison:
     @property
     def folded_prompt(self) -> str:
         """The first prompt turn without case and extra white space. Comparisons that share it are not independent."""
-        return " ".join(self.prompt[0].casefold().split())
+        return fold_prompt(self.prompt[0])
 
     @property
     def conversations(self) -> tuple[Conversation, Conversation]:
@@ -165,3 +165,8 @@ class Comparison:
         """The same comparison with every text changed."""
         prompt, a, b = (tuple(map(change, texts)) for texts in (self.prompt, self.answer_a, self.answer_b))
         return replace(self, prompt=prompt, answer_a=a, answer_b=b)
+
+
+def fold_prompt(prompt: str) -> str:
+    """A prompt without case and extra white space."""
+    return " ".join(prompt.casefold().split())

@@ -35,6 +35,7 @@ def test_either_head_takes_a_benchmark(run: str, gold: Path, request: pytest.Fix
     found = json.loads(done.stdout)
     assert found["benchmark"] == "judgebench"
     assert found["rows"] == 20
+    assert found["training_overlap"] == {"rows": 0, "share": 0.0}
     scores = {score["name"]: score for score in found["scores"]}
     judge = load_judge(folder)
     rows = [json.loads(line) for line in gold.read_text().splitlines()]
@@ -55,6 +56,18 @@ def test_a_file_names_itself_and_the_table_says_the_rule(small_run: TrainingResu
     assert "JudgeBench (Tan et al. 2025): 20 rows" in done.stdout
     assert "95 % interval" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_prompts_that_the_run_was_trained_on_are_counted(small_run: TrainingResult, tmp_path: Path) -> None:
+    rows = [
+        {"question": c.prompt[0], "response_A": "good", "response_B": "bad", "label": "A>B", "source": "livecodebench"}
+        for c in (*small_votes(1), *small_votes(3, first=300))
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = tiebreak("evaluate", small_run.folder, path, "--benchmark", "judgebench", "--json")
+    assert json.loads(done.stdout)["training_overlap"] == {"rows": 1, "share": 0.25}, done.stderr
+    assert "1 of 4 rows have prompts that" in done.stderr
 
 
 def test_rewards_of_many_answers(small_run: TrainingResult, small_rewards: TrainingResult, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.trainer.utils import is_async_callable
 
+from tests.processes import run_processes
 from tiebreak import Conversation, load_judge, reward_function
 from tiebreak.data.synthetic import operand_pairs
 from tiebreak.models.nano import NANO_PATH
@@ -118,3 +119,30 @@ def test_rloo_of_conversations(
         ]
         scores = load_judge(run.folder.path).score_many([Conversation((p,), (c,)) for p, c in pairs])
         assert first[2] == pytest.approx([score.reward for score in scores], abs=1e-4)
+
+
+def _grpo_in_one_process(run: Path, folder: Path) -> list[Any]:
+    """Prompts, completions and rewards of the own process, and the mean reward that TRL logs."""
+    reward, seen = reward_function(run), list[Any]()
+
+    def watched(prompts: list[str], completions: list[str], **columns: Any) -> list[float | None]:
+        seen.append((prompts, completions, reward(prompts, completions, **columns)))
+        return seen[-1][2]
+
+    trainer = train((GRPOTrainer, GRPOConfig), watched, folder, sums("train")[:8], max_steps=2,
+                    num_generations=4, per_device_train_batch_size=2)  # fmt: skip
+    return [(*call, step["reward_std"]) for call, step in zip(seen, trainer.state.log_history, strict=False)]
+
+
+def test_a_pairwise_judge_compares_a_group_across_two_processes(small_run: TrainingResult, tmp_path: Path) -> None:
+    run = small_run.folder.path
+    steps = zip(*run_processes(2, _grpo_in_one_process, tmp_path, run, tmp_path / "policy"), strict=True)
+    reward, count = reward_function(run), 0
+    for first, second in steps:
+        prompts, completions, rewards = (first[i] + second[i] for i in range(3))
+        assert prompts == prompts[:1] * 4  # one group on two processes
+        assert rewards == pytest.approx(reward(prompts, completions), abs=1e-4)
+        assert sum(rewards) == pytest.approx(0, abs=1e-6)
+        assert first[3] == second[3] == pytest.approx(torch.tensor(rewards).std().item(), abs=1e-4)
+        count += 1
+    assert count == 2

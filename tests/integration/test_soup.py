@@ -17,9 +17,10 @@ from tiebreak.data import load_comparisons
 from tiebreak.errors import DataError
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import load_base, load_trained, read_card
-from tiebreak.runs import RunFolder, read_validation_rows, write_validation_rows
+from tiebreak.runs import RunFolder, read_validation_rows, write_training_prompts, write_validation_rows
 from tiebreak.training import TrainingResult
 from tiebreak.workflows.soup import soup_runs
+from tiebreak.workflows.vote_overlap import TrainingOverlap
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,7 @@ def test_a_soup_is_the_mean_of_its_members_weights(
     assert kept is not None
     assert kept.comparisons == list(comparisons)
     assert soup.members[str(small_run.folder)] == pytest.approx(small_run.metrics["loss"], abs=1e-5)
+    assert soup.training_overlap == TrainingOverlap(0, 30)
     assert soup.gain == pytest.approx(min(soup.members.values()) - soup.metrics["loss"])
     assert json.loads(soup.folder.environment.read_text())["soup_of"] == [str(small_run.folder), str(other_seed.folder)]
     assert load_recipe(soup.folder.recipe).lora.r == 20
@@ -66,10 +68,15 @@ def test_a_run_averaged_with_its_copy_judges_as_it_did(
     small_rewards: TrainingResult, votes: tuple[Path, Path], tmp_path: Path
 ) -> None:
     shutil.copytree(small_rewards.folder.path, tmp_path / "copy")
+    write_training_prompts(RunFolder(tmp_path / "copy"), load_comparisons(votes[1], votes="required"))
     shown = tiebreak(
         "soup", small_rewards.folder, tmp_path / "copy", "-o", tmp_path / "soup", "--on", votes[1], "--json"
     )
     assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["training_overlap"] == {"rows": 30, "share": 1.0}
+    assert f"30 of 30 rows have prompts that {tmp_path / 'soup'} was trained on (100.0%)" in " ".join(
+        shown.stderr.split()
+    )
     assert json.loads(shown.stdout)["metrics"]["loss"] == pytest.approx(small_rewards.metrics["loss"], abs=1e-5)
     was, now = (read_card(folder / "model").rewards for folder in (small_rewards.folder.path, tmp_path / "soup"))
     assert was is not None

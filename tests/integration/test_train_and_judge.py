@@ -110,7 +110,9 @@ def test_a_merged_judge_is_near_the_trained_one(
     """Not equal: it was trained on a base in 4 bits, and is merged into the base as it was."""
     comparisons = load_comparisons(votes[1], votes="required")
     trained = probabilities(load_judge(small_run.folder.path), comparisons)
-    merged = probabilities(load_judge(small_run.folder.path, merge=merge), comparisons)
+    log: list[str] = []
+    merged = probabilities(load_judge(small_run.folder.path, merge=merge, device="cpu", log=log.append), comparisons)
+    assert [line.startswith("The CPU has no FP8 products: ") for line in log] == [True] * (merge == "fp8")
     distance = np.abs(np.array(merged) - np.array(trained))
     assert 0 < distance.max() < 0.1
 

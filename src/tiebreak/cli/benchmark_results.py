@@ -13,6 +13,7 @@ from tiebreak.cli.judging_options import comparison_progress, load_judge_with_pr
 from tiebreak.formatting import pluralize
 
 if TYPE_CHECKING:
+    from tiebreak.benchmarks import Items, Result
     from tiebreak.judges import Merge
 
 
@@ -33,6 +34,9 @@ def evaluate_benchmark(
         ModelError, MemoryBudgetError, RunError: the run's judge cannot be loaded or fails.
     """
     from tiebreak.benchmarks import load_benchmark, run_benchmark, work
+    from tiebreak.runs import RunFolder
+    from tiebreak.types import fold_prompt
+    from tiebreak.workflows.vote_overlap import measure_training_overlap
 
     if diagnostics.is_terminal:
         with diagnostics.status(f"Reading {name} ..."):
@@ -41,6 +45,7 @@ def evaluate_benchmark(
         items = load_benchmark(name, data)
     if items.left_out:
         log(f"Left out: {items.left_out}.")
+    overlap = measure_training_overlap(RunFolder(run), [fold_prompt(row.prompt[0]) for row in items.rows], log)
     judge = load_judge_with_progress(run, base_model, merge, calibrate=calibrate)
     with comparison_progress(work(judge, items)) as advance:
         result = run_benchmark(judge, items, on_progress=advance)
@@ -56,10 +61,16 @@ def evaluate_benchmark(
                 "files": list(items.files),
                 "rows": len(items.rows),
                 "left_out": items.left_out,
+                "training_overlap": None if overlap is None else overlap.to_dict(),
                 **result.to_dict(),
             }
         )
         return
+    _print_scores(items, result)
+
+
+def _print_scores(items: Items, result: Result) -> None:
+    """The benchmark's rule and the table of scores."""
     results.print(f"[bold]{escape(items.about.title)}[/]: {pluralize(len(items.rows), 'row')}")
     results.print(escape(items.about.rule))
     rows = [

@@ -42,6 +42,7 @@ def command(
         print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
     else:
         _print_summary(summary)
+        _print_unread_columns(summary)
         _print_duplicates(summary)
         _print_problems(file, summary)
     if summary.usable_rows < summary.rows:
@@ -66,6 +67,17 @@ def _print_summary(summary: Summary) -> None:
             table.add_row(name, *(f"{n:,}" for n in (words.median, words.p90, words.p99, words.max)))
     if table.row_count:
         results.print(table)
+
+
+def _print_unread_columns(summary: Summary) -> None:
+    meant = {name: hint for name, hint in summary.unread_columns.items() if hint}
+    others = ", ".join(name for name, hint in summary.unread_columns.items() if not hint)
+    if meant:
+        results.print("Columns that are not read, but look as if they should be:")
+        for name, hint in meant.items():
+            results.print(f"  {escape(name)}: {hint}")
+    if others:
+        results.print(f"{'Other columns' if meant else 'Columns'} that are not read: {escape(others)}")
 
 
 def _print_duplicates(summary: Summary) -> None:

@@ -51,7 +51,8 @@ def command(
     if as_json:
         print_json(
             {"run": str(output), "rank": soup.rank, "rows": soup.rows, "metrics": soup.metrics,
-             "members": soup.members, "gain": soup.gain}
+             "members": soup.members, "gain": soup.gain,
+             "training_overlap": None if soup.training_overlap is None else soup.training_overlap.to_dict()}
         )  # fmt: skip
         return
     results.print(f"[bold]Log loss on {soup.rows:,} comparisons[/]")

@@ -10,7 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiebreak.data.issues import Problem, Severity
-from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, KNOWN_COLUMNS, TEXT_COLUMNS, Votes, recognise_layout
+from tiebreak.data.layouts import (
+    CHOSEN_REJECTED_COLUMNS,
+    KNOWN_COLUMNS,
+    TEXT_COLUMNS,
+    UnreadColumn,
+    Votes,
+    recognise_layout,
+    unread_columns,
+)
 from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
 from tiebreak.errors import DataError
@@ -65,8 +73,9 @@ def load_votes(
         problem_rows: see `ProblemRows`.
         setting: the text that users write before another value of `problem_rows`, for messages; None if they cannot
             change it.
-        on_note: called with one line that says how many rows were left out or repaired and why, if there are any.
-            Without it the line is issued as a Python warning.
+        on_note: called with one line that says how many rows were left out or repaired and why, if there are any; and
+            with `votes="required"` with one that names columns which look meant but are not read. Without it the lines
+            are issued as Python warnings.
 
     Raises:
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
@@ -80,8 +89,10 @@ def load_votes(
         raise DataError(
             f"{path}: {pluralize(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` lists them."
         )
-    if file.problems:
-        note = _summary_line(str(path), file, len(dropped))
+    notes = [_summary_line(str(path), file, len(dropped))] if file.problems else []
+    if votes == "required":
+        notes += _unread_columns_line(str(path), file.unread_columns)
+    for note in notes:
         if on_note is None:
             warnings.warn(note, stacklevel=2)
         else:
@@ -106,6 +117,9 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
     layout = recognise_layout("the data frame", columns, votes)
     checked = check_rows(Table(columns, _frame_rows(frame), "row"), layout, votes)
     _check_problems("the data frame", checked.problems, checked.rows, None, None)
+    if votes == "required":
+        for line in _unread_columns_line("the data frame", unread_columns(columns, checked.layout)):
+            warnings.warn(line, stacklevel=2)
     return checked.comparisons
 
 
@@ -155,6 +169,12 @@ def _check_problems(
         remedies += "."
     total = f"{len(lines):,} of {pluralize(rows, 'row')} cannot be used as they are"
     raise DataError("\n".join((f"{name}: {total}:", *listed, remedies)))
+
+
+def _unread_columns_line(name: str, columns: Sequence[UnreadColumn]) -> list[str]:
+    """One line that names the columns which look meant and are not read; none without such columns."""
+    meant = "; ".join(f"{column.name!r} ({column.hint})" for column in columns if column.hint)
+    return [f"{name}: columns that are not read: {meant}"] if meant else []
 
 
 def _summary_line(name: str, file: VoteFile, dropped: int) -> str:

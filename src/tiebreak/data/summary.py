@@ -67,6 +67,8 @@ class Summary:
     """Lines of comparisons of an answer with itself whose vote is not a tie."""
     problems: dict[str, int]
     """Number of problems of each kind."""
+    unread_columns: dict[str, str]
+    """Columns that are ignored, each with what is read instead, or with an empty text."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, tuples and numbers, for `json.dumps`."""
@@ -104,6 +106,7 @@ def summarise(file: VoteFile) -> Summary:
             if c.answer_a == c.answer_b and c.vote is not None and _favoured(c.vote) != "tie"
         ),
         problems=dict(Counter(problem.kind for problem in file.problems).most_common()),
+        unread_columns={column.name: column.hint for column in file.unread_columns},
     )
 
 

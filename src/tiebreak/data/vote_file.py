@@ -15,10 +15,12 @@ from tiebreak.data.layouts import (
     MODEL_COLUMNS,
     TAG_COLUMNS,
     Layout,
+    UnreadColumn,
     Votes,
     parse_chosen_rejected,
     parse_side_by_side,
     recognise_layout,
+    unread_columns,
 )
 from tiebreak.data.readers import Format, read_table
 from tiebreak.data.table import Table
@@ -44,6 +46,8 @@ class VoteFile:
     rows: int
     integer_ids: bool
     """Whether the ids are whole numbers in the file, not texts."""
+    unread_columns: tuple[UnreadColumn, ...] = ()
+    """Columns that are ignored."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
         problems=checked.problems,
         rows=checked.rows,
         integer_ids=checked.integer_ids,
+        unread_columns=unread_columns(table.columns, checked.layout),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tiebreak.models import JudgeCard, Precision
+
+logger = logging.getLogger(__name__)
 
 Merge = Literal["bf16", "fp8"]
 """The type of the weights after the adapter is merged into them."""
@@ -104,13 +107,16 @@ def _load_language_model(
     calibrate: bool, log: Callable[[str], None] | None,
 ) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
     require_extra("train", "judging with a language model")
-    from tiebreak.models import TokenBudget, load_tokenizer, read_card, use_fused_layers
+    from tiebreak.models import TokenBudget, emulation_note, load_tokenizer, read_card, use_fused_layers
     from tiebreak.text import Encoder, Template, resolve_template
 
     card = read_card(folder.model)
     on_device = _device(device)
     with quiet_model_loading():
         model, compute_dtype = _load_weights(folder, card, base_model=base_model, merge=merge, device=on_device)
+    emulated = emulation_note(merge or card.precision, compute_dtype, on_device)
+    if emulated is not None:
+        (logger.warning if log is None else log)(emulated)
     use_fused_layers(model, compute_dtype)
     tokenizer = load_tokenizer(str(folder.model))
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass

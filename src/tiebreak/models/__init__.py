@@ -25,7 +25,7 @@ from tiebreak.models.heads import (
 )
 from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.hub import NANO, load_config, load_text_config, load_tokenizer
-from tiebreak.models.loading import check_supported, load_base, reset_head
+from tiebreak.models.loading import check_supported, emulation_note, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
 from tiebreak.models.text_classifier import TextClassifier
@@ -47,6 +47,7 @@ __all__ = [
     "check_supported",
     "classifier_module",
     "default_device",
+    "emulation_note",
     "judge_head",
     "layer_stack",
     "load_base",

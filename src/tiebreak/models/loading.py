@@ -147,6 +147,22 @@ def check_supported(precision: Precision, dtype: torch.dtype, device: torch.devi
         raise ModelError(f"FP8 products are computed in bfloat16, not {dtype}. Leave model.compute_dtype=auto.")
 
 
+def emulation_note(precision: Precision, dtype: torch.dtype, device: torch.device) -> str | None:
+    """A sentence on what the device only emulates, and what to use instead; None if it emulates nothing."""
+    if precision == "fp8" and device.type != "cuda":
+        return (
+            f"The {device.type.upper()} has no FP8 products: they are emulated in float32, with FP8's rounding but "
+            "without its speed. Use bf16 (model.precision=bf16, or --merge bf16 for a trained run), or an Ada, Hopper "
+            "or later GPU."
+        )
+    if dtype == torch.bfloat16 and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return (
+            f"{torch.cuda.get_device_name(device)} emulates bfloat16, which is slow. Train with "
+            "model.compute_dtype=float16, or use an Ampere or later GPU."
+        )
+    return None
+
+
 def reset_head(model: torch.nn.Module, seed: int, tie_parameter: float = 0.0) -> None:
     """Reinitialize every copy of the head: normal with the model's `initializer_range`, zero bias.
 

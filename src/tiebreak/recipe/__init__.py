@@ -10,6 +10,7 @@ from tiebreak.recipe.sections import (
     TextSection,
     TrainingSection,
 )
+from tiebreak.recipe.unused import unused_settings
 
 __all__ = [
     "BaselineSection",
@@ -23,4 +24,5 @@ __all__ = [
     "load_recipe",
     "recipe_keys",
     "shipped_recipes",
+    "unused_settings",
 ]

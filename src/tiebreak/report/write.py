@@ -27,6 +27,7 @@ from tiebreak.workflows.predictions import (
     read_run_predictions,
 )
 from tiebreak.workflows.validation_rows import find_validation_rows
+from tiebreak.workflows.vote_overlap import measure_training_overlap
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,9 @@ def _read_content(
     """Everything that the page shows, from the run's folder; `baselines` and `bias` say whether to show these."""
     notes = list(metadata.notes)
     comparisons = _find_comparisons(folder, predictions, on, notes)
+    if comparisons is not None:
+        for compared in (folder, *(RunFolder(other.run) for other in others)):
+            measure_training_overlap(compared, [row.folded_prompt for row in comparisons], notes.append)
     truncated = None if comparisons is None else _find_truncated(folder, comparisons, notes)
     _note_later_calibration(folder, notes)
     if baselines:

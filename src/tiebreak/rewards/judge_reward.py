@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, Protocol
 
 from tiebreak.data import Message, parse_messages, parse_side, replace_lone_surrogates
 from tiebreak.data.issues import UnreadableError
+from tiebreak.rewards.processes import process_count, rewards_over_processes
 from tiebreak.types import Conversation
 
 Text = str | Sequence[Mapping[str, Any]]
@@ -22,15 +25,22 @@ class JudgeReward:
     Args:
         rewards: returns the rewards of conversations; None for those without a reward.
         scores_alone: whether it has a reward for a completion that is alone for its prompt.
+        gather: whether a call compares the completions of all processes; see `reward_function`. Ignored with
+            `scores_alone`.
     """
 
     __name__ = "tiebreak"
     """The name under which trainers log it."""
 
     def __init__(
-        self, rewards: Callable[[Sequence[Conversation]], Sequence[float | None]], *, scores_alone: bool
+        self,
+        rewards: Callable[[Sequence[Conversation]], Sequence[float | None]],
+        *,
+        scores_alone: bool,
+        gather: bool = True,
     ) -> None:
         self.scores_alone = scores_alone
+        self._gather = gather and not scores_alone
         self._rewards = rewards
         self._one_at_a_time = threading.Lock()  # modules, token budgets and tokenizers are not thread-safe
 
@@ -49,17 +59,25 @@ class JudgeReward:
         Raises:
             ValueError: the numbers of prompts and completions differ.
             MemoryBudgetError, ModelError: as in `Judge.compare_many`.
+            TiebreakError: the call of another process failed, whose completions were to be compared.
         """
         del columns
-        if len(prompts) != len(completions):
-            raise ValueError(
-                f"{len(prompts):,} prompts for {len(completions):,} completions: give one prompt per completion"
-            )
-        read = [_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-        readable = {number: conversation for number, conversation in enumerate(read) if conversation is not None}
+        positions: list[int] = []
+
+        def read() -> list[Conversation]:
+            conversations = _conversations(prompts, completions)
+            positions.extend(conversations)
+            return list(conversations.values())
+
         with self._one_at_a_time:
-            rewards = dict(zip(readable, self._rewards(list(readable.values())), strict=True))
-        return [rewards.get(number) for number in range(len(read))]
+            rewards = rewards_over_processes(read, self._rewards) if self.gathers else self._rewards(read())
+        by_position = dict(zip(positions, rewards, strict=True))
+        return [by_position.get(number) for number in range(len(completions))]
+
+    @property
+    def gathers(self) -> bool:
+        """Whether a call now compares the completions of several processes, which all have to call it."""
+        return self._gather and process_count() > 1
 
 
 class AsyncJudgeReward(Protocol):
@@ -81,9 +99,28 @@ def make_async(reward: JudgeReward) -> AsyncJudgeReward:
     async def tiebreak(
         prompts: Sequence[Text], completions: Sequence[Text], **columns: object
     ) -> list[float | None]:  # trainers log its name
-        return await asyncio.to_thread(reward, prompts, completions, **columns)
+        call = partial(reward, prompts, completions, **columns)
+        if reward.gathers:
+            return await asyncio.get_running_loop().run_in_executor(_in_order(), call)
+        return await asyncio.to_thread(call)
 
     return tiebreak
+
+
+@cache
+def _in_order() -> ThreadPoolExecutor:
+    """One thread for all functions that gather: the processes must call them in the same order."""
+    return ThreadPoolExecutor(1, thread_name_prefix="tiebreak-rewards")
+
+
+def _conversations(prompts: Sequence[Text], completions: Sequence[Text]) -> dict[int, Conversation]:
+    """The conversations of prompts and completions, by position, without those that do not consist of texts."""
+    if len(prompts) != len(completions):
+        raise ValueError(
+            f"{len(prompts):,} prompts for {len(completions):,} completions: give one prompt per completion"
+        )
+    read = (_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True))
+    return {number: conversation for number, conversation in enumerate(read) if conversation is not None}
 
 
 def _conversation(prompt: Text, completion: Text) -> Conversation | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, overload
 
@@ -24,6 +24,7 @@ def reward_function(
     *,
     normalise: bool = ...,
     swap: Swap = ...,
+    gather: bool = ...,
     asynchronous: Literal[False] = ...,
     base_model: str | None = ...,
     device: str | None = ...,
@@ -37,6 +38,7 @@ def reward_function(
     *,
     normalise: bool = ...,
     swap: Swap = ...,
+    gather: bool = ...,
     asynchronous: Literal[True],
     base_model: str | None = ...,
     device: str | None = ...,
@@ -49,6 +51,7 @@ def reward_function(
     *,
     normalise: bool = True,
     swap: Swap = "average",
+    gather: bool = True,
     asynchronous: bool = False,
     base_model: str | None = None,
     device: str | None = None,
@@ -71,6 +74,10 @@ def reward_function(
             rewards are in nats. GRPO divides out both, RLOO the mean, PPO neither: with normalised rewards, a learning
             rate, KL coefficient or weight tuned for one run suits the next. Reward models only.
         swap: compare in both orders, or each pair once in half the time. Pairwise judges only.
+        gather: compare the completions of a prompt across all processes of `torch.distributed`, where it is
+            initialized. The processes share the comparisons. All of them must call the function, equally often and in
+            the same order, as TRL's trainers do. False: compare those of the own process; for a loop that calls the
+            function in one process only. Pairwise judges only.
         asynchronous: return a coroutine function, which TRL awaits together with other asynchronous rewards. Concurrent
             calls are judged one after the other.
         base_model: as in `load_judge`.
@@ -90,7 +97,7 @@ def reward_function(
             return [score.normalised if normalise else score.reward for score in scores]
         return pairwise_rewards(judge, conversations, swap)
 
-    reward = JudgeReward(rewards, scores_alone=judge.gives_rewards)
+    reward = JudgeReward(rewards, scores_alone=judge.gives_rewards, gather=gather)
     return make_async(reward) if asynchronous else reward
 
 
@@ -118,4 +125,4 @@ def shared_reward_function(run: str) -> JudgeReward:
 
 
 _LOADING: Final = threading.Lock()
-_loaded: Final = cache(reward_function)
+_loaded: Final = cache(partial(reward_function, gather=False))  # engines call it independently of each other

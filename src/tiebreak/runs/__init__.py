@@ -26,6 +26,7 @@ from tiebreak.runs.validation_rows import (
     prompt_hashes,
     read_training_prompts,
     read_validation_rows,
+    write_prompt_hashes,
     write_training_prompts,
     write_validation_rows,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "write_json",
     "write_orders",
     "write_predictions",
+    "write_prompt_hashes",
     "write_rewards",
     "write_scores",
     "write_submission",

@@ -104,11 +104,16 @@ def write_training_prompts(run: RunFolder, comparisons: Sequence[Comparison]) ->
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
     """
-    hashes = np.unique(prompt_hashes(row.folded_prompt for row in comparisons))
+    write_prompt_hashes(run, prompt_hashes(row.folded_prompt for row in comparisons))
+
+
+def write_prompt_hashes(run: RunFolder, hashes: NDArray[np.uint64]) -> None:
+    """As `write_training_prompts`, from hashes [n] that may repeat."""
+    distinct = np.unique(hashes)
 
     def write(draft: Path) -> None:
         with draft.open("wb") as file:
-            np.save(file, hashes)
+            np.save(file, distinct)
 
     write_atomically(run.training_prompts, write)
 

@@ -12,11 +12,13 @@ from tiebreak.library_logging import quiet_model_loading
 from tiebreak.models import (
     add_adapter,
     default_device,
+    emulation_note,
     load_base,
     load_trainable_adapter,
     lora_config,
     read_card,
     reset_head,
+    resolve_compute_dtype,
     use_fused_layers,
 )
 from tiebreak.ranking import tie_parameter_of
@@ -83,6 +85,10 @@ def _check_start(start: RunFolder, settings: ModelSection) -> None:
 def _load_base(settings: ModelSection, tie_parameter: float, seed: int, log: Callable[[str], None]) -> Any:
     device = default_device()
     log(f"Loading {settings.name} in {settings.precision}.")
+    dtype = resolve_compute_dtype(settings.compute_dtype, settings.precision, device)
+    emulated = emulation_note(settings.precision, dtype, device)
+    if emulated is not None:
+        log(emulated)
     try:
         return load_base(
             settings.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tiebreak._deprecation import renamed_argument
 from tiebreak.errors import RecipeError
 from tiebreak.extras import require_extra
-from tiebreak.recipe import Recipe
+from tiebreak.recipe import Recipe, unused_settings
 from tiebreak.runs import RunFolder
 from tiebreak.training.distributed import is_rank_zero
 from tiebreak.training.resume import check_same_recipe
@@ -76,6 +76,8 @@ def train(
             return TrainingResult(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
     elif resume:
         log(f"{folder} holds no run to resume. Starting a new one.")
+    for note in unused_settings(recipe):
+        log(note)
     with folder.lock(resume=resume) if is_rank_zero() else nullcontext():
         if recipe.baseline is not None:
             from tiebreak.training.fit_baseline import fit

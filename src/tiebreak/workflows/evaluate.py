@@ -38,6 +38,7 @@ from tiebreak.workflows.comparison import JudgeComparison, compare_judges
 from tiebreak.workflows.orders import is_symmetric
 from tiebreak.workflows.predictions import is_calibrated_later, read_calibration, read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
+from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_overlap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,8 @@ class EvaluationResult:
     format_bias: dict[str, Preference]
     comparisons: tuple[JudgeComparison, ...] = ()
     """Baselines and guesses on the same rows, if `baselines` was set."""
+    training_overlap: TrainingOverlap | None = None
+    """Rows with prompts that the run was trained on; None if that is not known, as for a loaded judge."""
 
     @property
     def metrics(self) -> dict[str, Estimate]:
@@ -80,6 +83,7 @@ class EvaluationResult:
             "data": self.data,
             "rows": self.evaluation.rows,
             "swap": self.swap,
+            "training_overlap": None if self.training_overlap is None else self.training_overlap.to_dict(),
             **{name: e.value for name, e in self.metrics.items() if name.startswith(("loss", "accuracy"))},
             "evaluation": self.evaluation.to_dict(),
             "breakdown": [part.to_dict() for part in self.slices],
@@ -141,18 +145,18 @@ def evaluate(
     if run is not None:
         run.check_trained()
     comparisons, source = _find_votes(run, votes, problem_rows, log)
-    if isinstance(judge, Judge):
-        loaded = judge
-    else:
-        loaded = load_judge(
-            judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
-        )  # fmt: skip
+    prompts = [row.folded_prompt for row in comparisons]
+    overlap = None if run is None else measure_training_overlap(run, prompts, log)
+    loaded = judge if isinstance(judge, Judge) else load_judge(
+        judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
+    )  # fmt: skip
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
     result = measure(probabilities, [row.vote for row in comparisons if row.vote is not None], comparisons, orders)
     others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines else ()
-    return replace(result, run=None if run is None else str(run), data=source, swap=swap, comparisons=others)
+    name = None if run is None else str(run)
+    return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
 
 
 def measure(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tiebreak.errors import DataError, ModelError, RunError
+from tiebreak.errors import DataError, ModelError, RunError, TiebreakError
 from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import preference_metrics
 from tiebreak.models import read_card, write_card
@@ -23,12 +23,14 @@ from tiebreak.runs import (
     translate_write_errors,
     write_json,
     write_predictions,
+    write_prompt_hashes,
     write_validation_rows,
 )
 from tiebreak.training.environment import describe_environment
 from tiebreak.types import Comparison, Vote
 from tiebreak.workflows.predictions import read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
+from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_overlap, training_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +52,8 @@ class Soup:
     metrics: dict[str, float]
     members: dict[str, float]
     """Each member's log loss on the same votes."""
+    training_overlap: TrainingOverlap | None
+    """Rows with prompts that a member was trained on; None if that is not known."""
 
     @property
     def gain(self) -> float:
@@ -91,6 +95,8 @@ def soup_runs(
     created = RunFolder(output)
     with created.create():
         rank = _write_model(created, folders, cards)
+        _write_training_prompts(created, folders)
+        overlap = measure_training_overlap(created, [row.folded_prompt for row in rows], log)
         losses = {}
         for folder in folders:
             log(f"Judging {len(rows):,} comparisons with {folder}.")
@@ -102,7 +108,16 @@ def soup_runs(
         write_validation_rows(created, rows, None)
         write_predictions(created.predictions, rows, probabilities)
         write_json(created.metrics, metrics)
-    return Soup(created, rank, len(rows), metrics, losses)
+    return Soup(created, rank, len(rows), metrics, losses, overlap)
+
+
+def _write_training_prompts(created: RunFolder, folders: Sequence[RunFolder]) -> None:
+    """Keep the prompts that any member was trained on, if they are known of all."""
+    try:
+        prompts = [training_prompts(folder) for folder in folders]
+    except (TiebreakError, OSError):  # `measure_training_overlap` says that they are unknown
+        return
+    write_prompt_hashes(created, np.concatenate(prompts))
 
 
 def _check_members(folders: Sequence[RunFolder]) -> list[JudgeCard]:

@@ -1,9 +1,10 @@
-"""Whether a finished run has seen the votes that it is to be calibrated on, or weighted by in a blend."""
+"""Whether a finished run has seen the votes that it is measured, calibrated or weighted on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,12 +18,73 @@ from tiebreak.workflows.validation_rows import read_data_section, replay_split
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tiebreak.training.splits import SplitVotes
+
 
 class KnownPrompts(NamedTuple):
     """Hashes of the prompts that a run was trained and validated on."""
 
     training: NDArray[np.uint64]
     validation: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOverlap:
+    """How many of the rows that a run is measured on have prompts that it was trained on."""
+
+    rows: int
+    """Rows with such a prompt. For a blend: that any of its members was trained on."""
+    total: int
+    """All rows."""
+
+    @property
+    def share(self) -> float:
+        """Between 0 and 1."""
+        return self.rows / self.total if self.total else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"rows": self.rows, "share": self.share}
+
+
+def measure_training_overlap(
+    run: RunFolder, prompts: Sequence[str], log: Callable[[str], None]
+) -> TrainingOverlap | None:
+    """Count the rows whose prompts a run was trained on, and log the share if there are any.
+
+    Args:
+        run: a finished run. For a blend, its members are checked.
+        prompts: [rows], as `Comparison.folded_prompt` gives them.
+        log: called with one sentence at a time.
+
+    Returns:
+        None, after a sentence that says so, if the prompts that the run was trained on are not known.
+    """
+    known = _rows_trained_on(run, prompt_hashes(prompts), log)
+    return None if known is None else TrainingOverlap(int(known.sum()), len(known))
+
+
+def _rows_trained_on(
+    run: RunFolder, hashes: NDArray[np.uint64], log: Callable[[str], None]
+) -> NDArray[np.bool_] | None:
+    """[rows], whether each prompt was trained on; None if that is not known."""
+    if run.holds_a_blend:
+        kept = read_validation_rows(run)
+        if kept is not None:
+            fitted = prompt_hashes(row.folded_prompt for row in kept.comparisons)
+            _log_fitted(run, int(np.isin(hashes, fitted).sum()), len(hashes), "prompts", log)
+        parts = [
+            _rows_trained_on(RunFolder(run.path / member.run), hashes, log) for member in read_blend(run.model).members
+        ]
+        known = [part for part in parts if part is not None]
+        return np.logical_or.reduce(known) if len(known) == len(parts) else None
+    try:
+        trained_on = np.isin(hashes, training_prompts(run))
+    except (TiebreakError, OSError) as error:
+        log(_unknown(run, error))
+        return None
+    _log_shared(run, int(trained_on.sum()), len(hashes), *_TRAINED, log)
+    return trained_on
 
 
 def warn_about_overlap(run: RunFolder, votes: Sequence[Comparison], log: Callable[[str], None]) -> None:
@@ -39,21 +101,32 @@ def warn_about_overlap(run: RunFolder, votes: Sequence[Comparison], log: Callabl
     try:
         known = _known_prompts(run)
     except (TiebreakError, OSError) as error:
-        log(
-            f"Whether {run} was trained on these votes is unknown: its own votes cannot be read "
-            f"({str(error).partition(chr(10))[0]})."
-        )
+        log(_unknown(run, error))
         same = _rows_with_known_ids(run, votes)
         if same:
             log(f"{pluralize(same, 'row')} of {len(votes):,} have ids of its validation rows.")
         return
-    for hashes, verb, consequence in (
-        (known.training, "trained on", "the judge is more certain of them than of new ones, which biases the result"),
-        (known.validation, "validated on", "its validation metrics no longer test the result"),
-    ):
-        shared = _rows_with_known_prompts(hashes, votes)
-        if shared:
-            log(f"{shared:,} of {len(votes):,} rows have prompts that {run} was {verb}: {consequence}.")
+    for hashes, verb, consequence in ((known.training, *_TRAINED), (known.validation, *_VALIDATED)):
+        _log_shared(run, _rows_with_known_prompts(hashes, votes), len(votes), verb, consequence, log)
+
+
+_TRAINED: Final = ("trained on", "the judge is more certain of them than of new ones, which biases the result")
+_VALIDATED: Final = ("validated on", "its validation metrics no longer test the result")
+
+
+def _log_shared(
+    run: RunFolder, shared: int, total: int, verb: str, consequence: str, log: Callable[[str], None]
+) -> None:
+    if shared:
+        share = f"{shared / total:.1%}"
+        log(f"{shared:,} of {total:,} rows have prompts that {run} was {verb} ({share}): {consequence}.")
+
+
+def _unknown(run: RunFolder, error: Exception) -> str:
+    return (
+        f"Whether {run} was trained on these votes is unknown: its own votes cannot be read "
+        f"({str(error).partition(chr(10))[0]})."
+    )
 
 
 def _warn_about_blend(run: RunFolder, votes: Sequence[Comparison], log: Callable[[str], None]) -> None:
@@ -63,25 +136,39 @@ def _warn_about_blend(run: RunFolder, votes: Sequence[Comparison], log: Callable
     else:
         hashes = prompt_hashes(row.folded_prompt for row in kept.comparisons)
         same, what = _rows_with_known_prompts(hashes, votes), "prompts"
+    _log_fitted(run, same, len(votes), what, log)
+
+
+def _log_fitted(run: RunFolder, same: int, total: int, what: str, log: Callable[[str], None]) -> None:
     if same:
         log(
-            f"{same:,} of {len(votes):,} rows have {what} that the weights of {run} were fitted on: the blend fits "
-            "them slightly better than new ones."
+            f"{same:,} of {total:,} rows have {what} that the weights of {run} were fitted on: the blend fits them "
+            "slightly better than new ones."
         )
+
+
+def training_prompts(run: RunFolder) -> NDArray[np.uint64]:
+    """Hashes of the prompts that a run was trained on, from its folder, or else from its votes, split again.
+
+    Raises:
+        DataError, RecipeError, RunError: neither can be read.
+    """
+    kept = read_training_prompts(run)
+    return prompt_hashes(row.folded_prompt for row in _replay(run).training) if kept is None else kept
 
 
 def _known_prompts(run: RunFolder) -> KnownPrompts:
     """From the run's folder; what it does not keep, from its votes, split again."""
-    training, kept = read_training_prompts(run), read_validation_rows(run)
-    validation = None if kept is None else kept.comparisons
-    if training is None or validation is None:
-        data = read_data_section(run)
-        if data is None or data.train is None:
-            raise DataError("the run does not name them")
-        split = replay_split(data)
-        training = prompt_hashes(row.folded_prompt for row in split.training) if training is None else training
-        validation = split.validation if validation is None else validation
-    return KnownPrompts(training, prompt_hashes(row.folded_prompt for row in validation))
+    kept = read_validation_rows(run)
+    validation = _replay(run).validation if kept is None else kept.comparisons
+    return KnownPrompts(training_prompts(run), prompt_hashes(row.folded_prompt for row in validation))
+
+
+def _replay(run: RunFolder) -> SplitVotes:
+    data = read_data_section(run)
+    if data is None or data.train is None:
+        raise DataError("the run does not name them")
+    return replay_split(data)
 
 
 def _rows_with_known_prompts(hashes: NDArray[np.uint64], votes: Sequence[Comparison]) -> int:

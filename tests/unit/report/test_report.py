@@ -12,7 +12,7 @@ from tiebreak.data import write_comparisons
 from tiebreak.errors import RunError
 from tiebreak.report import write_report
 from tiebreak.report.page import mark_code
-from tiebreak.runs import RunFolder, write_validation_rows
+from tiebreak.runs import RunFolder, write_training_prompts, write_validation_rows
 from tiebreak.types import Vote
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -64,6 +64,20 @@ def test_kept_validation_rows_need_no_file_of_votes(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(" in page
     write_validation_rows(RunFolder(tmp_path / "run"), rows[1:], None)
     assert "does not hold the rows of predictions.parquet" in page_of(write_report(tmp_path / "run"))
+
+
+def test_rows_that_a_compared_run_was_trained_on_are_counted(tmp_path: Path) -> None:
+    rows = comparisons(VOTES * 4)
+    for name, trained in (("run", []), ("other", rows[:3])):
+        write_run(tmp_path / name, rows)
+        write_validation_rows(RunFolder(tmp_path / name), rows, None)
+        write_training_prompts(RunFolder(tmp_path / name), trained)
+    log: list[str] = []
+    page = write_report(tmp_path / "run", beside=[tmp_path / "other"], log=log.append).read_text()
+    warnings = [line for line in log if "trained on" in line]
+    share = f"3 of 12 rows have prompts that {tmp_path / 'other'} was trained on (25.0%): "
+    assert [line.startswith(share) for line in warnings if "No baselines" not in line] == [True]
+    assert share in page
 
 
 def test_a_report_names_what_is_missing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tiebreak.workflows.calibrate import remove_calibration
 from tiebreak.workflows.evaluate import evaluate, truncation_message
 from tiebreak.workflows.orders import is_symmetric, judge_both_orders
 from tiebreak.workflows.predictions import read_run_predictions
+from tiebreak.workflows.vote_overlap import TrainingOverlap
 
 OLD_RUNS = Path(__file__).parents[2] / "fixtures" / "runs_0_1"
 
@@ -37,7 +38,7 @@ def test_a_file_a_list_and_a_frame_give_the_same() -> None:
     for judge, votes, named in (
         ("length", comparisons, {"data": None}),
         ("length", pd.read_csv("votes.csv", dtype=str), {"data": None}),
-        (load_judge("length"), Path("votes.csv"), {"run": None}),
+        (load_judge("length"), Path("votes.csv"), {"run": None, "training_overlap": None}),
     ):
         assert evaluate(judge, votes).to_dict() == by_file | named
     result = evaluate("length", comparisons)
@@ -45,6 +46,32 @@ def test_a_file_a_list_and_a_frame_give_the_same() -> None:
     metrics = preference_metrics(probabilities, [row.vote for row in comparisons])
     assert result.metrics["loss"].value == pytest.approx(metrics["loss"], abs=1e-12)
     assert result.metrics["accuracy"].value == metrics["accuracy"]
+
+
+def test_rows_that_the_run_was_trained_on_are_counted() -> None:
+    log: list[str] = []
+    votes = load_comparisons("votes.csv", votes="required")
+    result = evaluate("length", votes[:40], log=log.append)
+    trained = len(votes[:40]) - sum(row.id in read_run_predictions("length").ids for row in votes[:40])
+    assert 20 < trained < 40
+    assert result.training_overlap == TrainingOverlap(trained, 40)
+    assert result.to_dict()["training_overlap"] == {"rows": trained, "share": trained / 40}
+    share = f"({trained / 40:.1%})"
+    assert f"{trained} of 40 rows have prompts that length was trained on {share}: the judge" in "".join(log)
+
+    log.clear()
+    blended = evaluate("blend", votes[:40], log=log.append).training_overlap
+    assert blended is not None
+    assert trained <= blended.rows < 40  # a member was trained on them
+    assert "that blend/../length was trained on" in "".join(log)
+
+    log.clear()
+    own = evaluate("length", log=log.append)
+    assert own.training_overlap == TrainingOverlap(0, 24)
+    assert not any("trained on" in line for line in log)
+    Path("votes.csv").unlink()
+    assert evaluate("length", votes[:40], log=log.append).training_overlap is None
+    assert "Whether length was trained on these votes is unknown" in "".join(log)
 
 
 def test_without_votes_the_validation_rows_are_judged() -> None:

@@ -15,6 +15,7 @@ from tiebreak.data.layouts.columns import (
 )
 from tiebreak.data.layouts.responses import Candidates, CandidatesFile, read_candidates
 from tiebreak.data.layouts.side_by_side import parse_side_by_side
+from tiebreak.data.layouts.unread_columns import UnreadColumn, unread_columns
 
 __all__ = [
     "CHOSEN_REJECTED_COLUMNS",
@@ -27,9 +28,11 @@ __all__ = [
     "Candidates",
     "CandidatesFile",
     "Layout",
+    "UnreadColumn",
     "Votes",
     "parse_chosen_rejected",
     "parse_side_by_side",
     "read_candidates",
     "recognise_layout",
+    "unread_columns",
 ]
