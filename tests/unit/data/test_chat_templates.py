@@ -9,8 +9,18 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tiebreak.data import parse_rendered_chat, parse_rendered_completion
+from tiebreak.data.chat_templates import (
+    KNOWN_TEMPLATES,
+    PLAIN,
+    ChatTemplate,
+    ChatTemplateError,
+    ChatTemplateParser,
+    TemplateDetector,
+    known_parser,
+)
 from tiebreak.data.messages import Message
+
+AUTO = TemplateDetector([known_parser(name) for name in KNOWN_TEMPLATES])
 
 # The templates of the models, without their parts for tools and images.
 
@@ -143,9 +153,9 @@ def test_a_conversation_comes_back_from_its_template(family: Family) -> None:
     asked: list[Message] = [("system", "Be brief."), *HISTORY] if family.system else HISTORY
     for messages in (HISTORY[:1], HISTORY, asked):
         prompt = family.render(messages, add_generation_prompt=True)
-        assert parse_rendered_completion(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert AUTO.parse_completion(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
         # Truncated by max_new_tokens, padded on both sides
-        padded = parse_rendered_completion(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
+        padded = AUTO.parse_completion(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
         assert padded == (tuple(messages), f"{family.opened}Yes, 1 is")
 
 
@@ -155,7 +165,7 @@ def test_the_reply_continues_the_prompt_as_the_template_does(family: Family) -> 
     whole = family.render([*HISTORY, ("assistant", "Yes.")], add_generation_prompt=False)
     prompt, reply, end = whole.rpartition("Yes.")
     space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
-    assert parse_rendered_completion(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
+    assert AUTO.parse_completion(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
 
 
 @by_family
@@ -163,11 +173,11 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
     for messages in (HISTORY[:1], HISTORY):
         whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
         for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
-            assert parse_rendered_chat(text) == (tuple(messages), "Yes.")
+            assert AUTO.parse_chat(text) == (tuple(messages), "Yes.")
         # A completion of a prompt that ends with the opening of a reply
         prompt = family.render(messages, add_generation_prompt=True)
-        assert parse_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
-        assert parse_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
+        assert AUTO.parse_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert AUTO.parse_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
     ],
 )
 def test_a_text_without_a_final_reply_is_not_a_conversation(text: str) -> None:
-    assert parse_rendered_chat(text) is None
+    assert AUTO.parse_chat(text) is None
 
 
 SPECIAL = (
@@ -207,7 +217,7 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
     turns = said if len(said) % 2 else said[1:] or said
     messages = [*system, *zip(("user", "assistant") * 2, turns, strict=False)]
     prompt = family.render(messages, add_generation_prompt=True)
-    read, answer = parse_rendered_completion(prompt, f"{reply}{family.eos}")
+    read, answer = AUTO.parse_completion(prompt, f"{reply}{family.eos}")
     assert read == tuple(message for message in messages if message != ("system", ""))
     assert answer == f"{family.opened}{reply}"
 
@@ -234,7 +244,7 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
     ],
 )
 def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str) -> None:
-    assert parse_rendered_completion(prompt, completion) == ((("user", "q"),), reply)
+    assert AUTO.parse_completion(prompt, completion) == ((("user", "q"),), reply)
 
 
 @pytest.mark.parametrize(
@@ -253,29 +263,29 @@ def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str)
 )
 def test_in_an_unknown_format_all_text_is_the_users(prompt: str, user: str | None) -> None:
     expected = (("user", prompt if user is None else user),)
-    assert parse_rendered_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
-    assert parse_rendered_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
-    assert parse_rendered_completion(prompt, "a\n") == (expected, "a\n")
+    assert AUTO.parse_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
+    assert AUTO.parse_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
+    assert AUTO.parse_completion(prompt, "a\n") == (expected, "a\n")
 
 
 def test_runs_of_tokens_take_linear_time() -> None:
     """Quadratic time would be a quarter of an hour."""
     run = "</s>" * 100_000
-    assert parse_rendered_completion("q", f"a{run}b")[1] == f"a{run}b"
-    assert parse_rendered_completion("q", f"a{run} \n")[1] == "a"
+    assert AUTO.parse_completion("q", f"a{run}b")[1] == f"a{run}b"
+    assert AUTO.parse_completion("q", f"a{run} \n")[1] == "a"
     opened = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
     pads = "<pad>" * 100_000
-    assert parse_rendered_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
+    assert AUTO.parse_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
 
 
 def test_markers_that_a_user_wrote_out_of_order_are_text() -> None:
     asked = "What do <start_of_turn>model\n and <end_of_turn> and <|im_end|> mean?"
     prompt = f"<bos><start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
-    assert parse_rendered_completion(prompt, "No idea.") == ((("user", asked),), "No idea.")
+    assert AUTO.parse_completion(prompt, "No idea.") == ((("user", asked),), "No idea.")
 
 
 def test_other_roles_are_tools() -> None:
     tag = "<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>"
     prompt = "<|begin_of_text|>" + tag.format("user", "q") + tag.format("ipython", "42") + tag.format("assistant", "")
     prompt = prompt.removesuffix("<|eot_id|>")
-    assert parse_rendered_completion(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")
+    assert AUTO.parse_completion(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")
