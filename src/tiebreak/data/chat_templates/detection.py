@@ -10,10 +10,12 @@ from typing import Final, Protocol
 from tiebreak.data.chat_templates.known import KNOWN_TEMPLATES
 from tiebreak.data.chat_templates.parsing import ChatTemplateParser, Parsed, strip_tokens, text_size
 
-_TOKEN: Final = r"(?:<[|｜][^<>\s]{1,60}>|<[^<>\s]{1,60}[|｜]>|</?s>|\[/?[A-Z_]{3,60}\]|<\w{1,20}_of_\w{1,20}>)"
+_TOKEN: Final = (
+    r"(?:<[|｜][^<>\s]{1,60}>|<[^<>\s]{1,60}[|｜]>|</?s>|<</?SYS>>|\[/?[A-Z_]{3,60}\]|<\w{1,20}_of_\w{1,20}>)"
+)
 _TOKEN_AT_START: Final = re.compile(_TOKEN)
 _TOKEN_AT_END: Final = re.compile(_TOKEN + r"\Z")
-_EMPTY_THOUGHTS: Final = re.compile(r"\A<think>\s*</think>\s*")
+_EMPTY_THOUGHTS: Final = re.compile(r"\A<think>\n?\n?</think>\n?\n?")
 
 
 class RenderedTextParser(Protocol):
@@ -34,8 +36,8 @@ class TemplateDetector:
 
     If several of them render a text, the result is the one that attributes the most text to its template, for instance
     the one without a system message that a template adds by itself. Its messages must be parts of those of all other
-    results; otherwise the text is ambiguous, and not understood. Nor is a text with a special token at the start or end
-    of a message: it belongs to another template that is similar to a known one.
+    results; otherwise the text is ambiguous, and not understood. A result with a special token at the start or end of a
+    message does not count: the token belongs to another template, which is similar.
 
     Args:
         parsers: of the templates.
@@ -57,12 +59,10 @@ class TemplateDetector:
         return any(parser.has_markers(text) for parser in self._parsers)
 
     def _parse(self, parse: Callable[[ChatTemplateParser], Parsed | None]) -> Parsed | None:
-        readings = [_without_empty_thoughts(one) for parser in self._parsers if (one := parse(parser)) is not None]
+        readings = [_without_foreign_text(one) for parser in self._parsers if (one := parse(parser)) is not None]
+        readings = [reading for reading in readings if not any(_has_token_at_edge(text) for _, text in reading[0])]
         best = min(readings, key=text_size, default=None)
-        if best is None or not all(_is_within(best, other) for other in readings):
-            return None
-        edges = (content.strip() for _, content in best[0])
-        return None if any(_TOKEN_AT_START.match(text) or _TOKEN_AT_END.search(text[-80:]) for text in edges) else best
+        return best if best is not None and all(_is_within(best, other) for other in readings) else None
 
 
 class PlainTextParser:
@@ -92,6 +92,11 @@ def known_parser(name: str) -> ChatTemplateParser:
 PLAIN: Final = PlainTextParser()
 
 
+def _has_token_at_edge(content: str) -> bool:
+    content = content.strip()
+    return _TOKEN_AT_START.match(content) is not None or _TOKEN_AT_END.search(content[-80:]) is not None
+
+
 def _is_within(parsed: Parsed, other: Parsed) -> bool:
     """Whether each message of one result is contained in that of the other, system messages aside."""
     (messages, reply), (other_messages, other_reply) = parsed, other
@@ -102,8 +107,8 @@ def _is_within(parsed: Parsed, other: Parsed) -> bool:
     return all(content.strip() in other_content for (_, content), (_, other_content) in pairs)
 
 
-def _without_empty_thoughts(parsed: Parsed) -> Parsed:
-    """Without the empty block of thoughts that templates write before a reply without thoughts."""
+def _without_foreign_text(parsed: Parsed) -> Parsed:
+    """Without text of templates that only resemble the known one: empty blocks of thoughts, and end tokens."""
     messages, reply = parsed
     kept = ((role, _EMPTY_THOUGHTS.sub("", content) if role == "assistant" else content) for role, content in messages)
-    return tuple(kept), _EMPTY_THOUGHTS.sub("", reply)
+    return tuple(kept), _EMPTY_THOUGHTS.sub("", strip_tokens("", reply)[1])

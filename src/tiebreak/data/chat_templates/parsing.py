@@ -229,13 +229,8 @@ class _ShapeParser:
 
     def _markers(self, shape: Shape) -> tuple[str, ...]:
         after_system = {one.after_system.strip() for one in self.probe.shapes if one.after_system is not None}
-        return (
-            shape.to_reply,
-            shape.to_user,
-            *shape.any_turn,
-            *filter(is_marker, after_system),
-            *self.probe.other_turns,
-        )
+        systems = filter(is_marker, after_system)
+        return (shape.to_reply, shape.to_user, *shape.any_turn, *systems, *self.probe.other_turns)
 
     @cached_property
     def _other_prefixes(self) -> tuple[str, ...]:
