@@ -21,6 +21,7 @@ from tiebreak.cli.judging_options import (
     RunArgument,
     check_run_and_data,
     load_judge_with_progress,
+    load_libraries,
 )
 from tiebreak.errors import RecipeError, RunError
 from tiebreak.extras import require_extra
@@ -86,6 +87,8 @@ def command(
 
       tiebreak serve runs/demo
 
+      tiebreak serve runs/demo-pointwise --policy Qwen/Qwen2.5-7B-Instruct
+
       TIEBREAK_API_KEY=secret tiebreak serve runs/gemma2-9b-reward --host 0.0.0.0 --merge fp8
     """
     require_extra("serve", "serving a judge")
@@ -105,6 +108,7 @@ def command(
     # others. torch reads the variable when it is imported.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     listening = _listen(host, port)
+    load_libraries(run)
     from tiebreak.rewards.policy import policy_parser
 
     parser = policy_parser(policy, run=run)

@@ -11,13 +11,14 @@ from tiebreak.data.chat_templates import RenderedTextParser
 from tiebreak.data.issues import short_repr
 from tiebreak.errors import DataError
 from tiebreak.rewards.judge_reward import JudgeReward
+from tiebreak.rewards.policy import policy_parser
 
 MIN_CHARACTERS: Final = 16
 """Minimum number of characters, without white space, by which a truncated prompt is recognized."""
 
 
 def rewards_of_rendered_text(
-    reward: JudgeReward, prompts: Sequence[str], queries: Sequence[str], policy: RenderedTextParser
+    reward: JudgeReward, prompts: Sequence[str], queries: Sequence[str], policy: RenderedTextParser | None = None
 ) -> list[float | None]:
     """The rewards of answers from rendered texts.
 
@@ -25,7 +26,7 @@ def rewards_of_rendered_text(
         reward: the reward function of a judge.
         prompts: one per query, rendered by the policy's chat template.
         queries: prompt and answer, decoded by the policy's tokenizer.
-        policy: parses what the policy's chat template renders.
+        policy: parses what the policy's chat template renders; by default all templates that are known are tried.
 
     Returns:
         A reward per query; None for a prompt that the template did not render, or that is not a conversation of texts.
@@ -33,6 +34,7 @@ def rewards_of_rendered_text(
     Raises:
         DataError: a query does not start with its prompt or the end of it.
     """
+    policy = policy or policy_parser()
     asked: dict[int, list[dict[str, str]]] = {}
     replies = []
     for number, (prompt, query) in enumerate(zip(prompts, queries, strict=True)):
