@@ -76,7 +76,8 @@ def test_several_answers_a_call(
     monkeypatch.setenv("TIEBREAK_RUN", str(pointwise_run.folder.path))
     prompts = [PROMPT.format(1), PROMPT.format(2).replace("user", "tool"), PROMPT.format(3)]
     queries = [f"{prompt}{answer}<end_of_turn>" for prompt, answer in zip(prompts, (10, 11, 10), strict=True)]
-    found = reward_func(queries, prompts, ["10", "11", "12"], anything=1)
+    with pytest.warns(UserWarning, match="<start_of_turn>tool"):
+        found = reward_func(queries, prompts, ["10", "11", "12"], anything=1)
     assert {name: found[name].shape for name in ("rewards", "scores")} == {"rewards": (3,), "scores": (3,)}
     assert found["rewards"].isfinite().all()
     assert found["rewards"][0] > found["rewards"][1] == 0 > found["rewards"][2]  # a tool's message is not a user's

@@ -88,8 +88,9 @@ def _model_template(name: str) -> ChatTemplate:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
     except Exception as error:  # tokenizers of other libraries raise anything
+        reason = (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")
         raise ModelError(
-            f"The tokenizer of the policy {name} cannot be loaded: {str(error).splitlines()[0]} Give {HOW_TO_NAME}."
+            f"The tokenizer of the policy {name} cannot be loaded: {reason}. Give {HOW_TO_NAME}."
         ) from error
     template = tokenizer_template(tokenizer)
     if template is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tiebreak import ModelError
 from tiebreak.data.chat_templates import KNOWN_TEMPLATES, PLAIN, TemplateDetector, known_parser
 from tiebreak.rewards.policy import policy_parser
+from tiebreak.runs import RunFolder
 
 SOURCE = (
     "{{ bos_token }}{% for m in messages %}<|{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
@@ -46,6 +48,18 @@ def test_from_the_folder_of_a_tokenizer(folder: str) -> None:
     assert policy_parser().parse_completion(PROMPT, "a<eos>") is None
 
 
+def test_the_base_models_template_is_tried_first(folder: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    shutil.copytree(folder, run.model)
+    parser = policy_parser(run=run.path)
+    assert parser.parse_completion(PROMPT, "a<eos>") == PARSED
+    assert parser.parse_completion("<|user|>\nq<|end|>\n<|assistant|>\n", "a<|end|>") == PARSED
+    assert parser.parse_completion("User: q\nAssistant:", "a") is None
+    shutil.rmtree(run.model)  # as for a judge without a tokenizer
+    assert policy_parser(run=run.path).parse_completion(PROMPT, "a<eos>") is None
+
+
 def test_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "template.jinja"
     path.write_text(SOURCE.replace("{{ eos_token }}", "<eos>"), encoding="utf-8")
@@ -67,10 +81,8 @@ def test_a_model_without_a_chat_template(tiny_base: Any) -> None:
 
 def test_the_documentation_lists_every_name() -> None:
     page = Path(__file__).parents[3] / "docs" / "how-to" / "serving.md"
-    listed = (
-        page.read_text(encoding="utf-8").partition("known by name are tried: ")[2].partition(". Name the policy")[0]
-    )
-    assert re.findall(r"`([^`]+)`", listed) == list(KNOWN_TEMPLATES)
+    listed = page.read_text(encoding="utf-8").partition("known by name are tried: ")[2].partition(". Name")[0]
+    assert sorted(re.findall(r"`([^`]+)`", listed)) == sorted(KNOWN_TEMPLATES)
 
 
 def test_names_are_not_files_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Final, Protocol
 
@@ -48,21 +48,25 @@ class TemplateDetector:
 
     def parse_completion(self, prompt: str, completion: str) -> Parsed | None:
         """As in `ChatTemplateParser`."""
-        return self._parse(lambda parser: parser.parse_completion(prompt, completion))
+        return self._parse(prompt, completion)
 
     def parse_chat(self, text: str) -> Parsed | None:
         """As in `ChatTemplateParser`."""
-        return self._parse(lambda parser: parser.parse_chat(text))
+        return self._parse(text, None)
 
     def has_markers(self, text: str) -> bool:
         """As in `ChatTemplateParser`, for any of the templates."""
         return any(parser.has_markers(text) for parser in self._parsers)
 
-    def _parse(self, parse: Callable[[ChatTemplateParser], Parsed | None]) -> Parsed | None:
-        readings = [_without_foreign_text(one) for parser in self._parsers if (one := parse(parser)) is not None]
-        readings = [reading for reading in readings if not any(_has_token_at_edge(text) for _, text in reading[0])]
-        best = min(readings, key=text_size, default=None)
-        return best if best is not None and all(_is_within(best, other) for other in readings) else None
+    def _parse(self, prompt: str, completion: str | None) -> Parsed | None:
+        for spaced in (False, True):
+            parsed = [parser.parse(prompt, completion, spaced=spaced) for parser in self._parsers]
+            readings = [_without_foreign_text(reading) for reading in parsed if reading is not None]
+            readings = [reading for reading in readings if not any(_has_token_at_edge(text) for _, text in reading[0])]
+            if readings:
+                best = min(readings, key=text_size)
+                return best if all(_is_within(best, other) for other in readings) else None
+        return None
 
 
 class PlainTextParser:

@@ -71,16 +71,25 @@ class ChatTemplateParser:
             Role (`system`, `user` or `assistant`) and content of each message, and the reply; None if the template did
             not render this prompt.
         """
-        parsed = self._exact.parse(prompt, completion)
-        return self._spaced.parse(prompt, completion) if parsed is None and self._spaced is not None else parsed
+        return self.parse(prompt, completion) or self.parse(prompt, completion, spaced=True)
 
     def parse_chat(self, text: str) -> Parsed | None:
         """The messages in a whole rendered conversation, and the plain text of its last reply.
 
         None if the template did not render the text, or if the text does not end in a reply.
         """
-        parsed = self._exact.parse(text, None)
-        return self._spaced.parse(text, None) if parsed is None and self._spaced is not None else parsed
+        return self.parse(text, None) or self.parse(text, None, spaced=True)
+
+    def parse(self, prompt: str, completion: str | None, *, spaced: bool = False) -> Parsed | None:
+        """As `parse_completion`, or without a completion as `parse_chat`.
+
+        Args:
+            prompt: as in `parse_completion`, or a whole conversation.
+            completion: as in `parse_completion`.
+            spaced: ignore spaces around special tokens, which SentencePiece's tokenizers insert when they decode.
+        """
+        parser = self._spaced if spaced else self._exact
+        return None if parser is None else parser.parse(prompt, completion)
 
     def has_markers(self, text: str) -> bool:
         """Whether text of the template opens a reply somewhere, so that its messages may be others than are parsed."""
@@ -88,7 +97,7 @@ class ChatTemplateParser:
 
     @cached_property
     def _spaced(self) -> _ShapeParser | None:
-        """The parser of texts with spaces around special tokens, which SentencePiece's tokenizers insert."""
+        """The parser of texts with spaces around special tokens; None if the template needs such spaces."""
         shapes = self._exact.probe.shapes
         literals = [text for shape in shapes for text in (shape.head, shape.to_reply, shape.to_user, shape.end)]
         tokens = {token for text in literals for token in _SPACED_TOKEN.findall(text)} | set(self._exact.leading)
@@ -118,6 +127,8 @@ class _ShapeParser:
         self._padding: Final = tuple(
             dict.fromkeys((*_PADDING, *(token for token in template.special_tokens if "pad" in token.lower())))
         )
+        # SentencePiece's tokenizers decode a space after a special token
+        self._leading_space: Final = spaced is not None or template.bos == "<s>"
         self._special: Final = (template.eos, *template.special_tokens)
 
     def parse(self, prompt: str, completion: str | None) -> Parsed | None:
@@ -249,7 +260,7 @@ class _ShapeParser:
         final_message = self._final_message(shape)
         if final_message is not None and shape.final != opening and first_token(final_message) in text:
             text = text.partition(final_message)[2]
-        if self._spaced is not None:
+        if self._leading_space and not opening[-1:].isspace():
             text = text.removeprefix(" ")
         end = self._ends(shape).search(text)
         if end is not None:

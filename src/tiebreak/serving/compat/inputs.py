@@ -18,6 +18,7 @@ template.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -92,6 +93,17 @@ def parse_text(judge: JudgeService, text: str) -> Conversation | Comparison:
         parsed = _parse_chat(judge, text)
         _require_rewards(judge)
     return parsed
+
+
+async def parse_rows(
+    judge: JudgeService, rows: Sequence[str | list[int]]
+) -> list[Conversation | Comparison | list[int]]:
+    """`parse_text` of each text, in a thread: long texts would block the event loop. Token ids stay as they are.
+
+    Raises:
+        InvalidRequestError: as in `parse_text`.
+    """
+    return await asyncio.to_thread(lambda: [parse_text(judge, row) if isinstance(row, str) else row for row in rows])
 
 
 def parse_answer_text(judge: JudgeService, text: str) -> Conversation:

@@ -184,6 +184,11 @@ def test_templates_that_are_in_no_list_of_ours(path: Path) -> None:
             assert parsed[0] == tuple(messages), options
             assert parsed[1].removeprefix("<think>\n") == "Yes.", options
             assert parser.parse_completion(f"x{prompt}", "Yes.</s>") is None, options
+            reply = {"role": "assistant", "content": [{"type": "text", "text": "Yes."}] if parts else "Yes."}
+            [whole], _ = render_jinja_template(
+                [[*rows, reply]], chat_template=source, bos_token="<s>", eos_token="</s>", **options
+            )
+            assert parser.parse_chat(whole) == (tuple(messages), "Yes."), options
 
 
 def test_the_environment_renders_as_that_of_transformers() -> None:
