@@ -165,6 +165,15 @@ def _role_tags(turn: str, bos: str, eos: str) -> ChatTemplate:
     return ChatTemplate(_tagged(turn, head=""), bos, eos, _ROLES)
 
 
+def _tulu(bos: str, eos: str) -> ChatTemplate:
+    """Tulu 3 and OLMo 2, whose user turns end without a token."""
+    source = _turns(
+        "<|user|>\n{content}\n", "<|assistant|>\n{content}{eos}\n", "<|assistant|>\n",
+        system="<|system|>\n{content}\n", last="<|assistant|>\n{content}{eos}",
+    )  # fmt: skip
+    return ChatTemplate(source, bos, eos, _ROLES)
+
+
 _ROLES: Final = ("<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
 _GEMMA: Final = ChatTemplate(
     _turns(
@@ -216,13 +225,6 @@ _GPT_OSS: Final = ChatTemplate(
 _PHI_4: Final = ChatTemplate(
     _tagged("<|im_start|>{role}<|im_sep|>{content}<|im_end|>", head=""),
     "<|endoftext|>", "<|im_end|>", ("<|im_start|>", "<|endoftext|>"),
-)  # fmt: skip
-_OLMO_2: Final = ChatTemplate(
-    _turns(
-        "<|user|>\n{content}\n", "<|assistant|>\n{content}{eos}\n", "<|assistant|>\n",
-        system="<|system|>\n{content}\n", last="<|assistant|>\n{content}{eos}",
-    ),
-    "<|endoftext|>", "<|endoftext|>", _ROLES,
 )  # fmt: skip
 _GLM_4: Final = ChatTemplate(
     _turns(
@@ -276,7 +278,8 @@ KNOWN_TEMPLATES: Final[Mapping[str, ChatTemplate]] = {
     "phi3": _role_tags("<|{role}|>\n{content}<|end|>\n", "<s>", "<|endoftext|>"),
     "phi4": _PHI_4,
     "phi4-mini": _role_tags("<|{role}|>{content}<|end|>", "", "<|endoftext|>"),
-    "olmo2": _OLMO_2,
+    "olmo2": _tulu("<|endoftext|>", "<|endoftext|>"),
+    "tulu3": _tulu("", "<|end_of_text|>"),
     "zephyr": _role_tags("<|{role}|>\n{content}{eos}\n", "<s>", "</s>"),
     "granite": _granite(_GRANITE),
     "granite3.0": _granite(None),

@@ -29,6 +29,7 @@ HUB = {
     "Phi-4": ("phi4", "<|im_start|>user<|im_sep|>1 + 1 = ?<|im_end|><|im_start|>assistant<|im_sep|>", "2<|im_end|>"),
     "Phi-4-mini": ("phi4-mini", "<|user|>1 + 1 = ?<|end|><|assistant|>", "2<|end|>"),
     "OLMo 2": ("olmo2", "<|endoftext|><|user|>\n1 + 1 = ?\n<|assistant|>\n", "2<|endoftext|>"),
+    "Tulu 3": ("tulu3", "<|user|>\n1 + 1 = ?\n<|assistant|>\n", "2<|end_of_text|>"),
     "Llama 4": (
         "llama4",
         "<|begin_of_text|><|header_start|>user<|header_end|>\n\n1 + 1 = ?<|eot|><|header_start|>assistant<|header_end|>"
