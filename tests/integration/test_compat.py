@@ -20,6 +20,7 @@ from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
 from tiebreak import Judge, load_judge, reward_function
+from tiebreak.rewards.policy import policy_parser
 from tiebreak.rewards.rendered_text import rewards_of_rendered_text
 from tiebreak.serving import create_app
 from tiebreak.text.template import REWARD_TEMPLATE, SEED_TEMPLATE
@@ -112,7 +113,10 @@ def openrlhf_payload(prompt: str, answers: list[str], end: str) -> dict[str, Any
     return {"query": queries, "prompts": [prompt] * len(answers), "labels": ["42"] * len(answers)}
 
 
-@pytest.mark.parametrize(("template", "end"), [(GEMMA, "<end_of_turn>"), (QWEN, "<|im_end|>"), ("{}", "<eos>")])
+PHI_3 = "<|user|>\n{}<|end|>\n<|assistant|>\n"
+
+
+@pytest.mark.parametrize(("template", "end"), [(GEMMA, "<end_of_turn>"), (QWEN, "<|im_end|>"), (PHI_3, "<|end|>")])
 def test_openrlhf(rewards: Served, template: str, end: str) -> None:
     payload = openrlhf_payload(template.format(PROMPT), ANSWERS, end)
     found = rewards.post("/get_reward", payload)
@@ -130,6 +134,25 @@ def test_openrlhf_gets_the_rewards_of_its_own_file(rewards: Served, pairs: Serve
         found = one.post("/get_reward", payload)
         in_process = rewards_of_rendered_text(reward_function(one.folder), payload["prompts"], payload["query"])
         assert found["rewards"] == close(in_process)
+
+
+def test_openrlhf_texts_in_no_template_are_refused(rewards: Served) -> None:
+    payload = openrlhf_payload(PROMPT, ANSWERS, "<eos>")
+    assert "prompts: the template of a text is unknown" in rewards.refusal("/get_reward", payload)
+    assert "--policy" in rewards.refusal("/get_reward", payload)
+    known = openrlhf_payload(GEMMA.format(PROMPT), ANSWERS[:1], "<end_of_turn>")
+    found = rewards.post("/get_reward", {name: payload[name] + known[name] for name in ("query", "prompts")})
+    assert found["extra_logs"]["unscored"] == [1.0] * len(ANSWERS) + [0.0]
+    app = create_app(rewards.judge, name="judge", grace=1, policy=policy_parser("none"))
+    with TestClient(app) as client:  # of a policy that has no template
+        found = client.post("/get_reward", json=payload).json()
+    assert found["rewards"] == close([rewards.judge.score(PROMPT, answer).normalised for answer in ANSWERS])
+    app = create_app(rewards.judge, name="judge", grace=1, policy=policy_parser("zephyr"))
+    with TestClient(app) as client:
+        zephyr = openrlhf_payload(f"<|user|>\n{PROMPT}</s>\n<|assistant|>\n", ANSWERS, "</s>")
+        assert client.post("/get_reward", json=zephyr).json()["rewards"] == found["rewards"]
+        refused = client.post("/get_reward", json=openrlhf_payload(QWEN.format(PROMPT), ANSWERS, "<|im_end|>"))
+    assert refused.status_code == 422
 
 
 def test_openrlhf_samples_with_tools_are_marked(rewards: Served) -> None:

@@ -76,17 +76,43 @@ def test_several_answers_a_call(
     monkeypatch.setenv("TIEBREAK_RUN", str(pointwise_run.folder.path))
     prompts = [PROMPT.format(1), PROMPT.format(2).replace("user", "tool"), PROMPT.format(3)]
     queries = [f"{prompt}{answer}<end_of_turn>" for prompt, answer in zip(prompts, (10, 11, 10), strict=True)]
-    found = reward_func(queries, prompts, ["10", "11", "12"], anything=1)
+    with pytest.warns(UserWarning, match="<start_of_turn>tool"):
+        found = reward_func(queries, prompts, ["10", "11", "12"], anything=1)
     assert {name: found[name].shape for name in ("rewards", "scores")} == {"rewards": (3,), "scores": (3,)}
     assert found["rewards"].isfinite().all()
     assert found["rewards"][0] > found["rewards"][1] == 0 > found["rewards"][2]  # a tool's message is not a user's
     assert found["extra_logs"]["unscored"].tolist() == [0, 1, 0]
 
 
+def test_the_policys_template_is_named_by_the_environment(
+    reward_func: Any, pointwise_run: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIEBREAK_RUN", str(pointwise_run.folder.path))
+    monkeypatch.setenv("TIEBREAK_POLICY", "none")
+    prompt, answers = "1 + 9 = ?", ["10", "11"]
+    expected = reward_func([f"{prompt}{answer}<eos>" for answer in answers], [prompt] * 2, ["10"] * 2)["rewards"]
+    assert expected[0] > expected[1]
+    monkeypatch.delenv("TIEBREAK_POLICY")
+    with pytest.warns(UserWarning, match=r"Answers are not scored \(TIEBREAK_POLICY=auto\).*Set TIEBREAK_POLICY"):
+        found = reward_func([f"{prompt}{answer}<eos>" for answer in answers], [prompt] * 2, ["10"] * 2)
+    assert found["rewards"].tolist() == [0, 0]
+    assert found["extra_logs"]["unscored"].tolist() == [1, 1]
+    system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    rendered = f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+    for policy in ("smollm2", "auto"):
+        monkeypatch.setenv("TIEBREAK_POLICY", policy)
+        found = reward_func([f"{rendered}{answer}<|im_end|>" for answer in answers], [rendered] * 2, ["10"] * 2)
+        assert found["rewards"].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
+    monkeypatch.setenv("TIEBREAK_POLICY", "no/such/model")
+    with pytest.raises(ModelError, match=r"tokenizer of the policy no/such/model cannot be loaded.*or one of chatml"):
+        reward_func([prompt], [prompt], ["10"])
+
+
 def test_a_judge_of_pairs_needs_more_than_one_answer(
     reward_func: Any, small_run: TrainingResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIEBREAK_RUN", str(small_run.folder.path))
+    monkeypatch.setenv("TIEBREAK_POLICY", "none")
     prompt, answers = "question 1 ?", ["bad answer", "good answer", "good good"]
     queries = [f"{prompt} {answer}" for answer in answers]
     with pytest.raises(ModelError, match=r"passes one answer per call\. .*model\.head=pointwise"):

@@ -164,6 +164,7 @@ def test_accepted_requests_are_answered_after_a_signal(small_run: TrainingResult
     [
         (["--host", "0.0.0.0"], "can be reached from other machines. Set TIEBREAK_API_KEY"),
         (["--api-key-file", "nowhere"], "nowhere cannot be read as an API key file"),
+        (["--policy", "no/such/model"], "The tokenizer of the policy no/such/model cannot be loaded"),
         (["--host", "256.0.0.1", "--no-key"], "Cannot listen on 256.0.0.1:8000"),
     ],
 )

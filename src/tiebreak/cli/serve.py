@@ -21,6 +21,7 @@ from tiebreak.cli.judging_options import (
     RunArgument,
     check_run_and_data,
     load_judge_with_progress,
+    load_libraries,
 )
 from tiebreak.errors import RecipeError, RunError
 from tiebreak.extras import require_extra
@@ -53,6 +54,14 @@ def command(
     max_body: Annotated[int, typer.Option(min=1, help="Limit of a request's body, in MiB.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of a request, in seconds.")] = 180.0,
     grace: Annotated[float, typer.Option(min=0.0, help="Seconds for requests in flight at shutdown.")] = 30.0,
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="The policy whose rendered texts compatibility APIs send: its folder or hub name, a .jinja file, the "
+            "name of its chat template (chatml, llama3, gemma ...), or none if it has no chat template. By default the "
+            "templates of common model families are tried. A text in another template is refused."
+        ),
+    ] = "auto",
     base_model: BaseModelOption = None,
     merge: MergeOption = None,
     no_calibration: NoCalibrationOption = False,
@@ -78,6 +87,8 @@ def command(
 
       tiebreak serve runs/demo
 
+      tiebreak serve runs/demo-pointwise --policy Qwen/Qwen2.5-7B-Instruct
+
       TIEBREAK_API_KEY=secret tiebreak serve runs/gemma2-9b-reward --host 0.0.0.0 --merge fp8
     """
     require_extra("serve", "serving a judge")
@@ -97,6 +108,10 @@ def command(
     # others. torch reads the variable when it is imported.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
     listening = _listen(host, port)
+    load_libraries(run)
+    from tiebreak.rewards.policy import policy_parser
+
+    parser = policy_parser(policy, run=run)
     judge = load_judge_with_progress(run, base_model, merge, calibrate=not no_calibration)
     import uvicorn
 
@@ -109,6 +124,7 @@ def command(
         api_key=key,
         grace=grace,
         about=_about(RunFolder(run), judge),
+        policy=parser,
     )
     loopbacks = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     shown = loopbacks.get(host, host)

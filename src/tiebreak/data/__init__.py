@@ -6,7 +6,6 @@ hash of the row, half of the rows each way, so that the position carries no info
 reported with their line, and every row that is left out is counted.
 """
 
-from tiebreak.data.chat_templates import parse_rendered_chat, parse_rendered_completion
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
@@ -42,8 +41,6 @@ __all__ = [
     "load_comparisons",
     "load_votes",
     "parse_messages",
-    "parse_rendered_chat",
-    "parse_rendered_completion",
     "parse_side",
     "read_candidates",
     "read_table",

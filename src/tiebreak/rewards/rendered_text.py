@@ -7,46 +7,58 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from tiebreak.data import parse_rendered_completion
+from tiebreak.data.chat_templates import RenderedTextParser
 from tiebreak.data.issues import short_repr
 from tiebreak.errors import DataError
 from tiebreak.rewards.judge_reward import JudgeReward
+from tiebreak.rewards.policy import policy_parser
 
 MIN_CHARACTERS: Final = 16
 """Minimum number of characters, without white space, by which a truncated prompt is recognized."""
 
 
-def rewards_of_rendered_text(reward: JudgeReward, prompts: Sequence[str], queries: Sequence[str]) -> list[float | None]:
+def rewards_of_rendered_text(
+    reward: JudgeReward, prompts: Sequence[str], queries: Sequence[str], policy: RenderedTextParser | None = None
+) -> list[float | None]:
     """The rewards of answers from rendered texts.
 
     Args:
         reward: the reward function of a judge.
         prompts: one per query, rendered by the policy's chat template.
         queries: prompt and answer, decoded by the policy's tokenizer.
+        policy: parses what the policy's chat template renders; by default all templates that are known are tried.
+
+    Returns:
+        A reward per query; None for a prompt that the template did not render, or that is not a conversation of texts.
 
     Raises:
         DataError: a query does not start with its prompt or the end of it.
     """
-    asked, replies = [], []
-    for prompt, query in zip(prompts, queries, strict=True):
+    policy = policy or policy_parser()
+    asked: dict[int, list[dict[str, str]]] = {}
+    replies = []
+    for number, (prompt, query) in enumerate(zip(prompts, queries, strict=True)):
         answer = find_answer(query, prompt)
         if answer is None:
             raise DataError(
                 f"The query {short_repr(query)} does not start with its prompt {short_repr(prompt)}, nor with the end "
                 "of it, so the answer cannot be separated from the prompt. Pass the prompt that was tokenized."
             )
-        messages, reply = parse_rendered_completion(prompt, answer)
-        asked.append([{"role": role, "content": content} for role, content in messages])
+        parsed = policy.parse_completion(prompt, answer)
+        if parsed is None:
+            continue
+        messages, reply = parsed
+        asked[number] = [{"role": role, "content": content} for role, content in messages]
         replies.append(reply)
-    return reward(asked, replies)
+    rewards = dict(zip(asked, reward(list(asked.values()), replies), strict=True))
+    return [rewards.get(number) for number in range(len(prompts))]
 
 
 def find_answer(query: str, prompt: str) -> str | None:
     """The text after the prompt in a query; None if the prompt is not found.
 
     The query may differ from the prompt: SentencePiece puts spaces around special tokens, and a long prompt is
-        truncated
-    at its start, perhaps within a character.
+    truncated at its start, perhaps within a character.
     """
     at = query.find(prompt)
     if at >= 0:

@@ -26,6 +26,7 @@ from tiebreak.serving.schema import LimitsResponse, ModelResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from tiebreak.data.chat_templates import RenderedTextParser
     from tiebreak.judges import Judge
 
 
@@ -37,6 +38,7 @@ def create_app(
     api_key: str | None = None,
     grace: float = 30.0,
     about: dict[str, Any] | None = None,
+    policy: RenderedTextParser | None = None,
 ) -> ASGIApp:
     """The app that serves a judge: Tiebreak's own API, the compatibility APIs, the page, health checks and metrics.
 
@@ -47,10 +49,11 @@ def create_app(
         api_key: expected as `Authorization: Bearer KEY`; None to serve without a key.
         grace: seconds for requests in flight at shutdown.
         about: `kind`, `base_model`, `metrics` and `recipe` of the run, for `GET /v1/model`.
+        policy: parses the rendered texts of compatibility APIs; by default with all templates that are known.
     """
     limits = limits or Limits()
     metrics = ServerMetrics()
-    service = JudgeService(judge, name, limits, metrics.observe_pass)
+    service = JudgeService(judge, name, limits, metrics.observe_pass, policy)
     metrics.track_in_flight(lambda: service.in_flight)
 
     @asynccontextmanager

@@ -13,11 +13,13 @@ from tiebreak.formatting import pluralize
 from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.judges.reward_model import ranking_of
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
+from tiebreak.rewards.policy import policy_parser
 from tiebreak.serving.batcher import Batcher, InFlight, Kind
 from tiebreak.serving.errors import InvalidRequestError, TimedOutError, TooLargeError
 from tiebreak.types import Comparison, Conversation
 
 if TYPE_CHECKING:
+    from tiebreak.data.chat_templates import RenderedTextParser
     from tiebreak.judges import HeadOutput, InputLimits, Judge, Ranking, Score, Swap, Verdict
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class JudgeService:
         name: the model name for clients.
         limits: of requests and the queue.
         on_pass: as in `Batcher`.
+        policy: parses rendered texts; by default with all templates that are known.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class JudgeService:
         name: str,
         limits: Limits,
         on_pass: Callable[[int, float], None] = lambda rows, seconds: None,
+        policy: RenderedTextParser | None = None,
     ) -> None:
         self.name = name
+        self.policy = policy or policy_parser()
         self.limits = limits
         self._judge = judge
         self._batcher = Batcher(judge, queue=limits.queue, on_pass=on_pass)

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiebreak import Conversation, DataError
+from tiebreak.data.chat_templates import PLAIN
 from tiebreak.rewards import JudgeReward
 from tiebreak.rewards.rendered_text import MIN_CHARACTERS, _overlap, find_answer, rewards_of_rendered_text
 
@@ -76,13 +77,12 @@ def test_templates_are_taken_off_before_a_judge_reads() -> None:
     queries = [
         "1 + 1 = ?2<eos>", f"{GEMMA}Here.<end_of_turn>", f"{MISTRAL_DECODED} There.</s>", f"{prompts[3]}x<end_of_turn>"
     ]  # fmt: skip
-    assert rewards_of_rendered_text(JudgeReward(watch, scores_alone=True), prompts, queries) == [1, 5, 6, None]
+    assert rewards_of_rendered_text(JudgeReward(watch, scores_alone=True), prompts, queries) == [None, 5, 6, None]
     asked, told = ("What is a café?", "Where is one?"), "A place."
-    assert read == [
-        Conversation(("1 + 1 = ?",), ("2",)),
-        Conversation(asked, (told, "Here.")),
-        Conversation(asked, (told, "There.")),
-    ]
+    assert read == [Conversation(asked, (told, "Here.")), Conversation(asked, (told, "There."))]
+    read.clear()
+    assert rewards_of_rendered_text(JudgeReward(watch, scores_alone=True), prompts[:1], queries[:1], PLAIN) == [1]
+    assert read == [Conversation(("1 + 1 = ?",), ("2",))]
 
 
 def test_a_query_without_its_prompt_is_refused() -> None:

@@ -5,8 +5,9 @@ A text is read in one of two ways:
 1. In the judge's own template, after any number of BOS tokens: the prompt and the answers in its slots. Code written
    for an exported folder works unchanged; a text that is too long is truncated as in training, which keeps the
    template intact.
-2. As a chat rendered by the template of Gemma, ChatML (Qwen), Llama 2 or 3, Mistral or DeepSeek that ends in the
-   assistant's reply: the prompt and the reply, for judges that score one answer.
+2. As a chat that the policy's template rendered and that ends in the assistant's reply: the prompt and the reply, for
+   judges that score one answer. `tiebreak serve --policy` names that template; otherwise those of common model families
+   are tried.
 
 Any other text is refused: markers of an unknown template would be judged as part of the conversation.
 
@@ -17,6 +18,7 @@ template.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,7 +26,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from tiebreak.data import UnreadableError, parse_rendered_chat, short_repr
+from tiebreak.data import UnreadableError, short_repr
+from tiebreak.data.chat_templates import KNOWN_TEMPLATES
 from tiebreak.data.messages import Message, parse_side
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.text.template import ANSWER_SLOTS, SLOTS
@@ -92,6 +95,17 @@ def parse_text(judge: JudgeService, text: str) -> Conversation | Comparison:
     return parsed
 
 
+async def parse_rows(
+    judge: JudgeService, rows: Sequence[str | list[int]]
+) -> list[Conversation | Comparison | list[int]]:
+    """`parse_text` of each text, in a thread: long texts would block the event loop. Token ids stay as they are.
+
+    Raises:
+        InvalidRequestError: as in `parse_text`.
+    """
+    return await asyncio.to_thread(lambda: [parse_text(judge, row) if isinstance(row, str) else row for row in rows])
+
+
 def parse_answer_text(judge: JudgeService, text: str) -> Conversation:
     """The prompt and the answer in a rendered text, for APIs that return rewards.
 
@@ -142,15 +156,25 @@ def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str
 
 
 def _parse_chat(judge: JudgeService, text: str) -> Conversation:
-    chat = parse_rendered_chat(text)
+    chat = judge.policy.parse_chat(text)
     if chat is None:
         own = f", or use the judge's own template ({short_repr(judge.reads.template, 400)})" if judge.reads else ""
-        raise InvalidRequestError(
-            "The template of a text is unknown, so its prompt and answer cannot be separated. Send a chat rendered by "
-            "the template of Gemma, ChatML (Qwen), Llama 2 or 3, Mistral or DeepSeek that ends in the assistant's "
-            f"reply{own}."
-        )
+        raise unknown_template_error("text", f"Send a chat that ends in the assistant's reply{own}. ")
     return parse_reply("text", *chat)
+
+
+def unknown_template_error(name: str, advice: str = "") -> InvalidRequestError:
+    """The error for a text that the policy's chat template did not render.
+
+    Args:
+        name: of the field.
+        advice: what the client can do.
+    """
+    return InvalidRequestError(
+        f"{name}: the template of a text is unknown, so its prompt and answer cannot be separated. {advice}Serve with "
+        "--policy and the policy's folder or hub name, a .jinja file, 'none' for a policy without a chat template, or "
+        f"the name of its template: {', '.join(KNOWN_TEMPLATES)}."
+    )
 
 
 def _require_rewards(judge: JudgeService) -> None:

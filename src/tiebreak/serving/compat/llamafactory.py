@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import uuid4
 
@@ -43,7 +44,8 @@ def llamafactory_routes(judge: JudgeService) -> APIRouter:
 
     @routes.post("/v1/score/evaluation", summary="Rewards of a policy's answers")
     async def evaluate(request: EvaluationRequest) -> EvaluationResponse:
-        rewards = await compute_rewards(judge, [parse_answer_text(judge, text) for text in request.messages])
+        chats = await asyncio.to_thread(lambda: [parse_answer_text(judge, text) for text in request.messages])
+        rewards = await compute_rewards(judge, chats)
         longest = max(reward.tokens_read for reward in rewards)
         if request.max_length is not None and longest > request.max_length:
             raise InvalidRequestError(

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from tiebreak.data import parse_rendered_completion
 from tiebreak.rewards.rendered_text import find_answer
-from tiebreak.serving.compat.inputs import CompatRequest, parse_answer_text, parse_reply
+from tiebreak.serving.compat.inputs import CompatRequest, parse_answer_text, parse_reply, unknown_template_error
 from tiebreak.serving.compat.outputs import compute_rewards, logistic
 from tiebreak.serving.errors import ErrorResponse, InvalidRequestError, error_responses
 from tiebreak.types import Conversation
@@ -53,7 +52,8 @@ class RewardResponse(BaseModel):
         description="The logistic function of the rewards: between 0 and 1, as dynamic filtering needs."
     )
     extra_logs: dict[str, list[float]] = Field(
-        description="`unscored`: 1 if the conversation has other messages than text of user and assistant (tools)."
+        description="`unscored`: 1 if the conversation has other messages than text of user and assistant (tools), or "
+        "is in no template that is known while others of the request are."
     )
 
 
@@ -89,17 +89,21 @@ def _conversations(judge: JudgeService, request: RewardRequest) -> list[Conversa
             "query."
         )
     pairs = enumerate(zip(request.query, request.prompts, strict=True))
-    return [_conversation(number, query, prompt) for number, (query, prompt) in pairs]
+    conversations = [_conversation(judge, number, query, prompt) for number, (query, prompt) in pairs]
+    if not any(conversations) and not any(map(judge.policy.has_markers, request.prompts)):
+        raise unknown_template_error("prompts")
+    return conversations
 
 
-def _conversation(number: int, query: str, prompt: str) -> Conversation | None:
+def _conversation(judge: JudgeService, number: int, query: str, prompt: str) -> Conversation | None:
     answer = find_answer(query, prompt)
     if answer is None:
         raise InvalidRequestError(
             f"query[{number}] does not begin with prompts[{number}] or with the end of it, so its answer cannot be "
             "found. Send the prompt that was tokenised."
         )
+    parsed = judge.policy.parse_completion(prompt, answer)
     try:
-        return parse_reply("prompts", *parse_rendered_completion(prompt, answer))
+        return None if parsed is None else parse_reply("prompts", *parsed)
     except InvalidRequestError:
         return None

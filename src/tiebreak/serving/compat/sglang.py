@@ -14,7 +14,7 @@ from tiebreak.serving.compat.inputs import (
     TokenIds,
     input_rows,
     one_error,
-    parse_text,
+    parse_rows,
 )
 from tiebreak.serving.compat.outputs import compute_outputs
 
@@ -55,7 +55,7 @@ async def sglang_classify(judge: JudgeService, request: SglangRequest) -> Sglang
     """Answer `/classify`."""
     content = request.input_ids if request.text is None else request.text
     assert content is not None
-    rows = [parse_text(judge, row) if isinstance(row, str) else row for row in input_rows(content)]
+    rows = await parse_rows(judge, input_rows(content))
     results = [
         SglangResult(
             embedding=list(output.values),

@@ -6,6 +6,7 @@ nats. The route of `/rerank`, which vLLM has too, is in `routing`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -131,9 +132,10 @@ async def tei_rerank(judge: JudgeService, request: TeiRerankRequest) -> list[Tei
 async def _predict(
     judge: JudgeService, request: PredictRequest, inputs: Sequence[Sequence[str]]
 ) -> list[list[Prediction]]:
-    rows: list[Conversation | Comparison] = [
-        parse_text(judge, texts[0]) if len(texts) == 1 else Conversation((texts[0],), (texts[1],)) for texts in inputs
-    ]
+    def parse(texts: Sequence[str]) -> Conversation | Comparison:
+        return parse_text(judge, texts[0]) if len(texts) == 1 else Conversation((texts[0],), (texts[1],))
+
+    rows = await asyncio.to_thread(lambda: [parse(texts) for texts in inputs])
     truncate = request.truncate is not False
     outputs = await compute_outputs(judge, rows, probabilities=not request.raw_scores, truncate=truncate)
     return [_predictions(judge, output, raw=request.raw_scores) for output in outputs]

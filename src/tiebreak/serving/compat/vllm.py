@@ -22,7 +22,7 @@ from tiebreak.serving.compat.inputs import (
     TextsOrIds,
     input_rows,
     parse_messages,
-    parse_text,
+    parse_rows,
 )
 from tiebreak.serving.compat.outputs import AnswerReward, TextOutput, compute_outputs, output_labels
 from tiebreak.serving.errors import InvalidRequestError, ServingError, UnknownModelError, error_responses
@@ -271,7 +271,7 @@ async def _compute_outputs(judge: JudgeService, request: InputRequest | Messages
         messages = [parse_messages(judge, [(message.role, message.text) for message in request.messages])]
         outputs = await compute_outputs(judge, messages, probabilities=request.activated)
     else:
-        rows = [parse_text(judge, row) if isinstance(row, str) else row for row in input_rows(request.input)]
+        rows = await parse_rows(judge, input_rows(request.input))
         outputs = await compute_outputs(judge, rows, probabilities=request.activated)
     check_token_limit([output.tokens_read for output in outputs], request.truncate_prompt_tokens)
     return outputs

@@ -86,7 +86,7 @@ def test_a_parsed_text_with_two_answers_renders_to_itself(template: str, prompt:
     "text",
     [
         "", "<bos>", "p", "Q p A r", "p A r end", "Q p end", "Q A end", " Q p A r end", "Q p A r end<eos>", "Q p A end",
-        "<start_of_turn>user\nq<end_of_turn>\n", "<|system|>\ns</s>\n<|user|>\nq</s>\n<|assistant|>\na</s>\n",
+        "<start_of_turn>user\nq<end_of_turn>\n", "<|system|>\ns<|x|>\n<|user|>\nq<|x|>\n<|assistant|>\na<|x|>\n",
     ],
 )  # fmt: skip
 def test_unknown_templates_are_refused(pointwise: JudgeService, pairwise: JudgeService, text: str) -> None:
@@ -117,7 +117,7 @@ def test_a_chat_of_several_turns_and_one_with_a_tool(pointwise: JudgeService) ->
         ("s\n\np", "q"), ("one", "two")
     )
     turns[3] = ("tool", "42")
-    with pytest.raises(InvalidRequestError, match="text: the roles are"):
+    with pytest.raises(InvalidRequestError, match=r"text: the template of a text is unknown.*--policy"):
         parse_text(pointwise, "".join(tag.format(*turn) for turn in turns))
 
 

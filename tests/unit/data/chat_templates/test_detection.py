@@ -1,16 +1,26 @@
-"""Rendered chats are parsed back into their messages."""
+"""Texts that the templates of model families rendered are recognized without naming the template."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tiebreak.data import parse_rendered_chat, parse_rendered_completion
+from tiebreak.data.chat_templates import (
+    KNOWN_TEMPLATES,
+    PLAIN,
+    ChatTemplate,
+    ChatTemplateParser,
+    TemplateDetector,
+    known_parser,
+)
 from tiebreak.data.messages import Message
+
+AUTO = TemplateDetector([known_parser(name) for name in KNOWN_TEMPLATES])
 
 # The templates of the models, without their parts for tools and images.
 
@@ -113,6 +123,10 @@ class Family:
             enable_thinking=self.thinking,
         )
 
+    @cached_property
+    def parser(self) -> ChatTemplateParser:
+        return ChatTemplateParser(ChatTemplate(self.template, self.bos, self.eos))
+
 
 DEEPSEEK = {"bos": "<｜begin▁of▁sentence｜>", "eos": "<｜end▁of▁sentence｜>"}
 FAMILIES = {
@@ -143,9 +157,9 @@ def test_a_conversation_comes_back_from_its_template(family: Family) -> None:
     asked: list[Message] = [("system", "Be brief."), *HISTORY] if family.system else HISTORY
     for messages in (HISTORY[:1], HISTORY, asked):
         prompt = family.render(messages, add_generation_prompt=True)
-        assert parse_rendered_completion(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert AUTO.parse_completion(prompt, f"Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
         # Truncated by max_new_tokens, padded on both sides
-        padded = parse_rendered_completion(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
+        padded = AUTO.parse_completion(f"<pad><pad>{prompt}", "<pad>Yes, 1 is<pad><pad>")
         assert padded == (tuple(messages), f"{family.opened}Yes, 1 is")
 
 
@@ -155,7 +169,7 @@ def test_the_reply_continues_the_prompt_as_the_template_does(family: Family) -> 
     whole = family.render([*HISTORY, ("assistant", "Yes.")], add_generation_prompt=False)
     prompt, reply, end = whole.rpartition("Yes.")
     space = " " * prompt.endswith(" ")  # which the tokens of the reply begin with
-    assert parse_rendered_completion(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
+    assert AUTO.parse_completion(prompt.removesuffix(space), space + reply + end) == (tuple(HISTORY), "Yes.")
 
 
 @by_family
@@ -163,11 +177,11 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
     for messages in (HISTORY[:1], HISTORY):
         whole = family.render([*messages, ("assistant", "Yes.")], add_generation_prompt=False)
         for text in (whole, f"<pad><pad>{family.bos}{whole}<pad>"):
-            assert parse_rendered_chat(text) == (tuple(messages), "Yes.")
+            assert AUTO.parse_chat(text) == (tuple(messages), "Yes.")
         # A completion of a prompt that ends with the opening of a reply
         prompt = family.render(messages, add_generation_prompt=True)
-        assert parse_rendered_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
-        assert parse_rendered_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
+        assert AUTO.parse_chat(f"{prompt}Yes.{family.eos}") == (tuple(messages), f"{family.opened}Yes.")
+        assert AUTO.parse_chat(whole.rpartition("Yes.")[0] + "Yes, and") == (tuple(messages), "Yes, and")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +197,7 @@ def test_a_whole_conversation_comes_back(family: Family) -> None:
     ],
 )
 def test_a_text_without_a_final_reply_is_not_a_conversation(text: str) -> None:
-    assert parse_rendered_chat(text) is None
+    assert AUTO.parse_chat(text) is None
 
 
 SPECIAL = (
@@ -194,7 +208,7 @@ TEXTS = st.text(st.one_of(st.sampled_from("<>[]|/ \n\tSINTsy"), st.characters(ex
 
 
 @by_family
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(texts=st.lists(TEXTS, min_size=2, max_size=5), has_system=st.booleans())
 @example(texts=["", "", "", ""], has_system=True)
 @example(texts=["\n x", "[/INST", "<", "<end_of_turn", "[INST"], has_system=False)
@@ -207,9 +221,13 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
     turns = said if len(said) % 2 else said[1:] or said
     messages = [*system, *zip(("user", "assistant") * 2, turns, strict=False)]
     prompt = family.render(messages, add_generation_prompt=True)
-    read, answer = parse_rendered_completion(prompt, f"{reply}{family.eos}")
-    assert read == tuple(message for message in messages if message != ("system", ""))
-    assert answer == f"{family.opened}{reply}"
+    expected = tuple(message for message in messages if message != ("system", ""))
+    for parser in (AUTO, family.parser):
+        parsed = parser.parse_completion(prompt, f"{reply}{family.eos}")
+        if family.template is LLAMA_2 and system and not turns[0]:
+            assert parsed is None  # the template strips the white space that would separate the messages
+        else:
+            assert parsed == (expected, f"{family.opened}{reply}")
 
 
 @pytest.mark.parametrize(
@@ -234,48 +252,64 @@ def test_any_texts_come_back(family: Family, texts: list[str], has_system: bool)
     ],
 )
 def test_where_a_reply_begins_and_ends(prompt: str, completion: str, reply: str) -> None:
-    assert parse_rendered_completion(prompt, completion) == ((("user", "q"),), reply)
+    assert AUTO.parse_completion(prompt, completion) == ((("user", "q"),), reply)
+
+
+UNKNOWN = [
+    "User: q\nAssistant:",
+    "<bos><bos> q",
+    "<pad><s>q",
+    "Why does <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+    "Explain [INST] and [/INST]",
+    "Explain <｜User｜> and <｜Assistant｜>",
+    "<start_of_turn>user\nnobody is asked to reply<end_of_turn>\n",
+    "[/INST] is what?",
+    "",
+    "<s>Human: q\n\nAssistant: ",
+    "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>q<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+    "<|user|>\nq<|stop|>\n<|assistant|>\n",  # close to Phi-3, Zephyr and OLMo 2, with another end token
+    "<|im_start|>user\nq<|im_end|>\n<|im_start|>tool\n42<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nq<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n",
+    "<bos><start_of_turn>tool\nq<end_of_turn>\n<start_of_turn>model\n",
+    "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>ipython<|end_header_id|>"
+    "\n\n42<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "<|start|>system<|message|>You are somebody else.<|end|><|start|>user<|message|>q<|end|><|start|>assistant",
+]
+
+
+@pytest.mark.parametrize("prompt", UNKNOWN)
+def test_a_text_that_no_template_renders_is_not_understood(prompt: str) -> None:
+    assert AUTO.parse_completion(prompt, "a<|im_end|>\n") is None
+    assert AUTO.parse_chat(f"{prompt}a") is None or (prompt == UNKNOWN[15] and AUTO.parse_chat(prompt) is not None)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "user"),
-    [
-        ("User: q\nAssistant:", "User: q\nAssistant:"),
-        ("<bos><bos> q", " q"),
-        ("<pad><s>q", "q"),
-        ("Why does <|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", None),
-        ("Explain [INST] and [/INST]", None),
-        ("Explain <｜User｜> and <｜Assistant｜>", None),
-        ("<start_of_turn>user\nnobody is asked to reply<end_of_turn>\n", None),
-        ("[/INST] is what?", None),
-        ("", ""),
-    ],
+    ("prompt", "user"), [("User: q\nAssistant:", "User: q\nAssistant:"), ("<bos><bos> q", " q"), ("<pad><s>q", "q")]
 )
-def test_in_an_unknown_format_all_text_is_the_users(prompt: str, user: str | None) -> None:
-    expected = (("user", prompt if user is None else user),)
-    assert parse_rendered_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
-    assert parse_rendered_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
-    assert parse_rendered_completion(prompt, "a\n") == (expected, "a\n")
+def test_without_a_template_all_text_is_the_users(prompt: str, user: str) -> None:
+    expected = (("user", user),)
+    assert PLAIN.parse_completion(prompt, " a</s> b<|im_end|>\n") == (expected, " a</s> b")
+    assert PLAIN.parse_completion(prompt, "a<eos><pad><pad>") == (expected, "a")
+    assert PLAIN.parse_completion(prompt, "a\n") == (expected, "a\n")
+    assert PLAIN.parse_chat(prompt) is None
 
 
 def test_runs_of_tokens_take_linear_time() -> None:
     """Quadratic time would be a quarter of an hour."""
     run = "</s>" * 100_000
-    assert parse_rendered_completion("q", f"a{run}b")[1] == f"a{run}b"
-    assert parse_rendered_completion("q", f"a{run} \n")[1] == "a"
+    assert PLAIN.parse_completion("q", f"a{run}b")[1] == f"a{run}b"
+    assert PLAIN.parse_completion("q", f"a{run} \n")[1] == "a"
     opened = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
     pads = "<pad>" * 100_000
-    assert parse_rendered_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
+    assert AUTO.parse_chat(f"{opened}a{pads}b{pads}") == ((("user", "q"),), f"a{pads}b")
+    for marker in ("<|im_end|>\n<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", " ", "<think>", opened):
+        assert AUTO.parse_completion(opened.replace("q", marker * 20_000), "a") is None or marker in " <think>"
+    assert AUTO.parse_completion(opened * 1001, "a") is None  # too many turns
 
 
 def test_markers_that_a_user_wrote_out_of_order_are_text() -> None:
     asked = "What do <start_of_turn>model\n and <end_of_turn> and <|im_end|> mean?"
     prompt = f"<bos><start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
-    assert parse_rendered_completion(prompt, "No idea.") == ((("user", asked),), "No idea.")
-
-
-def test_other_roles_are_tools() -> None:
-    tag = "<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>"
-    prompt = "<|begin_of_text|>" + tag.format("user", "q") + tag.format("ipython", "42") + tag.format("assistant", "")
-    prompt = prompt.removesuffix("<|eot_id|>")
-    assert parse_rendered_completion(prompt, "It is 42.") == ((("user", "q"), ("tool", "42")), "It is 42.")
+    assert AUTO.parse_completion(prompt, "No idea.") == ((("user", asked),), "No idea.")
