@@ -1,6 +1,7 @@
 """Packs in, logits out: loading, adapting, quantising and running the model, and saving what was trained."""
 
 from tiebreak.models.attention import ATTENTION
+from tiebreak.models.card_encoder import card_encoder
 from tiebreak.models.checkpoints import (
     JudgeCard,
     RewardScale,
@@ -39,6 +40,7 @@ __all__ = [
     "RewardScale",
     "TokenBudget",
     "add_adapter",
+    "card_encoder",
     "check_supported",
     "classifier_module",
     "default_device",

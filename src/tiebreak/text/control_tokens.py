@@ -43,7 +43,7 @@ class ControlTokens:
         control = {i: token.content for i, token in tokens.items() if token.special or token.content in marked}
         # An unknown character may become a special token (<unk>), which says nothing.
         unknown = set(rust_tokenizer(tokenizer).encode(_NO_WORDS, add_special_tokens=False).ids)
-        self._is_control = np.zeros(max([len(tokenizer) - 1, *tokens], default=0) + 1, dtype=np.bool_)
+        self._is_control = np.zeros(max(tokenizer.get_vocab().values(), default=0) + 1, dtype=np.bool_)
         self._is_control[[i for i in control if i not in unknown]] = True
         by_length = sorted({text for text in control.values() if len(text) > 1}, key=len, reverse=True)
         self._spelled = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")

@@ -109,9 +109,9 @@ class Encoder(Generic[TruncatableT]):
         encoded: list[Encoded] = []
         near_limit: dict[int, TruncatableT] = {}
         for batch in self._encode_uncut(rows):
-            for ids in batch:
-                index = len(encoded)
-                if self._holds_spelled_control_tokens(rows[index], ids):
+            for uncut in batch:
+                index, ids = len(encoded), uncut
+                if self._holds_spelled_control_tokens(rows[index], uncut):
                     near_limit[index] = self._clean_encoded(rows[index])
                     [ids] = token_ids(self._tokenizer, [self._template.render(near_limit[index])])
                 elif ids.size > self._max_length - _ORDER_MARGIN:
@@ -119,8 +119,7 @@ class Encoder(Generic[TruncatableT]):
                 encoded.append(Encoded(self._add_tokens(ids), tokens_lost=0, turns_dropped=0))
             if on_progress is not None:
                 on_progress(len(batch))
-        uncut = [self._remove_tokens(encoded[index].ids) for index in near_limit]
-        truncated = self._cut([*near_limit.values()], uncut)
+        truncated = self._cut([*near_limit.values()], [self._remove_tokens(encoded[index].ids) for index in near_limit])
         for index, row in zip(near_limit, truncated, strict=True):
             ids = self._add_tokens(row.ids)
             encoded[index] = Encoded(ids, encoded[index].ids.size - ids.size, row.turns_dropped)

@@ -157,6 +157,7 @@ def _slot_contents(comparison: Comparison, turns_dropped: int) -> tuple[str, str
 
 
 def check_turns_dropped(turns_dropped: int, turns: int) -> None:
+    """Raise ValueError unless the last of the turns is left."""
     if not 0 <= turns_dropped < turns:
         raise ValueError(f"turns_dropped is {turns_dropped}, but must leave the last of {turns} turns")
 

@@ -35,6 +35,7 @@ TRUNCATION_MARK: Final = " [...] "
 _MIN_TOKENS: Final = 8
 """The minimum number of tokens of each text; a smaller budget is an error before any row is read."""
 
+
 class Truncatable(Protocol):
     """A row that can be rendered and cut: a comparison, or one side of it."""
 
@@ -186,7 +187,9 @@ class Truncator(Generic[TruncatableT]):
         empty = row.close_with(*("" for _ in texts))
         rendered = [self._template.render(item, turns_dropped=dropped) for item in (empty, empty.without_system())]
         *encodings, template_encoding, without_system = yield [*texts, *rendered]
-        if len(row.prompt) > 1 and len(template_encoding) > self._budget // 2:  # a long system message gives way to the closing turn
+        if (
+            len(row.prompt) > 1 and len(template_encoding) > self._budget // 2
+        ):  # a long system message gives way to the closing turn
             row, template_encoding = row.without_system(), without_system
         offsets = [encoding.offsets for encoding in encodings]
         lengths = [len(text_offsets) for text_offsets in offsets]
