@@ -20,7 +20,9 @@ class AddedTokens:
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """The number of added tokens."""
         return len(self.prefix) + len(self.suffix)
 
     @classmethod

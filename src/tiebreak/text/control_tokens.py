@@ -43,7 +43,7 @@ class ControlTokens:
         control = {i: token.content for i, token in tokens.items() if token.special or token.content in marked}
         # An unknown character may become a special token (<unk>), which says nothing.
         unknown = set(rust_tokenizer(tokenizer).encode(_NO_WORDS, add_special_tokens=False).ids)
-        self._is_control = np.zeros(max(tokenizer.get_vocab().values(), default=0) + 1, dtype=np.bool_)
+        self._is_control = np.zeros(max(control, default=0) + 1, dtype=np.bool_)
         self._is_control[[i for i in control if i not in unknown]] = True
         by_length = sorted({text for text in control.values() if len(text) > 1}, key=len, reverse=True)
         self._spelled = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
@@ -56,7 +56,7 @@ class ControlTokens:
 
     def count(self, ids: npt.NDArray[np.integer[Any]]) -> int:
         """The number of control tokens, without the unknown token."""
-        return int(np.count_nonzero(self._is_control[ids]))
+        return int(np.count_nonzero(self._is_control[ids[ids < self._is_control.size]]))
 
     def break_encoded(self, text: str) -> str:
         """The text changed until none of its tokens is a control token, in any context.
@@ -85,7 +85,7 @@ class ControlTokens:
         for before, after in _CONTEXTS:
             encoding = rust_tokenizer(self._tokenizer).encode(before + text + after, add_special_tokens=False)
             for index, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if self._is_control[index]:
+                if index < self._is_control.size and self._is_control[index]:
                     span = max(start - len(before), 0), min(end - len(before), len(text))
                     if span[0] < span[1]:
                         spans.add(span)

@@ -73,8 +73,8 @@ class Encoder(Generic[TruncatableT]):
         self._prefix_text, self._suffix_text = added.text(tokenizer)
         if self.bos and self.bos in template.text:
             raise RecipeError(f"template: it contains {self.bos}, which is added before every text anyway; remove it")
-        self._room = max_length - len(added)
-        self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=len(added))
+        self._room = max_length - added.count
+        self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=added.count)
 
     @property
     def max_length(self) -> int:
