@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
@@ -226,7 +226,9 @@ def _outputs(
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         model = PeftModel.from_pretrained(model, str(folder))
     model.eval()
-    tokenise = partial(tokenizer, add_special_tokens=card.template != CHAT)  # a chat template has written them
+    tokenise = partial(
+        cast(Any, tokenizer), add_special_tokens=card.template != CHAT
+    )  # a chat template has written them
     lengths = [len(ids) for ids in tokenise(list(texts))["input_ids"]]
     advance = cumulative_progress(len(texts), on_progress)
     outputs = np.empty((len(texts), labels))

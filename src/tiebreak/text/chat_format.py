@@ -13,7 +13,6 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 from tiebreak.errors import RecipeError
-from tiebreak.types import join_system
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -73,16 +72,13 @@ class ChatFormat:
         return cls(tokenizer, source, has_system, markers)
 
     def render(self, messages: Sequence[Message], system: str = "") -> str:
-        """The text of messages, the first of which is the user's.
+        """The text of messages, the first of which is the user's, after a system message if the template has them.
 
         Raises:
             RecipeError: the template refuses them.
         """
-        if system and self.has_system:
+        if system:
             messages = (("system", system), *messages)
-        elif system:
-            (role, content), *later = messages
-            messages = ((role, join_system(system, content)), *later)
         try:
             return _render(self.tokenizer, self.source, messages)
         except Exception as error:

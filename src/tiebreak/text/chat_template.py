@@ -8,7 +8,8 @@ rendered as turns; the last message of the user holds the rest, in the layout of
 
     Prompt: ...    Response_a: ...    Response_b: ...    Which one is better ?
 
-If the oldest turns are dropped, the system message stays, and the first message left begins with a mark.
+A system message that the chat template refuses or leaves out goes in front of the user's first turn. If the oldest
+turns are dropped, the system message stays, and the first message left begins with a mark.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import ClassVar, Final
 
 from tiebreak.text.chat_format import ChatFormat, Message
 from tiebreak.text.template import DROPPED_TURNS_MARK, SEED_TEMPLATE, check_turns_dropped, history_length
-from tiebreak.types import Comparison, Conversation
+from tiebreak.types import Comparison, Conversation, join_system
 
 CHAT: Final = "chat"
 """What `text.template` says to use these templates."""
@@ -56,9 +57,8 @@ class AnswerChatTemplate:
             ValueError: `turns_dropped` includes the closing turn.
             RecipeError: the chat template refuses the conversation.
         """
-        prompt = _turns_left(conversation.user_turns, turns_dropped)
-        messages = _dialogue(prompt, conversation.answer[turns_dropped:])
-        return self.format.render(messages, conversation.system)
+        system, prompt = _turns_left(conversation, turns_dropped, self.format)
+        return self.format.render(_dialogue(prompt, conversation.answer[turns_dropped:]), system)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ChatTemplate:
             RecipeError: the chat template refuses the conversation.
         """
         history = history_length(comparison)
-        prompt = _turns_left(comparison.user_turns, turns_dropped)
+        system, prompt = _turns_left(comparison, turns_dropped, self.format)
         shared = max(history - turns_dropped, 0)
         answers = comparison.answer_a[turns_dropped:], comparison.answer_b[turns_dropped:]
         if turns_dropped > history:  # both sides lost answers of their own
@@ -103,13 +103,17 @@ class ChatTemplate:
             answers = a, b
         slots = ("\n\n".join(texts[shared:]) for texts in (prompt, *answers))
         messages = (*_dialogue(prompt[:shared], answers[0]), ("user", SEED_TEMPLATE.fill(*slots)))
-        return self.format.render(messages, comparison.system)
+        return self.format.render(messages, system)
 
 
-def _turns_left(user_turns: tuple[str, ...], dropped: int) -> tuple[str, ...]:
-    check_turns_dropped(dropped, len(user_turns))
-    first, *later = user_turns[dropped:]
-    return (f"{DROPPED_TURNS_MARK}\n\n{first}" if dropped else first, *later)
+def _turns_left(row: Conversation | Comparison, dropped: int, chat: ChatFormat) -> tuple[str, tuple[str, ...]]:
+    """The system message, and the user's turns that are left; it stands in front of them if the format has none."""
+    check_turns_dropped(dropped, len(row.prompt))
+    first, *later = row.user_turns[dropped:]
+    first = f"{DROPPED_TURNS_MARK}\n\n{first}" if dropped else first
+    if chat.has_system:
+        return row.system, (first, *later)
+    return "", (join_system(row.system, first), *later)
 
 
 def _dialogue(prompt: tuple[str, ...], answers: tuple[str, ...]) -> tuple[Message, ...]:
