@@ -43,16 +43,46 @@ def _check_turn_tuples(*sides: object) -> None:
         raise ValueError("prompt and answers are tuples of turns: write ('text',) for a single turn")
 
 
+def _check_system(system: str, prompt: tuple[str, ...]) -> None:
+    if system and not prompt[0].startswith(f"{system}\n\n"):
+        raise ValueError("the first prompt turn must begin with the system message and a blank line, or leave system")
+
+
+def _user_turns(system: str, prompt: tuple[str, ...]) -> tuple[str, ...]:
+    return (prompt[0][len(system) + 2 :], *prompt[1:]) if system else prompt
+
+
+def join_system(system: str, turn: str) -> str:
+    """A system message in front of a user turn, separated by a blank line."""
+    return f"{system}\n\n{turn}" if system else turn
+
+
+def _map_prompt(change: Callable[[str], str], system: str, prompt: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """System message and prompt with every text changed."""
+    first, *later = map(change, _user_turns(system, prompt))
+    system = change(system) if system else ""
+    return system, (join_system(system, first), *later)
+
+
+def _closing_system(system: str, prompt: tuple[str, ...]) -> str:
+    """The system message of a prompt whose last turn is new: none if that was the first and was cut."""
+    return system if prompt[0].startswith(f"{system}\n\n") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """The user's turns and the replies of one side: the unit that a reward model scores.
 
+    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line.
+
     Raises:
-        ValueError: prompt and answer differ in their number of turns, or have none.
+        ValueError: prompt and answer differ in their number of turns, or have none; `prompt[0]` does not begin with the
+            system message.
     """
 
     prompt: tuple[str, ...]
     answer: tuple[str, ...]
+    system: str = ""
 
     def __post_init__(self) -> None:
         _check_turn_tuples(self.prompt, self.answer)
@@ -61,6 +91,16 @@ class Conversation:
                 "a conversation needs as many answers as prompts, and at least one: "
                 f"got {len(self.prompt)} prompts and {len(self.answer)} answers"
             )
+        _check_system(self.system, self.prompt)
+
+    @property
+    def user_turns(self) -> tuple[str, ...]:
+        """The prompt without the system message."""
+        return _user_turns(self.system, self.prompt)
+
+    def without_system(self) -> Conversation:
+        """The same conversation without its system message."""
+        return Conversation(self.user_turns, self.answer)
 
     @property
     def orders(self) -> tuple[Conversation]:
@@ -74,11 +114,13 @@ class Conversation:
 
     def close_with(self, prompt: str, answer: str) -> Conversation:
         """The same conversation with another last turn."""
-        return Conversation((*self.prompt[:-1], prompt), (*self.answer[:-1], answer))
+        turns = (*self.prompt[:-1], prompt)
+        return Conversation(turns, (*self.answer[:-1], answer), _closing_system(self.system, turns))
 
     def map_texts(self, change: Callable[[str], str]) -> Conversation:
         """The same conversation with every text changed."""
-        return Conversation(tuple(map(change, self.prompt)), tuple(map(change, self.answer)))
+        system, prompt = _map_prompt(change, self.system, self.prompt)
+        return Conversation(prompt, tuple(map(change, self.answer)), system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +133,11 @@ class Comparison:
 
     `margin` is by how much the preferred answer is better, in nats of reward, if votes are graded, else 0. `tags`
     define the slices of an evaluation: `source`, `language`, and the models that answered, `model_a` and `model_b`.
+    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line.
 
     Raises:
         ValueError: prompt and answers differ in their number of turns, or have none; the margin is negative or not
-            finite.
+            finite; `prompt[0]` does not begin with the system message.
     """
 
     prompt: tuple[str, ...]
@@ -104,6 +147,7 @@ class Comparison:
     id: str = ""
     margin: float = 0.0
     tags: Tags = ()
+    system: str = ""
 
     def __post_init__(self) -> None:
         _check_turn_tuples(self.prompt, self.answer_a, self.answer_b)
@@ -115,6 +159,16 @@ class Comparison:
             )
         if not (isfinite(self.margin) and self.margin >= 0):
             raise ValueError(f"the margin of a comparison is a finite number of at least 0: got {self.margin}")
+        _check_system(self.system, self.prompt)
+
+    @property
+    def user_turns(self) -> tuple[str, ...]:
+        """The prompt without the system message."""
+        return _user_turns(self.system, self.prompt)
+
+    def without_system(self) -> Comparison:
+        """The same comparison without its system message."""
+        return replace(self, prompt=self.user_turns, system="")
 
     def required_vote(self) -> Vote:
         """The vote.
@@ -140,7 +194,10 @@ class Comparison:
     @property
     def conversations(self) -> tuple[Conversation, Conversation]:
         """The sides of A and B."""
-        return Conversation(self.prompt, self.answer_a), Conversation(self.prompt, self.answer_b)
+        return (
+            Conversation(self.prompt, self.answer_a, self.system),
+            Conversation(self.prompt, self.answer_b, self.system),
+        )
 
     @property
     def orders(self) -> tuple[Comparison, Comparison]:
@@ -154,17 +211,20 @@ class Comparison:
 
     def close_with(self, prompt: str, answer_a: str, answer_b: str) -> Comparison:
         """The same comparison with another last turn."""
+        turns = (*self.prompt[:-1], prompt)
         return replace(
             self,
-            prompt=(*self.prompt[:-1], prompt),
+            prompt=turns,
             answer_a=(*self.answer_a[:-1], answer_a),
             answer_b=(*self.answer_b[:-1], answer_b),
+            system=_closing_system(self.system, turns),
         )
 
     def map_texts(self, change: Callable[[str], str]) -> Comparison:
         """The same comparison with every text changed."""
-        prompt, a, b = (tuple(map(change, texts)) for texts in (self.prompt, self.answer_a, self.answer_b))
-        return replace(self, prompt=prompt, answer_a=a, answer_b=b)
+        system, prompt = _map_prompt(change, self.system, self.prompt)
+        a, b = (tuple(map(change, texts)) for texts in (self.answer_a, self.answer_b))
+        return replace(self, prompt=prompt, answer_a=a, answer_b=b, system=system)
 
 
 def fold_prompt(prompt: str) -> str:

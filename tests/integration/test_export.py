@@ -26,6 +26,7 @@ from tiebreak.data.writer import write_comparisons
 from tiebreak.export import ExportReport, export_run
 from tiebreak.ranking import outcome_logits
 from tiebreak.runs import RunFolder, read_validation_rows
+from tiebreak.text import AddedTokens, set_added_tokens
 from tiebreak.training import TrainingResult
 
 ROWS = [
@@ -101,6 +102,38 @@ def test_the_classifier_of_transformers_gives_the_judges_numbers(exported: Expor
         pairs = padded_numbers(model, tokenizer, exported).reshape(-1, 2)
         logits = outcome_logits(pairs[:, 0], pairs[:, 1], scale["tie_model"], scale["tie_parameter"])
         np.testing.assert_allclose(softmax(logits, axis=-1), exported.verdicts, atol=1e-5)
+
+
+CHATML = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] + ' : ' + message['content'] + ' <unk> ' }}"
+    "{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("head", ["pairwise", "pointwise"])
+@pytest.mark.parametrize("template", ["", "text.template=chat"])
+def test_tokens_behind_texts_and_chat_templates_are_those_of_training(
+    head: str, template: str, tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """An export gives the run's numbers if the tokenizer puts a token behind texts, or its chat template is read."""
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    set_added_tokens(tokenizer, AddedTokens((1, 1), (1,)))
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(base)
+    settings = (f"model.head={head}", "model.precision=fp32", "training.max_steps=2", *([template] if template else []))
+    run = train(load_recipe("demo", small_overrides(base, votes, tmp_path / "run", *settings)))
+    exported = Exported(run, tmp_path / "judge")
+    assert exported.report.has_chat_template
+    assert exported.report.drift is not None
+    assert exported.report.drift.probability_largest < 1e-5
+    model = AutoModelForSequenceClassification.from_pretrained(exported.folder)
+    tokenizer = AutoTokenizer.from_pretrained(exported.folder)
+    np.testing.assert_allclose(padded_numbers(model, tokenizer, exported), exported.wanted, atol=1e-5)
+    card = json.loads((exported.folder / "tiebreak.json").read_text())
+    assert card["added_tokens"] == {"prefix": [1, 1], "suffix": [1]}
+    if not template:
+        assert tokenizer("good")["input_ids"] == [1, 1, tokenizer.convert_tokens_to_ids("good"), 1]
 
 
 def test_its_configuration_says_what_the_labels_are_and_nothing_of_tiebreak(exported: Exported) -> None:

@@ -64,4 +64,4 @@ def _distinct(items: PairItems) -> dict[Comparison, int]:
 
 
 def _without_vote(comparison: Comparison) -> Comparison:
-    return Comparison(comparison.prompt, comparison.answer_a, comparison.answer_b)
+    return Comparison(comparison.prompt, comparison.answer_a, comparison.answer_b, system=comparison.system)

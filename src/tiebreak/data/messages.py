@@ -43,6 +43,15 @@ def parse_side(
     return _turns(column, messages)
 
 
+def system_message(*lists: tuple[Message, ...]) -> str:
+    """The system message of the first list that has one; empty if none has.
+
+    `parse_side` puts it in front of the first user turn. `Conversation` and `Comparison` take it as `system`, so that
+    a chat template renders it as a turn of its own.
+    """
+    return next((messages[0][1] for messages in lists if messages and messages[0][0] == "system"), "")
+
+
 def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ...]:
     """The messages in a cell; plain text is one message of the given role, and null has no messages.
 

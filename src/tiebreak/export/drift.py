@@ -9,8 +9,9 @@ import gc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
@@ -18,16 +19,15 @@ from scipy.special import softmax
 
 from tiebreak.data import arithmetic_comparisons, load_votes
 from tiebreak.errors import DataError, MemoryBudgetError, ModelError, RecipeError
-from tiebreak.export.chat_template import encoder_of
 from tiebreak.export.result import Drift
 from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import cross_entropies
-from tiebreak.models import LABELS, JudgeCard, default_device, load_tokenizer
+from tiebreak.models import LABELS, JudgeCard, card_encoder, default_device, load_tokenizer
 from tiebreak.progress import cumulative_progress
 from tiebreak.ranking import outcome_logits
 from tiebreak.recipe import load_recipe
 from tiebreak.runs import RunFolder, read_validation_rows
-from tiebreak.text import resolve_template
+from tiebreak.text import CHAT
 from tiebreak.training.splits import split_votes
 from tiebreak.types import Comparison
 
@@ -119,12 +119,13 @@ def judge_outputs(
 
 
 def exported_outputs(
-    folder: Path, base: str | None, card: JudgeCard, rows: Sequence[Comparison], on_progress: OnProgress
+    folder: Path, run: Path, base: str | None, card: JudgeCard, rows: Sequence[Comparison], on_progress: OnProgress
 ) -> tuple[Outputs, str]:
     """The outputs of an exported folder, and its compute type: float32, or bfloat16 if a GPU has too little memory.
 
     Args:
         folder: the export.
+        run: the run's `model` folder, whose tokenizer and card make the texts.
         base: where the base model is, for a folder with an adapter only.
         card: the run's card.
         rows: the comparisons.
@@ -135,7 +136,7 @@ def exported_outputs(
         ModelError: its outputs are not finite.
     """
     tokenizer = load_tokenizer(str(folder))
-    texts = _texts(card, tokenizer, rows)
+    texts = _texts(card, run, rows)
     device = default_device()
     outputs: NDArray[np.float64] | None = None
     for dtype in (torch.float32, torch.bfloat16) if device.type == "cuda" else (torch.float32,):
@@ -194,9 +195,9 @@ def _of_rewards(card: JudgeCard, rewards: NDArray[np.float64]) -> Outputs:
     return Outputs(softmax(logits, axis=-1), pairs)
 
 
-def _texts(card: JudgeCard, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Comparison]) -> list[str]:
-    """The texts the model reads, truncated as the judge truncates them."""
-    encoder = encoder_of(tokenizer, resolve_template(card.template, card.head), card.max_length)
+def _texts(card: JudgeCard, run: Path, rows: Sequence[Comparison]) -> list[str]:
+    """The texts the run's judge reads, truncated as it truncates them."""
+    encoder = card_encoder(card, load_tokenizer(str(run)))
     return [encoder.text(text) for row in rows for text in ((row,) if card.rewards is None else row.conversations)]
 
 
@@ -227,7 +228,10 @@ def _outputs(
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         model = PeftModel.from_pretrained(model, str(folder))
     model.eval()
-    lengths = [len(ids) for ids in tokenizer(list(texts))["input_ids"]]
+    tokenise = partial(
+        cast(Any, tokenizer), add_special_tokens=card.template != CHAT
+    )  # a chat template has written them
+    lengths = [len(ids) for ids in tokenise(list(texts))["input_ids"]]
     advance = cumulative_progress(len(texts), on_progress)
     outputs = np.empty((len(texts), labels))
     remaining = sorted(range(len(texts)), key=lambda i: lengths[i])
@@ -235,7 +239,7 @@ def _outputs(
         max_texts = 1 if tokenizer.pad_token is None else _TEXTS_PER_BATCH
         size = max(1, min(max_texts, _TOKENS_PER_BATCH // lengths[remaining[-1]]))
         batch, remaining = remaining[-size:], remaining[:-size]
-        inputs = tokenizer([texts[i] for i in batch], return_tensors="pt", padding=size > 1).to(device)
+        inputs = tokenise([texts[i] for i in batch], return_tensors="pt", padding=size > 1).to(device)
         outputs[batch] = model(**inputs).logits.float().cpu().numpy()
         advance(len(batch))
     return outputs

@@ -14,6 +14,7 @@ from tiebreak.models import NANO, JudgeCard
 from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.recipe.yaml import write_yaml
 from tiebreak.runs import RunFolder
+from tiebreak.text import CHAT
 
 
 def model_card(report: ExportReport, card: JudgeCard, family: str, source: RunFolder) -> str:
@@ -82,10 +83,10 @@ def _use(report: ExportReport, card: JudgeCard) -> str:
     if report.has_chat_template:
         parts += [
             _python(chat_snippet(card.head, adapter_only=report.adapter_only)),
-            "The chat template writes the BOS token itself, if there is one. Tokenize a rendered text with "
-            "`add_special_tokens=False`; otherwise it gets a second BOS, and the outputs change.",
+            "The chat template writes the special tokens around a text itself, if there are any. Tokenize a rendered "
+            "text with `add_special_tokens=False`; otherwise it gets them twice, and the outputs change.",
         ]
-    if card.head == "pairwise" or not report.has_chat_template:
+    if card.template != CHAT and (card.head == "pairwise" or not report.has_chat_template):
         if parts:
             parts.append("Without the chat template:")
         parts.append(_python(plain_snippet(card.head, adapter_only=report.adapter_only)))
@@ -111,10 +112,13 @@ def _text(report: ExportReport, card: JudgeCard) -> str:
     answers = "`assistant`" if pointwise else "`response_a`, `response_b`"
     roles = (
         f" The chat template takes the roles `user`, then `assistant`, `user` any number of times, then {answers}. At "
-        "most one `system` message may come first; it is put before the first turn, separated by a blank line."
+        "most one `system` message may come first."
+        + ("" if card.template == CHAT else " It is put before the first turn, separated by a blank line.")
         if report.has_chat_template
         else ""
     )
+    if card.template == CHAT:
+        return _chat_text(card) + roles
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", card.template))])
     return (
         f"{fence}\n{card.template}\n{fence}\n\n"
@@ -122,6 +126,15 @@ def _text(report: ExportReport, card: JudgeCard) -> str:
         f"{'' if pointwise else ', which are the same on both sides,'} "
         "the dialogue up to that: `User: ...`, `Assistant: ...`, `User: ...`, with blank lines between."
         f"{roles}"
+    )
+
+
+def _chat_text(card: JudgeCard) -> str:
+    if card.head == "pointwise":
+        return "The conversation is rendered in the base model's own chat template, without a generation prompt."
+    return (
+        "The comparison is rendered in the base model's own chat template: the turns that both sides share as they "
+        "were, then one message of the user with the prompt and both answers."
     )
 
 

@@ -9,17 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.export.chat_template import encoder_of, install_chat_template
+from tiebreak.export.chat_template import install_chat_template
 from tiebreak.export.drift import comparisons_to_measure_on, exported_outputs, judge_outputs, measure_drift
 from tiebreak.export.merge import as_transformers_classifier, check_adapter, check_family, merged_classifier
 from tiebreak.export.model_card import model_card
 from tiebreak.export.result import ExportDtype, ExportReport
 from tiebreak.library_logging import quiet_model_loading
-from tiebreak.models import LABELS, NANO, JudgeCard, load_config, load_tokenizer, read_card
+from tiebreak.models import LABELS, NANO, JudgeCard, card_encoder, load_config, load_tokenizer, read_card
 from tiebreak.models.nano import NANO_PATH
 from tiebreak.models.precision import HEAD
 from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_text
-from tiebreak.text import AnswerTemplate, Template, resolve_template
+from tiebreak.text import AddedTokens, set_added_tokens
+from tiebreak.types import Comparison, Conversation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -60,7 +61,9 @@ def write_export(
         if before is not None:
             on_stage("Reading the export")
             base = _location_of_base(draft) if adapter_only else None
-            after, computed_in = exported_outputs(draft, base, card, rows, _count(on_stage, "Judging with the export"))
+            after, computed_in = exported_outputs(
+                draft, source.model, base, card, rows, _count(on_stage, "Judging with the export")
+            )
             drift = measure_drift(on_what, rows, before, after, computed_in)
         report = ExportReport(
             folder=target,
@@ -85,27 +88,33 @@ def _count(on_stage: Callable[[str], None], what: str) -> Callable[[int, int], N
 def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Callable[[str], None]) -> bool:
     """Write the tokenizer, with a padding token and the chat template; returns whether it has the template."""
     tokenizer = load_tokenizer(str(source.model))
-    template = resolve_template(card.template, card.head)
+    added = card.added_tokens or AddedTokens.bos_only(tokenizer)
+    if added != AddedTokens.of(tokenizer):  # a run of Tiebreak 0.1, which read other tokens
+        set_added_tokens(tokenizer, added)
     tokenizer.padding_side = "right"  # positions count from the first token of the text, as in the judge
-    _choose_pad_token(tokenizer, template, card.max_length)
-    installed = install_chat_template(tokenizer, template, card.max_length)
+    _choose_pad_token(tokenizer, card)
+    installed = install_chat_template(tokenizer, card)
     if not installed:
         log(
-            "This tokenizer tokenizes a text differently after a BOS that is spelled out, so the export has no chat "
-            "template. The model card shows how to render the text."
+            "This tokenizer's chat template would not give the tokens that the judge reads, so the export has none. "
+            "The model card shows how to render the text."
         )
     with translate_write_errors(draft):
         tokenizer.save_pretrained(str(draft))
     return installed
 
 
-def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, max_length: int) -> None:
-    """Choose a padding token that no text ends with: transformers classifiers pool the last other token."""
-    last = encoder_of(tokenizer, template, max_length).encode([template.empty_row])[0].ids[-1]
-    for token in (tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token):
-        if token is not None and tokenizer.convert_tokens_to_ids(token) != last:
-            tokenizer.pad_token = token
-            return
+def _choose_pad_token(tokenizer: PreTrainedTokenizerFast, card: JudgeCard) -> None:
+    """Choose a padding token that no text ends with: transformers classifiers pool the last other token.
+
+    Without such a token there is none, and texts are read one at a time.
+    """
+    row = Comparison(("",), ("",), ("",)) if card.head == "pairwise" else Conversation(("",), ("",))
+    last = card_encoder(card, tokenizer).encode([row])[0].ids[-1]
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    preferred = (tokenizer.pad_token, tokenizer.eos_token, tokenizer.bos_token, tokenizer.unk_token)
+    usable = (token for token in (*preferred, *special) if token and tokenizer.convert_tokens_to_ids(token) != last)
+    tokenizer.pad_token = next(usable, None)
 
 
 def _write_merged(

@@ -107,8 +107,7 @@ def _load_language_model(
     calibrate: bool, log: Callable[[str], None] | None,
 ) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
     require_extra("train", "judging with a language model")
-    from tiebreak.models import TokenBudget, emulation_note, load_tokenizer, read_card, use_fused_layers
-    from tiebreak.text import Encoder, Template, resolve_template
+    from tiebreak.models import TokenBudget, card_encoder, emulation_note, load_tokenizer, read_card, use_fused_layers
 
     card = read_card(folder.model)
     on_device = _device(device)
@@ -121,14 +120,11 @@ def _load_language_model(
     tokenizer = load_tokenizer(str(folder.model))
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
-    template = resolve_template(card.template, card.head)
+    encoder = card_encoder(card, tokenizer)
     calibration = card.calibration if calibrate else None
-    if isinstance(template, Template):
-        pair_encoder = Encoder(tokenizer, template, card.max_length)
-        return PairwiseJudge(HeadInference(model, pair_encoder, compute_dtype, budget), calibration)
-    assert card.rewards is not None  # the card of every pointwise head has them
-    answer_encoder = Encoder(tokenizer, template, card.max_length)
-    return RewardModelJudge(HeadInference(model, answer_encoder, compute_dtype, budget), card.rewards, calibration)
+    if card.rewards is None:
+        return PairwiseJudge(HeadInference(model, encoder, compute_dtype, budget), calibration)
+    return RewardModelJudge(HeadInference(model, encoder, compute_dtype, budget), card.rewards, calibration)
 
 
 def _load_weights(

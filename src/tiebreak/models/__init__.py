@@ -2,6 +2,7 @@
 
 from tiebreak.models.attention import ATTENTION
 from tiebreak.models.base_support import check_base
+from tiebreak.models.card_encoder import card_encoder
 from tiebreak.models.checkpoints import (
     JudgeCard,
     RewardScale,
@@ -23,8 +24,8 @@ from tiebreak.models.heads import (
     texts_per_vote,
     vote_logits,
 )
-from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.hub import NANO, load_config, load_text_config, load_tokenizer
+from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.loading import check_supported, emulation_note, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
@@ -43,6 +44,7 @@ __all__ = [
     "TextClassifier",
     "TokenBudget",
     "add_adapter",
+    "card_encoder",
     "check_base",
     "check_supported",
     "classifier_module",

@@ -37,7 +37,9 @@ def average_adapters(folders: Sequence[Path], into: Path) -> int:
     for folder, config, tensors in zip(folders, configs, weights, strict=True):
         # PEFT keeps the ranks of all experts in one axis, so their factors cannot be concatenated.
         if config.use_dora or config.rank_pattern or config.alpha_pattern or config.target_parameters:
-            raise ModelError(f"The adapter in {folder} is no plain LoRA of one rank: or has matrices on experts: it cannot be averaged.")
+            raise ModelError(
+                f"The adapter in {folder} is no plain LoRA of one rank, or is on experts: it cannot be averaged."
+            )
         other = tensors.keys() ^ weights[0].keys()
         if other:
             raise ModelError(

@@ -22,8 +22,11 @@ _MIN_QUANTIZED_SHARE: Final = 0.9
 """The least share of the decoder's weights that a quantized precision must apply to."""
 
 _ATTENTION_DROPOUT: Final = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
+_ALIBI: Final = {"bloom", "mpt"}
+"""Model types with ALiBi whose configuration does not say so."""
+
 _KNOWN_LAYERS: Final = {"full_attention", "sliding_attention", "chunked_attention"}
-_ADVICE: Final = "Use a decoder with full or sliding-window attention: Gemma, Llama, Qwen3, Mistral or Phi, for example."
+_ADVICE: Final = "Use a decoder with full or sliding-window attention, such as Gemma, Llama, Qwen3, Mistral or Phi."
 
 
 def check_base(name: str, revision: str | None, *, precision: Precision, max_length: int) -> list[str]:
@@ -80,35 +83,39 @@ def _check_context_length(name: str, config: Any, max_length: int) -> None:
 def _reason(name: str, config: Any, max_length: int, result: ProbeResult) -> str:
     """Why the probe failed, as far as the configuration tells, and what to do."""
     kinds = sorted(set(getattr(config, "layer_types", None) or ()) - _KNOWN_LAYERS)
+    limit = _length_limit(config)
     if kinds:
-        return (
-            f"{name} has layers ({', '.join(kinds)}) in which the sequences of one pass would affect each other. "
-            f"{_ADVICE}"
+        reason = f"has layers ({', '.join(kinds)}) in which the sequences of one pass would affect each other"
+    elif limit is not None and max_length > limit[1]:
+        why, length = limit
+        return f"{name} {why}. Set text.max_length={length} or less (it is {max_length:,})."
+    elif result.reads_ahead:
+        reason = f"is an encoder ({config.model_type}): its tokens attend to later ones"
+    elif getattr(config, "alibi", False) or config.model_type in _ALIBI:
+        reason = f"has ALiBi ({config.model_type}), which packs do not have"
+    elif result.failure is not None:
+        reason = f"({config.model_type}) cannot be run over packs: {result.failure.rstrip('.')}"
+    else:
+        reason = (
+            f"({config.model_type}) gives other outputs over packs than transformers gives for each text: those of a "
+            f"random model of this architecture differ by {result.deviation:.1%}. Its attention mask or its layers are "
+            "of a kind that Tiebreak does not know"
         )
+    return f"{name} {reason}. {_ADVICE}"
+
+
+def _length_limit(config: Any) -> tuple[str, int] | None:
+    """Why texts may only have a limited length, and that length; None if there is no such limit."""
     rope = _varying_rope(config)
-    if rope is not None and max_length > rope[1]:
+    if rope is not None:
         kind, length = rope
-        return (
-            f"{name} uses other rotary factors ({kind} rope) in every pass with a text of more than {length:,} tokens, "
-            f"so texts would affect each other. Set text.max_length={length} or less (it is {max_length:,})."
+        why = (
+            f"uses other rotary factors ({kind} rope) in every pass with a text of more than {length:,} tokens, so "
+            "texts would affect each other"
         )
+        return why, length
     chunk = getattr(config, "attention_chunk_size", None)
-    if chunk and max_length > chunk:
-        return (
-            f"{name} attends within chunks of {chunk:,} tokens, which packs do not have. Set text.max_length={chunk} "
-            f"or less (it is {max_length:,})."
-        )
-    if result.reads_ahead:
-        return f"{name} is an encoder ({config.model_type}): its tokens attend to later ones. {_ADVICE}"
-    if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
-        return f"{name} has ALiBi ({config.model_type}), which packs do not have. {_ADVICE}"
-    if result.failure is not None:
-        return f"{name} ({config.model_type}) cannot be run over packs: {result.failure}. {_ADVICE}"
-    return (
-        f"{name} ({config.model_type}) gives other outputs over packs than transformers gives for each text: a random "
-        f"model of this architecture differs by {result.deviation:.1%}. Its attention mask or its layers are of a kind "
-        f"that Tiebreak does not know. {_ADVICE}"
-    )
+    return (f"attends within chunks of {chunk:,} tokens, which packs do not have", chunk) if chunk else None
 
 
 def _varying_rope(config: Any) -> tuple[str, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -75,8 +76,7 @@ def _file_with(name: str, revision: str | None, file: str, key: str) -> str | No
     index = _cached(name, revision, f"{file}.index.json")
     if index is None:
         return _cached(name, revision, file)
-    with open(index, encoding="utf-8") as stream:
-        shard = json.load(stream)["weight_map"].get(key)
+    shard = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].get(key)
     return None if shard is None else _cached(name, revision, shard)
 
 

@@ -18,6 +18,7 @@ from tiebreak.models.lora import save_adapter
 from tiebreak.models.precision import HEAD, ComputeDtype, Precision
 from tiebreak.ranking import TieModel
 from tiebreak.runs import RunFolder, translate_write_errors, write_folder_atomically, write_text
+from tiebreak.text import AddedTokens
 
 if TYPE_CHECKING:
     import torch
@@ -53,8 +54,11 @@ class JudgeCard(BaseModel):
     precision: Precision
     compute_dtype: ComputeDtype
     template: str
+    """With its slots; `chat` for the chat template of the tokenizer in this folder."""
     max_length: int
     tokens_per_pass: int
+    added_tokens: AddedTokens | None = None
+    """Special tokens around every text, as in training. Runs of Tiebreak 0.1 have none here: a BOS at most."""
     rewards: RewardScale | None = None
     """For a pointwise head only."""
     calibration: Calibration | None = None

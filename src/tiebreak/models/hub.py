@@ -139,8 +139,8 @@ def translate_load_errors(name: str) -> Iterator[None]:
             )
         elif "trust_remote_code" in str(error):
             advice = (
-                f"{name} needs Python code that comes with the checkpoint, and Tiebreak does not execute such code. Use "
-                "a checkpoint of a family that transformers itself has."
+                f"{name} needs Python code that comes with the checkpoint, and Tiebreak does not execute such code. "
+                "Use a checkpoint of a family that transformers itself has."
             )
         elif "does not recognize this architecture" in str(error):
             advice = (

@@ -120,7 +120,7 @@ def _new_head(head: HeadKind, size: int, tie_model: TieModel, tie_parameter: flo
 
 
 def _check_complete(report: dict[str, Any], name: str, needed: tuple[str, ...]) -> None:
-    """Raise ModelError if weights of the text model, whose names end with `needed`, are missing or have another shape."""
+    """Raise ModelError if weights whose names end with one of `needed` are missing or have another shape."""
     # A mismatched key is (name, shape in the checkpoint, shape in the model).
     mismatched = (key if isinstance(key, str) else key[0] for key in report["mismatched_keys"])
     random = sorted(key for key in {*report["missing_keys"], *mismatched} if key.endswith(needed))

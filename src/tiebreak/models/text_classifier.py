@@ -26,8 +26,8 @@ class TextClassifier(nn.Module):
     def __init__(self, body: PreTrainedModel, head: nn.Linear) -> None:
         super().__init__()
         self.base_model_prefix = body.base_model_prefix or "model"
-        # Not `config`: PEFT would rewrite adapters of mixtures of experts, as transformers renamed their layers, and put
-        # them on the experts.
+        # Not `config`: from that, PEFT would see a mixture of experts and put adapters on its experts, under the names
+        # that they had before transformers 5.
         self.text_config: PreTrainedConfig = body.config
         # PEFT writes it into the adapter's configuration.
         self.name_or_path = str(getattr(body, "name_or_path", ""))

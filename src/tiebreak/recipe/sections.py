@@ -92,7 +92,8 @@ class TextSection(Section):
 
     template: str | None = None
     """A template with the slots {prompt}, {response_a} and {response_b}, or for a pointwise head {prompt} and
-    {response}. The default is one that comes with Tiebreak."""
+    {response}. `chat`: the base model's own chat template, with the system message and the turns as they were;
+    two answers share one message. The default is a template that comes with Tiebreak."""
     max_length: Annotated[int, Field(ge=32)] = 2048
     """Maximum number of tokens of a comparison, or for a pointwise head of a prompt with one answer. Longer texts are
     cut, oldest turns first; cuts are marked in the text and counted."""

@@ -26,18 +26,16 @@ def find_truncated(folder: RunFolder, comparisons: Sequence[Comparison]) -> list
     Raises:
         TiebreakError: the run's model folder cannot be read, or a row cannot be truncated to its length.
     """
-    from tiebreak.models import load_tokenizer, read_card
-    from tiebreak.text import Encoded, Encoder, Template, resolve_template
+    from tiebreak.models import card_encoder, load_tokenizer, read_card
+    from tiebreak.text import Encoded
 
     card = read_card(folder.model)
-    tokenizer = load_tokenizer(str(folder.model))
-    template = resolve_template(card.template, card.head)
-    if isinstance(template, Template):
-        encoded = Encoder(tokenizer, template, card.max_length).encode(comparisons)
-        texts_of_rows: list[tuple[Encoded, ...]] = [(text,) for text in encoded]
+    encoder = card_encoder(card, load_tokenizer(str(folder.model)))
+    if card.head == "pairwise":
+        texts_of_rows: list[tuple[Encoded, ...]] = [(text,) for text in encoder.encode(comparisons)]
     else:
         sides = [side for comparison in comparisons for side in comparison.conversations]
-        encoded = Encoder(tokenizer, template, card.max_length).encode(sides)
+        encoded = encoder.encode(sides)
         texts_of_rows = [*zip(encoded[::2], encoded[1::2], strict=True)]
     rows = [
         TruncatedRow(row, sum(text.tokens_lost for text in texts), sum(text.turns_dropped for text in texts))

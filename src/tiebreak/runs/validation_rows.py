@@ -60,6 +60,7 @@ def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], sou
         "response_b": [json.dumps(row.answer_b) for row in comparisons],
         "margin": [row.margin for row in comparisons],
         "tags": [json.dumps(row.tags) for row in comparisons],
+        "system": [json.dumps(row.system) for row in comparisons],
     }
     for number, outcome in enumerate(OUTCOMES):
         columns[f"winner_{outcome}"] = [None if row.vote is None else row.vote[number] for row in comparisons]
@@ -90,6 +91,7 @@ def read_validation_rows(run: RunFolder) -> ValidationRows | None:
                 id=row["id"],
                 margin=row["margin"],
                 tags=tuple((name, value) for name, value in json.loads(row["tags"])),
+                system=json.loads(row.get("system", '""')),
             )
             for row in table.to_pylist()
         ]

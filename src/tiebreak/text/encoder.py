@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,20 +11,13 @@ import numpy as np
 
 from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
-from tiebreak.text.truncation import (
-    ROWS_PER_BATCH,
-    Ids,
-    TextTemplate,
-    TruncatableT,
-    Truncator,
-    rust_tokenizer,
-    token_ids,
-)
+from tiebreak.text.added_tokens import AddedTokens
+from tiebreak.text.control_tokens import ControlTokens
+from tiebreak.text.tokenization import ROWS_PER_BATCH, Ids, rust_tokenizer, token_ids
+from tiebreak.text.truncation import TextTemplate, TruncatableT, TruncatedRow, Truncator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _ORDER_MARGIN: Final = 64
 """An upper bound on the difference in tokens between the two orders of a comparison, which comes only from the places
@@ -37,7 +29,7 @@ class Encoded:
     """The token ids of one comparison, or of one side of it, and the amount of text that was cut."""
 
     ids: Ids
-    """[tokens], at most the encoder's `max_length`, including the BOS if the tokenizer uses one."""
+    """[tokens], at most the encoder's `max_length`, including the special tokens that are added around the text."""
     tokens_lost: int
     """Tokens of the uncut text minus those of `ids`."""
     turns_dropped: int
@@ -46,45 +38,59 @@ class Encoded:
 class Encoder(Generic[TruncatableT]):
     """Renders comparisons, or conversations, with a template and tokenises the text, cut to `max_length` tokens.
 
-    - One BOS is added if the tokenizer itself adds one to plain text (Gemma, Llama), otherwise none (Qwen).
-    - Text of users and models never becomes a special token: one that is spelled out (`<bos>`) gets a space after its
-      first character. This happens in the text, so every runtime that tokenises `text(comparison)` gets the same
-      tokens. Only added tokens that are marked as special count; Gemma's newline runs and HTML tags, which are added
-      tokens but not special, are kept.
+    - The special tokens that the tokenizer itself adds to a text stand around it: a BOS (Gemma, Llama), several tokens
+      (GLM-4), a BOS and an EOS, or none (Qwen). A chat template writes its own.
+    - Text of users and models never becomes a control token; see `ControlTokens`. This happens in the text, so every
+      runtime that tokenises `text(comparison)` gets the same tokens. Gemma's newline runs and HTML tags, which are
+      added tokens but not special, are kept.
     - Lone surrogates, which no tokenizer accepts, become U+FFFD.
+
+    Args:
+        tokenizer: of the judge.
+        template: how a row becomes a text.
+        max_length: the maximum number of tokens, including those that are added.
+        added: the tokens around every text; by default those that the tokenizer adds. A chat template takes none.
 
     Raises:
         RecipeError: `max_length` is too small for the template, or the template contains the BOS that is added.
+        ModelError: the tokenizer changes a text when it adds special tokens.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, template: TextTemplate[TruncatableT], max_length: int
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        template: TextTemplate[TruncatableT],
+        max_length: int,
+        added: AddedTokens | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
         self._max_length = max_length
-        self._special = _special_token_pattern(tokenizer)
-        self._bos = np.array(_bos_ids(tokenizer), dtype=np.int32)
-        if self._bos.size and str(tokenizer.bos_token) in template.text:
-            raise RecipeError(
-                f"template: it contains {tokenizer.bos_token}, which is added before every text anyway; remove it"
-            )
-        self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=self._bos.size)
+        self._control = ControlTokens(tokenizer, template.markers)
+        self._control_counts: dict[TruncatableT, int] = {}
+        added = (added or AddedTokens.of(tokenizer)) if template.adds_special_tokens else AddedTokens()
+        self._prefix, self._suffix = (np.array(ids, dtype=np.int32) for ids in (added.prefix, added.suffix))
+        self._prefix_text, self._suffix_text = added.text(tokenizer)
+        if self.bos and self.bos in template.text:
+            raise RecipeError(f"template: it contains {self.bos}, which is added before every text anyway; remove it")
+        self._room = max_length - added.count
+        self._truncate = Truncator(tokenizer, template, max_length=max_length, added_tokens=added.count)
 
     @property
     def max_length(self) -> int:
-        """The maximum number of tokens of a text, including the BOS."""
+        """The maximum number of tokens of a text, including those that are added around it."""
         return self._max_length
 
     @property
     def template(self) -> str:
-        """The template, with its slots."""
-        return self._template.text
+        """The template, with its slots; empty for a chat template, which has none."""
+        return self._template.text if self._template.adds_special_tokens else ""
 
     @property
     def bos(self) -> str:
-        """The BOS token that is added before every text; empty if none is added."""
-        return str(self._tokenizer.bos_token) if self._bos.size else ""
+        """The BOS token, if it is added before every text, else empty."""
+        bos = self._tokenizer.bos_token
+        return str(bos) if bos is not None and self._tokenizer.bos_token_id in self._prefix else ""
 
     def encode(
         self, rows: Sequence[TruncatableT], *, on_progress: Callable[[int], None] | None = None
@@ -98,52 +104,64 @@ class Encoder(Generic[TruncatableT]):
             on_progress: called with the number of rows encoded since the last call.
 
         Raises:
-            RecipeError: a row cannot be cut to `max_length`.
+            RecipeError: a row cannot be cut to `max_length`, or the base model's chat template refuses it.
         """
         encoded: list[Encoded] = []
-        near_limit: list[int] = []
+        near_limit: dict[int, TruncatableT] = {}
         for batch in self._encode_uncut(rows):
-            for ids in batch:
-                if ids.size > self._max_length - _ORDER_MARGIN:
-                    near_limit.append(len(encoded))
-                encoded.append(Encoded(self._add_bos(ids), tokens_lost=0, turns_dropped=0))
+            for uncut in batch:
+                index, ids = len(encoded), uncut
+                if self._holds_spelled_control_tokens(rows[index], uncut):
+                    near_limit[index] = self._clean_encoded(rows[index])
+                    [ids] = token_ids(self._tokenizer, [self._template.render(near_limit[index])])
+                elif ids.size > self._max_length - _ORDER_MARGIN:
+                    near_limit[index] = self._clean(rows[index])
+                encoded.append(Encoded(self._add_tokens(ids), tokens_lost=0, turns_dropped=0))
             if on_progress is not None:
                 on_progress(len(batch))
-        truncated = self._truncate(
-            [rows[index].map_texts(self._clean) for index in near_limit],
-            [encoded[index].ids[self._bos.size :] for index in near_limit],
-        )
+        truncated = self._cut([*near_limit.values()], [self._remove_tokens(encoded[index].ids) for index in near_limit])
         for index, row in zip(near_limit, truncated, strict=True):
-            ids = self._add_bos(row.ids)
+            ids = self._add_tokens(row.ids)
             encoded[index] = Encoded(ids, encoded[index].ids.size - ids.size, row.turns_dropped)
         return encoded
 
     def encode_rendered(self, texts: Sequence[str | Sequence[int]]) -> list[Encoded]:
         """The token ids of texts, or lists of token ids, that were rendered elsewhere.
 
-        Each gets exactly one BOS, however many it begins with; other special tokens in a text are treated as plain
-        text. Inputs longer than `max_length` are cut at the beginning, after the BOS.
+        Each gets the added tokens exactly once, however many it begins or ends with; other control tokens in a text are
+        treated as plain text. Inputs longer than `max_length` are cut at the beginning, after the added prefix.
 
         Raises:
-            ValueError: a token id is out of range.
+            ValueError: a token id is out of range, or a text is given and the judge has a chat template: what the
+                template wrote and what somebody said cannot be told apart. Ids are read as they are.
         """
         uncut: dict[int, Ids] = {i: self._check_ids(ids) for i, ids in enumerate(texts) if not isinstance(ids, str)}
         strings = [(i, text) for i, text in enumerate(texts) if isinstance(text, str)]
+        if strings and not self._template.adds_special_tokens:
+            raise ValueError(
+                "this judge reads chats in its base model's chat template, and a rendered text may have any special "
+                "tokens in it: give messages, or the token ids of the rendered chat"
+            )
         for start in range(0, len(strings), ROWS_PER_BATCH):
             batch = strings[start : start + ROWS_PER_BATCH]
-            cleaned = [self._clean(self._remove_bos(text)) for _, text in batch]
-            for (i, _), ids in zip(batch, token_ids(self._tokenizer, cleaned), strict=True):
+            cleaned = [self._control.break_spelled(self._remove_added_text(text)) for _, text in batch]
+            for (i, _), text, ids in zip(batch, cleaned, token_ids(self._tokenizer, cleaned), strict=True):
                 uncut[i] = ids
-        room = self._max_length - self._bos.size
+                if self._control.count(ids):
+                    [uncut[i]] = token_ids(self._tokenizer, [self._control.break_encoded(text)])
         return [
-            Encoded(self._add_bos(ids[-room:]), max(0, len(ids) - room), turns_dropped=0)
+            Encoded(self._add_tokens(ids[-self._room :]), max(0, len(ids) - self._room), turns_dropped=0)
             for ids in (uncut[i] for i in range(len(texts)))
         ]
 
     def text(self, row: TruncatableT) -> str:
-        """The text, cleaned and cut, whose tokens `encode` returns (without the BOS)."""
-        cleaned = row.map_texts(self._clean)
-        [cut] = self._truncate([cleaned], token_ids(self._tokenizer, [self._template.render(cleaned)]))
+        """The text, cleaned and cut, whose tokens `encode` returns (without the added tokens)."""
+        cleaned = self._clean(row)
+        [ids] = token_ids(self._tokenizer, [self._template.render(cleaned)])
+        if self._holds_spelled_control_tokens(row, ids):
+            cleaned = self._clean_encoded(row)
+            [ids] = token_ids(self._tokenizer, [self._template.render(cleaned)])
+        [cut] = self._cut([cleaned], [ids])
         return self._template.render(cut.row, turns_dropped=cut.turns_dropped)
 
     def _encode_uncut(self, rows: Sequence[TruncatableT]) -> Iterator[list[Ids]]:
@@ -161,32 +179,72 @@ class Encoder(Generic[TruncatableT]):
             yield from threads.map(self._encode_batch, batches)
 
     def _encode_batch(self, rows: Sequence[TruncatableT]) -> list[Ids]:
-        return token_ids(self._tokenizer, [self._template.render(row.map_texts(self._clean)) for row in rows])
+        return token_ids(self._tokenizer, [self._template.render(self._clean(row)) for row in rows])
 
-    def _add_bos(self, ids: Ids) -> Ids:
-        return np.concatenate((self._bos, ids)) if self._bos.size else ids
+    def _cut(self, rows: Sequence[TruncatableT], uncut: Sequence[Ids]) -> list[TruncatedRow[TruncatableT]]:
+        """The rows cut to the budget. A cut that joins characters to a control token is cleaned and cut again."""
+        truncated = self._truncate(rows, uncut)
+        for index, cut in enumerate(truncated):
+            if self._holds_spelled_control_tokens(cut.row, cut.ids, cut.turns_dropped):
+                row = self._clean_encoded(cut.row)
+                [truncated[index]] = self._truncate([row], token_ids(self._tokenizer, [self._template.render(row)]))
+        return truncated
 
-    def _remove_bos(self, text: str) -> str:
-        bos = self.bos
-        while bos and text.startswith(bos):
-            text = text[len(bos) :]
+    def _clean(self, row: TruncatableT) -> TruncatableT:
+        return row.map_texts(self._control.break_spelled)
+
+    def _clean_encoded(self, row: TruncatableT) -> TruncatableT:
+        """The row without texts that become control tokens when they are encoded.
+
+        Raises:
+            RecipeError: control tokens remain where a text meets a template with slots.
+        """
+        cleaned = row.map_texts(self._control.break_encoded)
+        for apart in (cleaned, cleaned.map_texts(lambda text: f" {text} ")):
+            [ids] = token_ids(self._tokenizer, [self._template.render(apart)])
+            if not self._holds_spelled_control_tokens(apart, ids):
+                return apart
+        if self._template.adds_special_tokens:
+            raise RecipeError(
+                "A special token appears where a text meets the template: put a space before and behind every slot."
+            )
+        return cleaned  # this chat template writes other tokens for other contents, as Qwen 3 does for thoughts
+
+    def _holds_spelled_control_tokens(self, row: TruncatableT, ids: Ids, turns_dropped: int = 0) -> bool:
+        """Whether a rendered row has other control tokens than its template writes."""
+        outline = self._template.outline(row, turns_dropped=turns_dropped)
+        expected = self._control_counts.get(outline)
+        if expected is None:
+            [reference] = token_ids(self._tokenizer, [self._template.render(outline)])
+            expected = self._control_counts[outline] = self._control.count(reference)
+        return self._control.count(ids) != expected
+
+    def _add_tokens(self, ids: Ids) -> Ids:
+        return np.concatenate((self._prefix, ids, self._suffix))
+
+    def _remove_tokens(self, ids: Ids) -> Ids:
+        return ids[self._prefix.size : ids.size - self._suffix.size]
+
+    def _remove_added_text(self, text: str) -> str:
+        while self._prefix_text and text.startswith(self._prefix_text):
+            text = text[len(self._prefix_text) :]
+        while self._suffix_text and text.endswith(self._suffix_text):
+            text = text[: -len(self._suffix_text)]
         return text
 
     def _check_ids(self, ids: Sequence[int]) -> Ids:
-        """Valid token ids without BOS at the beginning."""
+        """Valid token ids without the added tokens at their ends."""
         size = len(self._tokenizer)
         invalid = next((i for i in ids if not 0 <= i < size), None)
         if invalid is not None:
             raise ValueError(f"token id {invalid} is out of range: the tokenizer has ids from 0 to {size - 1:,}")
-        start = 0
-        while self._bos.size and start < len(ids) and ids[start] == self._bos[0]:
-            start += 1
-        return np.array(ids[start:], dtype=np.int32)
-
-    def _clean(self, text: str) -> str:
-        if not text.isascii():
-            text = _SURROGATE.sub("\ufffd", text)
-        return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+        prefix, suffix = self._prefix.tolist(), self._suffix.tolist()
+        start, end = 0, len(ids)
+        while prefix and list(ids[start : start + len(prefix)]) == prefix:
+            start += len(prefix)
+        while suffix and end - len(suffix) >= start and list(ids[end - len(suffix) : end]) == suffix:
+            end -= len(suffix)
+        return np.array(ids[start:end], dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,16 +281,3 @@ class TruncationReport:
             f"{self.rows_cut:,} of {pluralize(self.rows, self.noun)} cut ({share_cut:.1%}): {self.tokens_lost:,} "
             f"tokens lost ({share_lost:.1%}), {self.tokens_kept:,} kept; turns dropped: {self.turns_dropped:,}"
         )
-
-
-def _bos_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """The BOS id, or nothing: a tokenizer may have a BOS and not add it to texts (Qwen2, GPT-2)."""
-    bos = tokenizer.bos_token_id
-    return [bos] if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else []
-
-
-def _special_token_pattern(tokenizer: PreTrainedTokenizerFast) -> re.Pattern[str]:
-    """Matches every special token of two or more characters in a text, the longest first; matches nothing if none."""
-    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    by_length = sorted((token for token in special if len(token) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, by_length)) or r"(?!)")

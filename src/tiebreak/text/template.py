@@ -22,7 +22,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import ClassVar, Final
 
 from tiebreak.errors import RecipeError
 from tiebreak.types import Comparison, Conversation
@@ -43,6 +43,8 @@ class Template:
         RecipeError: a slot is missing or repeated.
     """
 
+    adds_special_tokens: ClassVar[bool] = True
+    markers: ClassVar[frozenset[str]] = frozenset()
     text: str
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
@@ -54,6 +56,10 @@ class Template:
         """A comparison with empty texts."""
         return Comparison(("",), ("",), ("",))
 
+    def outline(self, comparison: Comparison, *, turns_dropped: int = 0) -> Comparison:
+        """A comparison of harmless texts; the template's special tokens are the same around all texts."""
+        return Comparison(("a",), ("a",), ("a",))
+
     def render(self, comparison: Comparison, *, turns_dropped: int = 0) -> str:
         """The whole text that the model reads, without the `turns_dropped` oldest turns.
 
@@ -62,7 +68,11 @@ class Template:
         Raises:
             ValueError: `turns_dropped` includes the closing turn.
         """
-        contents = dict(zip(SLOTS, _slot_contents(comparison, turns_dropped), strict=True))
+        return self.fill(*_slot_contents(comparison, turns_dropped))
+
+    def fill(self, prompt: str, response_a: str, response_b: str) -> str:
+        """The template with these texts in its slots."""
+        contents = dict(zip(SLOTS, (prompt, response_a, response_b), strict=True))
         return "".join(contents.get(piece, piece) for piece in self._pieces)
 
 
@@ -74,6 +84,8 @@ class AnswerTemplate:
         RecipeError: a slot is missing or repeated.
     """
 
+    adds_special_tokens: ClassVar[bool] = True
+    markers: ClassVar[frozenset[str]] = frozenset()
     text: str
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
@@ -85,6 +97,10 @@ class AnswerTemplate:
         """A conversation with empty texts."""
         return Conversation(("",), ("",))
 
+    def outline(self, conversation: Conversation, *, turns_dropped: int = 0) -> Conversation:
+        """A conversation of harmless texts; the template's special tokens are the same around all texts."""
+        return Conversation(("a",), ("a",))
+
     def render(self, conversation: Conversation, *, turns_dropped: int = 0) -> str:
         """The whole text that the model reads, without the `turns_dropped` oldest turns.
 
@@ -92,7 +108,7 @@ class AnswerTemplate:
             ValueError: `turns_dropped` includes the closing turn.
         """
         turns = len(conversation.prompt)
-        _check_turns_dropped(turns_dropped, turns)
+        check_turns_dropped(turns_dropped, turns)
         prompt = [DROPPED_TURNS_MARK] if turns_dropped else []
         prompt += _dialogue(conversation.prompt, conversation.answer, range(turns_dropped, turns - 1))
         prompt.append(f"User: {conversation.prompt[-1]}" if turns > 1 else conversation.prompt[-1])
@@ -127,8 +143,8 @@ def _check_slot(slot: str, text: str, slots: Sequence[str]) -> None:
 
 def _slot_contents(comparison: Comparison, turns_dropped: int) -> tuple[str, str, str]:
     """The contents of the slots prompt, response_a and response_b; see the diagram at the top of this module."""
-    _check_turns_dropped(turns_dropped, len(comparison.prompt))
-    history = _history_length(comparison)
+    check_turns_dropped(turns_dropped, len(comparison.prompt))
+    history = history_length(comparison)
     later = max(history, turns_dropped)
     prompt = [DROPPED_TURNS_MARK] if turns_dropped else []
     prompt += _dialogue(comparison.prompt, comparison.answer_a, range(turns_dropped, history))
@@ -140,7 +156,8 @@ def _slot_contents(comparison: Comparison, turns_dropped: int) -> tuple[str, str
     return "\n\n".join(prompt), "\n\n".join(answer_a), "\n\n".join(answer_b)
 
 
-def _check_turns_dropped(turns_dropped: int, turns: int) -> None:
+def check_turns_dropped(turns_dropped: int, turns: int) -> None:
+    """Raise ValueError unless the last of the turns is left."""
     if not 0 <= turns_dropped < turns:
         raise ValueError(f"turns_dropped is {turns_dropped}, but must leave the last of {turns} turns")
 
@@ -150,7 +167,7 @@ def _dialogue(prompt: Sequence[str], answers: Sequence[str], turns: range) -> li
     return [line for turn in turns for line in (f"User: {prompt[turn]}", f"Assistant: {answers[turn]}")]
 
 
-def _history_length(comparison: Comparison) -> int:
+def history_length(comparison: Comparison) -> int:
     """The number of leading turns, without the last turn, that have the same answer on both sides."""
     sides = zip(comparison.answer_a, comparison.answer_b, strict=True)
     return next((turn for turn, (a, b) in enumerate(sides) if a != b), len(comparison.prompt) - 1)
@@ -165,14 +182,3 @@ REWARD_TEMPLATE: Final = AnswerTemplate(
     "Prompt: {prompt} \n\nResponse: {response}\n\n--------\n\nIs the response good ?"
 )
 """The same for a single answer."""
-
-
-def resolve_template(text: str | None, head: Literal["pairwise", "pointwise"]) -> Template | AnswerTemplate:
-    """The template with the given text, or the default template of the head.
-
-    Raises:
-        RecipeError: a slot is missing or repeated.
-    """
-    if head == "pairwise":
-        return Template(text) if text else SEED_TEMPLATE
-    return AnswerTemplate(text) if text else REWARD_TEMPLATE

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tiebreak.errors import RecipeError
+from tiebreak.text.tokenization import ROWS_PER_BATCH, Ids, rust_tokenizer, token_ids
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerFast
 
     _T = TypeVar("_T")
@@ -34,9 +34,6 @@ TRUNCATION_MARK: Final = " [...] "
 
 _MIN_TOKENS: Final = 8
 """The minimum number of tokens of each text; a smaller budget is an error before any row is read."""
-
-ROWS_PER_BATCH: Final = 512
-"""Enough rows for the tokenizer's threads, and few enough that its objects do not fill the memory."""
 
 
 class Truncatable(Protocol):
@@ -58,6 +55,13 @@ class Truncatable(Protocol):
     def close_with(self) -> Callable[..., Self]:
         """Returns the same row with another last turn, of as many texts."""
 
+    @property
+    def system(self) -> str:
+        """The system message, which the prompt begins with; empty if there is none."""
+
+    def without_system(self) -> Self:
+        """The same row without its system message."""
+
     def map_texts(self, change: Callable[[str], str]) -> Self:
         """The same row with every text changed."""
 
@@ -73,42 +77,26 @@ class TextTemplate(Protocol[TruncatableT]):
         """The template, with its slots."""
 
     @property
+    def adds_special_tokens(self) -> bool:
+        """Whether the tokenizer adds its special tokens around the text; a chat template writes them itself."""
+
+    @property
+    def markers(self) -> frozenset[str]:
+        """Added tokens that the template writes, special or not; those of slots are only the special ones."""
+
+    @property
     def empty_row(self) -> TruncatableT:
         """A row that leaves the slots empty."""
+
+    def outline(self, row: TruncatableT, /, *, turns_dropped: int = 0) -> TruncatableT:
+        """A row of harmless texts for which the template writes the same special tokens."""
 
     def render(self, row: TruncatableT, /, *, turns_dropped: int = 0) -> str:
         """The whole text that the model reads."""
 
 
-Ids = npt.NDArray[np.int32]
 Offsets = Sequence[tuple[int, int]]
 """For each token of a text the characters that it covers, as [first, end)."""
-
-
-def token_ids(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[Ids]:
-    """Ids of each text, without added tokens: one int32 array [tokens] per text.
-
-    All texts are tokenised in one batch on all cores; pass at most `ROWS_PER_BATCH`.
-    """
-    encodings = rust_tokenizer(tokenizer).encode_batch_fast(texts, add_special_tokens=False)  # without offsets
-    return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
-
-
-def rust_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """The Rust tokenizer, configured to give the same tokens as calling `tokenizer` on plain texts.
-
-    The call converts tokens, offsets and ids to Python lists first, which takes a third more time.
-    """
-    backend = tokenizer.backend_tokenizer
-    # Other code changes these settings of the shared object. They are reset only if they differ, since setting them
-    # fails while a thread is tokenising.
-    if backend.truncation is not None:
-        backend.no_truncation()
-    if backend.padding is not None:
-        backend.no_padding()
-    if backend.encode_special_tokens != tokenizer.split_special_tokens:
-        backend.encode_special_tokens = tokenizer.split_special_tokens
-    return backend
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,8 +184,13 @@ class Truncator(Generic[TruncatableT]):
         decreases in every round.
         """
         texts = row.closing
-        empty = self._template.render(row.close_with(*("" for _ in texts)), turns_dropped=dropped)
-        *encodings, template_encoding = yield [*texts, empty]
+        empty = row.close_with(*("" for _ in texts))
+        rendered = [self._template.render(item, turns_dropped=dropped) for item in (empty, empty.without_system())]
+        *encodings, template_encoding, without_system = yield [*texts, *rendered]
+        if (
+            len(row.prompt) > 1 and len(template_encoding) > self._budget // 2
+        ):  # a long system message gives way to the closing turn
+            row, template_encoding = row.without_system(), without_system
         offsets = [encoding.offsets for encoding in encodings]
         lengths = [len(text_offsets) for text_offsets in offsets]
         room = self._budget - len(template_encoding)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tiebreak.text import AnswerTemplate, Encoder, Template, packed_tokens
+from tiebreak.text import Encoder, PairTemplate, SideTemplate, packed_tokens
 from tiebreak.types import Comparison, Conversation, Vote
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ class ExampleMaker(Protocol):
 
 
 def example_maker(
-    tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate, *, max_length: int
+    tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate, *, max_length: int
 ) -> ExampleMaker:
     """The example maker for the head that a template belongs to.
 
     Raises:
         RecipeError: as `Encoder` does.
     """
-    if isinstance(template, Template):
+    if isinstance(template, PairTemplate):
         return partial(make_examples, encoder=Encoder(tokenizer, template, max_length))
     encoder = Encoder(tokenizer, template, max_length)
     return lambda comparisons, *, both_orders, on_progress: make_reward_examples(

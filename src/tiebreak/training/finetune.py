@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from tiebreak.training.distributed import is_rank_zero, world_size
 from tiebreak.training.environment import describe_environment
 from tiebreak.training.model_setup import prepare_model
 from tiebreak.training.results import save_results
-from tiebreak.training.resume import check_same_data, resume_training
+from tiebreak.training.resume import check_same_data, resume_training, start_date
 from tiebreak.training.splits import SplitVotes, split_votes, votes_for_head, warn_about_shared_prompts
 from tiebreak.training.tokenised_votes import TokenisedVotes, tokenise
 from tiebreak.training.trainer import JudgeTrainer
@@ -55,7 +56,7 @@ def fine_tune(
         log(note)
     compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, default_device())
     arguments = _trainer_arguments(recipe.training, folder, rows=len(votes.training), compute_dtype=compute_dtype)
-    tokenised = tokenise(recipe, votes, log, on_tokenised)
+    tokenised = tokenise(recipe, votes, log, on_tokenised, today=start_date(folder) if resume else None)
     warn_about_shared_prompts(votes, log)
     if resume:
         check_same_data(folder, tokenised.digest)
@@ -122,7 +123,9 @@ def _token_budget(
 def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes) -> None:
     """Write what identifies the run: recipe, environment, validation rows."""
     folder.begin(dump_recipe(recipe))
-    environment = describe_environment(recipe.training.seed) | {"data_digest": tokenised.digest}
+    environment = describe_environment(recipe.training.seed) | {
+        "data_digest": tokenised.digest, "start_date": date.today().isoformat(),
+    }  # fmt: skip
     write_json(folder.environment, environment)
     keep_rows(folder, tokenised.votes, recipe.data)
 

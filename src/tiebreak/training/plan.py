@@ -209,7 +209,7 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
         rows = len(votes)
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-    template = resolve_template(recipe.text.template, recipe.model.head)
+    template = resolve_template(recipe.text.template, recipe.model.head, tokenizer)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE_SIZE))
     examples, _ = make(chosen, both_orders=recipe.training.both_orders, on_progress=None)

@@ -10,6 +10,7 @@ from tiebreak.calibration import Calibration
 from tiebreak.models import NANO, JudgeCard, RewardHead, RewardScale, judge_head, save_trained
 from tiebreak.recipe import ModelSection, Recipe
 from tiebreak.runs import Orders, RunFolder, write_json, write_orders, write_predictions
+from tiebreak.text import AddedTokens
 from tiebreak.training.distributed import is_rank_zero
 from tiebreak.training.tokenised_votes import TokenisedVotes
 from tiebreak.training.trainer import JudgeTrainer
@@ -52,6 +53,7 @@ def save_results(
             compute_dtype=recipe.model.compute_dtype,
             template=tokenised.template.text,
             max_length=recipe.text.max_length,
+            added_tokens=AddedTokens.of(tokenised.tokenizer),
             tokens_per_pass=tokens_per_pass,
             calibration=calibration,
             rewards=scale,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,14 @@ def check_same_recipe(recipe: Recipe, folder: RunFolder) -> None:
             f"{folder} was started with another recipe: {'; '.join(changed)}. Resume with the same one "
             f"(tiebreak train {folder.recipe} --resume), or start a new run with output=runs/NAME."
         )
+
+
+def start_date(folder: RunFolder) -> date | None:
+    """The day on which a run was started, which a chat template may write; None if its folder does not say."""
+    if not folder.environment.exists():
+        return None
+    day = json.loads(folder.environment.read_text(encoding="utf-8")).get("start_date")
+    return None if day is None else date.fromisoformat(day)
 
 
 def check_same_data(folder: RunFolder, digest: str) -> None:

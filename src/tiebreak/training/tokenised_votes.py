@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from tiebreak.models import load_tokenizer
 from tiebreak.progress import cumulative_progress
 from tiebreak.recipe import Recipe
-from tiebreak.text import AnswerTemplate, Template, TruncationReport, resolve_template
+from tiebreak.text import PairTemplate, SideTemplate, TruncationReport, resolve_template
 from tiebreak.training.batches import Example, ExampleMaker, digest_of, example_maker
 from tiebreak.training.splits import SplitVotes
 
@@ -32,7 +33,7 @@ class TokenisedVotes:
     calibration: list[Example]
     """For a pairwise head each order of each comparison is an example; for a pointwise head each comparison."""
     tokenizer: PreTrainedTokenizerFast
-    template: Template | AnswerTemplate
+    template: PairTemplate | SideTemplate
     make: ExampleMaker
 
     @cached_property
@@ -46,7 +47,12 @@ class TokenisedVotes:
 
 
 def tokenise(
-    recipe: Recipe, votes: SplitVotes, log: Callable[[str], None], on_tokenised: Callable[[int, int], None] | None
+    recipe: Recipe,
+    votes: SplitVotes,
+    log: Callable[[str], None],
+    on_tokenised: Callable[[int, int], None] | None,
+    *,
+    today: date | None = None,
 ) -> TokenisedVotes:
     """Tokenise a run's votes as its recipe says, and log how many rows there are and what was truncated.
 
@@ -55,13 +61,14 @@ def tokenise(
         votes: its rows.
         log: called with one sentence at a time.
         on_tokenised: called with the number of texts that are tokenised and the number of all texts.
+        today: the date that a chat template writes, by default the current one.
 
     Raises:
         ModelError: the tokenizer cannot be loaded.
-        RecipeError: the template does not fit `text.max_length`.
+        RecipeError: the template does not fit `text.max_length`, or the tokenizer.
     """
     tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
-    template = resolve_template(recipe.text.template, recipe.model.head)
+    template = resolve_template(recipe.text.template, recipe.model.head, tokenizer, today=today)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     pointwise, both_orders = recipe.model.head == "pointwise", recipe.training.both_orders
     # A Trainer judges the first order of an example, so each order of a calibration row is an example.

@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.unit.text.cases import comparisons
 from tiebreak import Comparison, Conversation
-from tiebreak.export.chat_template import chat_template, encoder_of, install_chat_template
+from tiebreak.export.chat_template import chat_template, install_chat_template
 from tiebreak.export.write import _choose_pad_token
-from tiebreak.models import load_tokenizer
-from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, AnswerTemplate, Template
+from tiebreak.models import JudgeCard, RewardScale, card_encoder, load_tokenizer
+from tiebreak.text import REWARD_TEMPLATE, SEED_TEMPLATE, AddedTokens, AnswerTemplate, Template
 
 GEMMA = Path(__file__).parents[4] / "shared" / "tokenizer"
 LONG = 4096
@@ -29,13 +29,30 @@ def messages_of(row: Comparison | Conversation) -> list[dict[str, str]]:
     """One side as a chat; of a comparison the history that both share, and two last answers."""
     answers = row.answer if isinstance(row, Conversation) else row.answer_a
     history = zip(row.prompt[:-1], answers[:-1], strict=True)
-    chat = [m for texts in history for m in zip(("user", "assistant"), texts, strict=True)]
+    chat = [m for said in history for m in zip(("user", "assistant"), said, strict=True)]
     chat.append(("user", row.prompt[-1]))
     if isinstance(row, Conversation):
         chat.append(("assistant", row.answer[-1]))
     else:
         chat += [("response_a", row.answer_a[-1]), ("response_b", row.answer_b[-1])]
     return [{"role": role, "content": content} for role, content in chat]
+
+
+def card_of(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTemplate | str) -> JudgeCard:
+    """A run's card; `template` may be "chat" for a pointwise judge."""
+    pairwise = isinstance(template, Template)
+    return JudgeCard(
+        base_model="base",
+        revision=None,
+        head="pairwise" if pairwise else "pointwise",
+        precision="fp32",
+        compute_dtype="float32",
+        template=template if isinstance(template, str) else template.text,
+        max_length=LONG,
+        tokens_per_pass=LONG,
+        added_tokens=AddedTokens.of(tokenizer),
+        rewards=None if pairwise else RewardScale(tie_model="davidson", tie_parameter=0.0, mean=0.0, deviation=1.0),
+    )
 
 
 def harmless(row: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
@@ -73,10 +90,11 @@ def test_its_tokens_are_the_encoders(tokenizer: PreTrainedTokenizerFast, row: Co
         (SEED_TEMPLATE, shared),
         (REWARD_TEMPLATE, row.conversations[0]),
     ]
-    for template, texts in rows:
-        assert install_chat_template(tokenizer, template, LONG)
-        ids = tokenizer.apply_chat_template(messages_of(texts), tokenize=True, return_dict=False)
-        assert ids == encoder_of(tokenizer, template, LONG).encode([texts])[0].ids.tolist()
+    for template, said in rows:
+        card = card_of(tokenizer, template)
+        assert install_chat_template(tokenizer, card)
+        ids = tokenizer.apply_chat_template(messages_of(said), tokenize=True, return_dict=False)
+        assert ids == card_encoder(card, tokenizer).encode([said])[0].ids.tolist()
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,21 +104,21 @@ def test_any_template_says_the_same(row: Comparison, pieces: list[str]) -> None:
     side, around = row.conversations[1], "".join(pieces)
     for slots in ("{prompt}%s{response}", "{response}%s{prompt}"):
         template = AnswerTemplate(f"{around}{slots % around}{around}{{response_a}}")
-        tokenizer.chat_template = chat_template(template, leads_with_bos=False)
+        tokenizer.chat_template = chat_template(template)
         assert tokenizer.apply_chat_template(messages_of(side), tokenize=False) == template.render(side)
     pair = Template(f"{around}{{response_b}}{ODD}{{response_a}}{{response}}{around}")
     last = Comparison(row.prompt[-1:], row.answer_a[-1:], row.answer_b[-1:])
-    tokenizer.chat_template = chat_template(pair, leads_with_bos=False)
+    tokenizer.chat_template = chat_template(pair)
     assert tokenizer.apply_chat_template(messages_of(last), tokenize=False) == pair.render(last)
 
 
 def test_a_system_message_goes_in_front_of_the_first_turn() -> None:
     tokenizer = load_tokenizer("nano")
-    tokenizer.chat_template = chat_template(REWARD_TEMPLATE, leads_with_bos=False)
+    tokenizer.chat_template = chat_template(REWARD_TEMPLATE)
     chat = messages_of(Conversation(("p", "q"), ("a", "b")))
     for system, first in (("Be kind.", "Be kind.\n\np"), ("", "p")):
-        texts = tokenizer.apply_chat_template([{"role": "system", "content": system}, *chat], tokenize=False)
-        assert texts == REWARD_TEMPLATE.render(Conversation((first, "q"), ("a", "b")))
+        said = tokenizer.apply_chat_template([{"role": "system", "content": system}, *chat], tokenize=False)
+        assert said == REWARD_TEMPLATE.render(Conversation((first, "q"), ("a", "b")))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +134,7 @@ def test_a_system_message_goes_in_front_of_the_first_turn() -> None:
 )
 def test_roles_that_make_no_turns_are_refused(roles: str) -> None:
     tokenizer = load_tokenizer("nano")
-    tokenizer.chat_template = chat_template(REWARD_TEMPLATE, leads_with_bos=True)
+    tokenizer.chat_template = chat_template(REWARD_TEMPLATE)
     with pytest.raises(TemplateError, match=r"The roles must be user, \(assistant, user\)\*, assistant"):
         tokenizer.apply_chat_template([{"role": r, "content": "x"} for r in roles.split()], tokenize=False)
 
@@ -124,7 +142,7 @@ def test_roles_that_make_no_turns_are_refused(roles: str) -> None:
 @pytest.mark.parametrize("roles", ["user assistant", "user response_b response_a", "user response_a"])
 def test_the_answers_of_a_pair_are_named_in_order(roles: str) -> None:
     tokenizer = load_tokenizer("nano")
-    tokenizer.chat_template = chat_template(SEED_TEMPLATE, leads_with_bos=True)
+    tokenizer.chat_template = chat_template(SEED_TEMPLATE)
     with pytest.raises(TemplateError):
         tokenizer.apply_chat_template([{"role": r, "content": "x"} for r in roles.split()], tokenize=False)
 
@@ -144,7 +162,7 @@ def word_tokenizer(*, prefix_space: bool, **special: str) -> PreTrainedTokenizer
 def test_a_tokenizer_that_would_read_it_otherwise_gets_none() -> None:
     for prefix_space, fits in ((False, True), (True, False)):
         tokenizer = word_tokenizer(prefix_space=prefix_space)
-        assert install_chat_template(tokenizer, REWARD_TEMPLATE, 64) is fits
+        assert install_chat_template(tokenizer, card_of(tokenizer, REWARD_TEMPLATE)) is fits
         assert (tokenizer.chat_template is not None) is fits
 
 
@@ -158,5 +176,5 @@ def test_a_tokenizer_that_would_read_it_otherwise_gets_none() -> None:
 )
 def test_what_pads_is_no_token_that_texts_end_in(special: dict[str, str], template: str, wanted: str) -> None:
     tokenizer = word_tokenizer(prefix_space=False, **special)
-    _choose_pad_token(tokenizer, AnswerTemplate(template), 64)
+    _choose_pad_token(tokenizer, card_of(tokenizer, AnswerTemplate(template)))
     assert tokenizer.pad_token == wanted

@@ -39,6 +39,7 @@ LONGROPE: dict[str, Any] = {
     "rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [4.0] * 8,
     "original_max_position_embeddings": 100, "rope_theta": 10000.0,
 }  # fmt: skip
+PHI3_LONG: dict[str, Any] = {"rope_scaling": LONGROPE, "original_max_position_embeddings": 100}
 DYNAMIC_ROPE: dict[str, Any] = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
 
 
@@ -158,10 +159,10 @@ FAMILIES: dict[str, Family] = {
     ),
     "phi": Family("Phi-1, Phi-2", text("phi", resid_pdrop=0.0)),
     "phi3": Family("Phi-3, Phi-4", text("phi3")),
-    "phi3-longrope": Family("Phi-3 with longrope, up to its length", text("phi3", rope_scaling=LONGROPE, original_max_position_embeddings=100)),
+    "phi3-longrope": Family("Phi-3 with longrope, up to its length", text("phi3", **PHI3_LONG)),
     "phi3-longrope-long": Family(
         "Phi-3 with longrope, beyond its length",
-        text("phi3", rope_scaling=LONGROPE, original_max_position_embeddings=100),
+        text("phi3", **PHI3_LONG),
         max_length=101,
         refused="Set text.max_length=100",
     ),

@@ -62,7 +62,7 @@ def test_adapters_gguf_files_and_code_are_refused_with_what_to_do(tmp_path: Path
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
-    with pytest.raises(ModelError, match="is an adapter, not a model. Merge it into its base, org/base"):
+    with pytest.raises(ModelError, match=r"is an adapter, not a model\. Merge it into its base, org/base"):
         check_base(str(adapter), None, precision="fp32", max_length=100)
     gguf = tmp_path / "model.Q4_K_M.gguf"
     gguf.write_bytes(b"GGUF")
@@ -98,7 +98,7 @@ def test_adapters_on_experts_are_not_averaged(tmp_path: Path) -> None:
         folder = tmp_path / name
         LoraConfig(r=2, target_modules=["q_proj"], target_parameters=["mlp.experts.down_proj"]).save_pretrained(folder)
         save_file({"x.lora_A.weight": torch.zeros(2, 3)}, folder / "adapter_model.safetensors")
-    with pytest.raises(ModelError, match="has matrices on experts"):
+    with pytest.raises(ModelError, match="or is on experts"):
         average_adapters([tmp_path / "a", tmp_path / "b"], tmp_path)
 
 

@@ -46,7 +46,9 @@ def plain_logits(folder: Path, head: torch.Tensor) -> torch.Tensor:
     if model.config.get_text_config() is not model.config:
         model = model.language_model
     with torch.no_grad():
-        hidden = [model(torch.as_tensor(ids).long()[None], use_cache=False).last_hidden_state[0, -1] for ids in texts()[0]]
+        hidden = [
+            model(torch.as_tensor(ids).long()[None], use_cache=False).last_hidden_state[0, -1] for ids in texts()[0]
+        ]
     return torch.stack(hidden) @ head.T
 
 
@@ -83,7 +85,9 @@ def test_packs_give_the_plain_models_logits_before_and_after_training(name: str,
         if family.exported:
             as_transformers_classifier(again.merge_and_unload()).save_pretrained(tmp_path / "export")
             classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export", dtype=torch.float32)
-            alone = [classifier.eval()(torch.as_tensor(ids).long()[None], use_cache=False).logits[0] for ids in texts()[0]]
+            alone = [
+                classifier.eval()(torch.as_tensor(ids).long()[None], use_cache=False).logits[0] for ids in texts()[0]
+            ]
             torch.testing.assert_close(torch.stack(alone), after, atol=2e-5, rtol=1e-4)
 
 

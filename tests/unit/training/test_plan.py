@@ -111,7 +111,12 @@ def test_rows_are_split_as_training_splits_them(tmp_path: Path) -> None:
     votes = arithmetic_comparisons(200, seed=0, split="train")
     write_comparisons(tmp_path / "votes.csv", votes)
     write_comparisons(tmp_path / "held.csv", votes[:40])
-    given = ["model.name=nano", "text.max_length=1024", f"data.train={tmp_path / 'votes.csv'}", "training.batch_size=10"]
+    given = [
+        "model.name=nano",
+        "text.max_length=1024",
+        f"data.train={tmp_path / 'votes.csv'}",
+        "training.batch_size=10",
+    ]
 
     def planned(*more: str) -> tuple[float, float]:
         plan = plan_run(load_recipe("gemma2-9b-qlora", [*given, *more]), GPUS["h200"], print)

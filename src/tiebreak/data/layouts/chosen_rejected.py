@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from typing import Final
 
 from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, clean_texts, decode_cell, is_blank, looks_like_python_repr
 from tiebreak.data.issues import RowReport
 from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
 from tiebreak.data.layouts.votes import parse_margin
-from tiebreak.data.messages import Message, parse_messages, parse_side
+from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
+from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.types import A_WINS, Comparison
 
+_MESSAGE_COLUMNS: Final = (*CHOSEN_REJECTED_COLUMNS, "prompt")
+"""Whole conversations count before the prompt, as in `parse_side`."""
 Side = tuple[Turns, Turns]
 """The user's turns and the replies to them."""
 
@@ -23,15 +27,17 @@ def parse_chosen_rejected(cells: dict[str, object], row_id: str, report: RowRepo
     learn the position only. A hash of the texts of the row decides, so a row has the same sides in every file and on
     every machine, independent of its id and of other rows.
     """
-    sides = _parse_sides(cells, report)
+    messages = _parse_messages(cells, report)
+    sides = None if messages is None else _parse_sides(messages, report)
     margin = 0.0
     with report:
         margin = parse_margin(cells.get(MARGIN_COLUMN), A_WINS)
-    if sides is None or report.is_unreadable():
+    if messages is None or sides is None or report.is_unreadable():
         return None
     (prompt, chosen), (_, rejected) = sides
     prompt, chosen, rejected = clean_texts(("prompt", *CHOSEN_REJECTED_COLUMNS), (prompt, chosen, rejected), report)
-    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin)
+    system, _ = replace_lone_surrogates(system_message(*(messages[name] for name in _MESSAGE_COLUMNS)))
+    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin, system=system)
     return comparison.swap() if _chosen_is_b(prompt, chosen, rejected) else comparison
 
 
@@ -40,8 +46,8 @@ def _chosen_is_b(*texts: Turns) -> bool:
     return digest[0] % 2 == 1
 
 
-def _parse_sides(cells: dict[str, object], report: RowReport) -> tuple[Side, Side] | None:
-    """The chosen and the rejected side, which reply to the same prompt."""
+def _parse_messages(cells: dict[str, object], report: RowReport) -> dict[str, tuple[Message, ...]] | None:
+    """The messages of each column; None if one cannot be read."""
     messages: dict[str, tuple[Message, ...]] = {}
     for column, role in (("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")):
         with report:
@@ -50,8 +56,11 @@ def _parse_sides(cells: dict[str, object], report: RowReport) -> tuple[Side, Sid
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
             blank = is_blank(cell) and column != "prompt"
             messages[column] = () if blank else parse_messages(column, cell, role=role)
-    if report.is_unreadable():
-        return None
+    return None if report.is_unreadable() else messages
+
+
+def _parse_sides(messages: dict[str, tuple[Message, ...]], report: RowReport) -> tuple[Side, Side] | None:
+    """The chosen and the rejected side, which reply to the same prompt."""
     sides = _parse_conversations(messages, report)
     if report.is_unreadable():
         return None
