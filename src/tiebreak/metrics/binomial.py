@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BISECTIONS: Final = 50
+BISECTIONS: Final = 36
+"""Limits are exact to 1e-11."""
 
 
 def binomial_limits(
@@ -29,19 +30,22 @@ def binomial_limits(
     """
     successes = shares * sizes
     tail = (1 - level) / 2
-    low = np.where(shares <= 0, 0.0, _solve(successes, sizes, tail))
-    high = np.where(shares >= 1, 1.0, _solve(successes, sizes, 1 - tail))
+    low, high = _solve(successes, sizes, np.array([[tail], [1 - tail]]))
+    low, high = np.where(shares <= 0, 0.0, low), np.where(shares >= 1, 1.0, high)
     undefined = ~(np.isfinite(shares) & np.isfinite(sizes))
     low, high = (np.where(undefined, np.nan, limit) for limit in (low, high))
     return np.minimum(low, shares), np.maximum(high, shares)
 
 
-def _solve(successes: NDArray[np.float64], sizes: NDArray[np.float64], target: float) -> NDArray[np.float64]:
-    """The p at which the mid-P tail, which grows with p, is `target`; by bisection."""
-    low, high = np.zeros(successes.shape), np.ones(successes.shape)
+def _solve(
+    successes: NDArray[np.float64], sizes: NDArray[np.float64], targets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The p at which the mid-P tail, which grows with p, is each of the targets [2, 1]; by bisection. [2, M]"""
+    low = np.zeros((len(targets), len(successes)))
+    high = np.ones(low.shape)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        below = (_at_least(successes, sizes, middle) + _at_least(successes + 1, sizes, middle)) / 2 < target
+        below = (_at_least(successes, sizes, middle) + _at_least(successes + 1, sizes, middle)) / 2 < targets
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     root: NDArray[np.float64] = (low + high) / 2
     return root

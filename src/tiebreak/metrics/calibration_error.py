@@ -39,7 +39,7 @@ def calibration_metrics(
     """Calibration curves with intervals of the observed frequencies, and calibration errors.
 
     An error is a sum of absolute deviations, so noise makes it larger: it is never 0, even for a calibrated judge, and
-    no interval around it can contain the error without noise. Beside it stand the errors of votes that are sampled
+    no interval around it can contain the error without noise. It is compared with the errors of votes that are sampled
     from the judge's own probabilities ("consistency resampling", J. Bröcker and L. A. Smith (2007), "Increasing the
     reliability of reliability diagrams"; J. Vaicenavicius et al. (2019), "Evaluating model calibration in
     classification", AISTATS). Their deviations are multiplied by the square root of the design effect: votes of one
@@ -89,11 +89,10 @@ def _frequency_intervals(curve: BinnedCurve, grouped: GroupedRows) -> list[tuple
 def _design_effect(curve: BinnedCurve, grouped: GroupedRows) -> float:
     """The variance of the deviations of the bins, over that of independent votes for one outcome each.
 
-    At least 1 for hard votes. The deviations are from the frequency of the bin, so a miscalibrated judge has the same.
+    At least 1 for hard votes. Deviations are from the probabilities, not from the bins' frequencies, which would follow
+    the votes where bins have few rows. So the miscalibration of a judge makes its range a little wider.
     """
-    counts = np.maximum(np.bincount(curve.bin_of_row, minlength=curve.count), 1)
     residuals = curve.observed - curve.predicted
-    residuals = residuals - (np.bincount(curve.bin_of_row, residuals, curve.count) / counts)[curve.bin_of_row]
     squares = float((residuals**2).sum())
     if not squares:
         return 1.0

@@ -92,14 +92,17 @@ class GroupedRows:
             denominators: [rows, M] or [rows, 1]; None for ones. For a share of some rows, 1 for these and 0 for others.
         """
         above, below = _columns(numerators, denominators)
+        counts = (above % 1 == 0).all(axis=0) & (below % 1 == 0).all(axis=0)
         binary = (above * (below - above) == 0).all(axis=0)
         ratios = _Ratios(self.sums(above), self.sums(below))
         values = ratios.values
         variances = np.maximum(ratios.variances(), MIN_VARIANCE)
         of_shares = divide(values * (1 - values), variances)
-        sizes = np.where(binary, divide(ratios.total, ratios.design_effects()), of_shares)
+        effects = ratios.design_effects()
+        effects = np.where(binary, np.maximum(effects, 1.0), effects)
+        sizes = np.where(counts, divide(ratios.total, effects), of_shares)
         more, fewer = (t_quantile(self.level, np.maximum(n - 1, 1)) for n in (ratios.total, ratios.groups))
-        sizes *= (np.where(binary, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
+        sizes *= (np.where(counts, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
         return self.proportion_estimates(values, np.where(ratios.groups == 1, 1.0, sizes))
 
     def smooth_proportions(
@@ -209,7 +212,7 @@ class _Ratios:
         return divide(corrected, self.total**2)
 
     def design_effects(self) -> NDArray[np.float64]:
-        """[M], for 0/1 values the variance over that of independent rows, at least 1.
+        """[M], for counts the variance over that of independent trials.
 
         Half a group of average size is added with all rows right, and half a group with all rows wrong. Without them
         a few wrong rows would estimate the dependence within groups, and all-right rows not at all.
@@ -219,7 +222,7 @@ class _Ratios:
         centre = (self.above.sum(axis=0) + size / 2) / total
         squares = ((self.above - centre * self.below) ** 2).sum(axis=0) + size**2 * (centre**2 + (1 - centre) ** 2) / 2
         lost = divide(self.groups, self.groups - 1) * divide(self.total - 1, self.total)
-        return np.maximum(lost * squares / (total * centre * (1 - centre)), 1.0)
+        return lost * divide(squares, total * centre * (1 - centre))
 
 
 def _columns(numerators: ArrayLike, denominators: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
