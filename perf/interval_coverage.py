@@ -2,7 +2,7 @@
 
     python -m perf.interval_coverage --runs 1000
 
-Each run simulates new rows, votes and prompts. The true value of a metric is its value on a sample of 100,000
+Each run simulates new rows, votes and prompts. The true value of a metric is its value on a sample of 50,000
 rows. For calibration errors, whose intervals are those of a calibrated judge, it is how often the error of a
 calibrated judge is inside. Prints one table per number of rows, in per cent, for each scenario.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Simulation = Callable[[np.random.Generator, int], "Sample"]
 
 SIZES: Final = (50, 200, 1000)
-TRUTH_ROWS: Final = 100_000
+TRUTH_ROWS: Final = 50_000
 MIN_INTERVALS: Final = 100
 BIN: Final = "reliability bin"
 
