@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tiebreak.metrics import Estimate, evaluate, length_bias, position_bias
+from tiebreak.types import Vote
 from tiebreak.workflows.comparison import compare_judges
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ SCENARIOS: Final[dict[str, Simulation]] = {
 }
 
 
-def measures(sample: Sample, *, resamples: int = 200) -> Iterator[tuple[str, float, Estimate]]:
+def measures(sample: Sample, *, resamples: int = 200) -> Iterator[tuple[str, object, Estimate]]:
     """Each printed estimate with the name of its row in the table, and a key that sets it apart in the row."""
-    result = evaluate(sample.judge, sample.votes, sample.groups, resamples=resamples)
+    votes: list[Vote] = [(a, b, tie) for a, b, tie in sample.votes.tolist()]
+    result = evaluate(sample.judge, votes, sample.groups, resamples=resamples)
     for name, estimate in result.metrics.items():
         if not name.startswith("ece") and not (name == "auc" and result.undefined):
             yield name, 0, estimate
@@ -125,16 +127,16 @@ def measures(sample: Sample, *, resamples: int = 200) -> Iterator[tuple[str, flo
             size = "1-4" if one.rows < 5 else "5-29" if one.rows < 30 else "30 or more"
             ends = (np.nan if end is None else end for end in (one.observed_low, one.observed_high))
             yield f"{BIN} of {size} rows", (curve.of, one.lower), Estimate(one.observed, *ends)
-    position = position_bias(sample.judge, sample.swapped, sample.votes, sample.groups)
+    position = position_bias(sample.judge, sample.swapped, votes, sample.groups)
     for name in ("swap_gap", "total_variation", "first_slot_gain", "flip_rate", "first_slot_share", "first_twice"):
         yield f"position: {name}", 0, getattr(position, name)
-    length = length_bias(sample.judge, sample.votes, *sample.lengths, sample.groups)
+    length = length_bias(sample.judge, votes, sample.lengths[0], sample.lengths[1], sample.groups)
     for name in ("judge", "people", "excess"):
         yield f"longer answer: {name}", 0, getattr(length.longer, name)
         yield f"length slope: {name}", 0, length.slope[name]
     yield "length correlation: people", 0, length.correlation["people"]
     yield "win rate at equal lengths: people", 0, length.controlled_win_rate["people"]
-    for other in compare_judges(sample.judge, sample.votes, {"other": sample.swapped}, sample.groups):
+    for other in compare_judges(sample.judge, votes, {"other": sample.swapped}, sample.groups):
         if other.name in ("other", "a uniform guess"):
             yield f"gain over {other.name}", 0, other.gain
 
@@ -161,7 +163,8 @@ def calibrated_inside(simulation: Simulation, rows: int, runs: int) -> dict[str,
     inside: dict[str, list[bool]] = {}
     for run in range(runs):
         sample = simulation(np.random.default_rng([run, rows, 1]), rows)
-        result = evaluate(sample.judge, sample.votes, sample.groups, resamples=400)
+        votes: list[Vote] = [(a, b, tie) for a, b, tie in sample.votes.tolist()]
+        result = evaluate(sample.judge, votes, sample.groups, resamples=400)
         for name, expected in result.expected_if_calibrated.items():
             error = result.metrics[name].value
             inside.setdefault(name, []).append(expected.low - 1e-9 <= error <= expected.high + 1e-9)
@@ -174,7 +177,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
     arguments = parser.parse_args()
-    truths = {}
+    truths: dict[str, dict[tuple[str, object], float]] = {}
     for name, simulation in SCENARIOS.items():
         sample = simulation(np.random.default_rng(1), TRUTH_ROWS)
         truths[name] = {(row.removesuffix(_size(row)), key): e.value for row, key, e in measures(sample, resamples=1)}

@@ -136,7 +136,7 @@ def _correlations(
 
 def _combine(parts: Sequence[Estimate], weights: NDArray[np.float64], correlations: NDArray[np.float64]) -> Estimate:
     """The weighted sum of estimates; only those with a weight count."""
-    used = np.flatnonzero(weights)
+    used = np.flatnonzero(weights).tolist()
     weights, correlations = weights[used], correlations[np.ix_(used, used)]
     values, low, high = np.array([[parts[i].value, parts[i].low, parts[i].high] for i in used]).T
     below, above = weights * (values - low), weights * (high - values)
