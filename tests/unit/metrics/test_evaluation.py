@@ -132,7 +132,7 @@ def test_copies_of_rows_make_no_interval_narrower_if_they_are_of_one_group() -> 
     blind = evaluate(np.tile(p, (4, 1)), np.tile(votes, (4, 1))).metrics
     for name in ("loss", "accuracy", "brier", "auc"):
         width = {k: m[name].high - m[name].low for k, m in (("1", single), ("4", copies), ("blind", blind))}
-        assert width["4"] == pytest.approx(width["1"], rel=0.01)
+        assert width["4"] == pytest.approx(width["1"], rel=0.02)
         assert width["blind"] == pytest.approx(width["1"] / 2, rel=0.15)
 
 
