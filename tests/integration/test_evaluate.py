@@ -74,7 +74,7 @@ def test_the_tables(small_run: TrainingResult, tagged: Path) -> None:
     lines = run(small_run.folder, tagged, "--bias").stdout.splitlines()
     assert lines[0].split() == ["log", "loss", "accuracy"]
     assert lines[1].startswith("66 rows ")
-    assert "In brackets: 95% intervals from 1,000 bootstrap resamples of 33 prompts." in lines
+    assert "In brackets: 95% intervals over 33 prompts." in lines
     shown = [line.split("  ")[0].strip() or line.strip() for line in lines]
     for start in (
         "A was preferred", "Brier score (0 to 2)", "calibration error", "AUC, mean of", "people / judge", "by source",

@@ -1,4 +1,4 @@
-"""Scores as ratios of sums, so that one bootstrap gives intervals for all of them."""
+"""Scores as ratios of sums and weighted sums of them, with intervals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiebreak.errors import DataError
-from tiebreak.metrics import Bootstrap, Estimate, divide
+from tiebreak.metrics import Estimate, GroupedRows, divide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,12 @@ def means_by_subset(names: Iterable[str], values: Sequence[float], subsets: Sequ
 
 
 def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[str]) -> list[Score]:
-    """Every score with a 95 % interval from a bootstrap over groups; the totals come first.
+    """Every score with a 95 % interval over groups; the totals come first.
+
+    The interval of a total combines those of its parts, which keeps parts without a wrong row uncertain: with p the
+    parts' scores, l their lower limits and r the correlations of their errors, the distance from the total to its lower
+    limit is the root of the sum over parts i and j of w_i w_j r_ij (p_i - l_i) (p_j - l_j); above it likewise (G. Y.
+    Zou (2008), "On the estimation of additive interaction by use of the four-by-two table and beyond").
 
     Ratios without rows are left out, and so are totals without parts (or, if weights are not normalised, with missing
     parts).
@@ -96,20 +101,53 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         columns.append(earlier[:, [names.index(name) for name in part_weights]] @ shares[:, None])
         names.append(total.name)
         missing_parts[total.name] = tuple(part for part in total.weights if part not in part_weights)
-    score_weights = np.concatenate([weights, *columns], axis=1)
-    bootstrap = Bootstrap(len(groups), groups)
-    sums = bootstrap.group_sums(np.array([[*r.numerators] for r in present] + [[*r.denominators] for r in present]).T)
+    numerators, denominators = (
+        np.array([getattr(ratio, side) for ratio in present]).T for side in ("numerators", "denominators")
+    )
+    grouped = GroupedRows(len(groups), groups)
+    parts = _part_estimates(numerators, denominators, grouped)
+    correlations = _correlations(numerators, denominators, grouped)
+    estimates = dict(zip(names, parts, strict=False))
+    estimates |= {
+        name: _combine(parts, column[:, 0], correlations)
+        for name, column in zip(names[len(present) :], columns, strict=True)
+    }
+    totals_first = [Score(name, estimates[name], None, missing) for name, missing in missing_parts.items()]
+    return totals_first + [Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown]
 
-    def measured(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        ratio_sums = counts @ sums
-        ratios: NDArray[np.float64] = divide(ratio_sums[:, : len(present)], ratio_sums[:, len(present) :])
-        undefined = ~np.isfinite(ratios)
-        scores: NDArray[np.float64] = np.where(undefined, 0.0, ratios) @ score_weights
-        scores[undefined @ (score_weights != 0)] = np.nan  # only the scores that depend on them
-        return scores
 
-    estimates = dict(zip(names, bootstrap.estimates(measured), strict=True))
-    return [
-        *(Score(name, estimates[name], None, missing) for name, missing in missing_parts.items()),
-        *(Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown),
-    ]
+def _part_estimates(
+    numerators: NDArray[np.float64], denominators: NDArray[np.float64], grouped: GroupedRows
+) -> list[Estimate]:
+    """The ratios of the columns [rows, parts]; those outside 0 to 1, such as margins, have t intervals."""
+    shares = ((numerators >= 0) & (numerators <= denominators)).all(axis=0)
+    proportions = grouped.proportions(np.where(shares, numerators, 0.0), denominators)
+    means = grouped.means(numerators, denominators)
+    return [proportions[i] if share else means[i] for i, share in enumerate(shares)]
+
+
+def _correlations(
+    numerators: NDArray[np.float64], denominators: NDArray[np.float64], grouped: GroupedRows
+) -> NDArray[np.float64]:
+    """[parts, parts], of the errors of the ratios; 0 for a ratio without variance."""
+    ratios = numerators.sum(axis=0) / denominators.sum(axis=0)
+    influence = grouped.sums(numerators - ratios * denominators)
+    covariance = influence.T @ influence
+    deviations = np.sqrt(np.diag(covariance))
+    correlations = np.nan_to_num(divide(covariance, np.outer(deviations, deviations)))
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
+
+
+def _combine(parts: Sequence[Estimate], weights: NDArray[np.float64], correlations: NDArray[np.float64]) -> Estimate:
+    """The weighted sum of estimates; only those with a weight count."""
+    used = np.flatnonzero(weights).tolist()
+    weights, correlations = weights[used], correlations[np.ix_(used, used)]
+    values, low, high = np.array([[parts[i].value, parts[i].low, parts[i].high] for i in used]).T
+    below, above = weights * (values - low), weights * (high - values)
+    total = float(weights @ values)
+    return Estimate(
+        total,
+        total - float(np.sqrt(np.maximum(below @ correlations @ below, 0))),
+        total + float(np.sqrt(np.maximum(above @ correlations @ above, 0))),
+    )

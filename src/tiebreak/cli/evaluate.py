@@ -66,7 +66,7 @@ def command(
     """Judge votes, and measure how well the run predicts them.
 
     - Log loss and accuracy, for all rows and by the outcome people voted for; Brier score, calibration error and AUC.
-    In brackets are 95 % bootstrap intervals over prompts.
+    In brackets are 95 % intervals over prompts.
 
     - The same in slices by source, model, number of turns, length and language, if the file has the columns source,
     model_a, model_b, language.

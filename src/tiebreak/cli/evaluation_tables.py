@@ -45,10 +45,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.groups == 1:
         results.print("All rows have one prompt, so there are no intervals.")
     else:
-        results.print(
-            f"In brackets: {evaluation.level:.0%} intervals from {evaluation.resamples:,} bootstrap resamples of "
-            f"{pluralize(evaluation.groups, 'prompt')}."
-        )
+        results.print(f"In brackets: {evaluation.level:.0%} intervals over {pluralize(evaluation.groups, 'prompt')}.")
     _print_metrics(evaluation)
     _print_confusion_matrix(evaluation)
 
@@ -81,10 +78,25 @@ def _print_metrics(evaluation: Evaluation) -> None:
         ("AUC, mean of", "auc"),
         *((f"    {side} against the rest", f"auc_{outcome}") for side, outcome in zip(SIDES, OUTCOMES, strict=True)),
     )
-    rows = [(name, f"{metrics[key].value:.4f}", interval(metrics[key], 4)) for name, key in named if key in metrics]
+    rows = [
+        (name, f"{metrics[key].value:.4f}", _interval_or_null(evaluation, key)) for name, key in named if key in metrics
+    ]
     print_table([("probabilities", "", ""), *rows])
+    if evaluation.expected_if_calibrated:
+        results.print(
+            "A calibrated judge has a calibration error above 0 as well, because votes are few. Its mean and "
+            f"{evaluation.level:.0%} range are to the right."
+        )
     if "auc" in evaluation.undefined:
         results.print(f"The AUC is undefined: {evaluation.undefined['auc']}.")
+
+
+def _interval_or_null(evaluation: Evaluation, metric: str) -> str:
+    """The interval of a metric, or for a calibration error what a calibrated judge gets."""
+    expected = evaluation.expected_if_calibrated.get(metric)
+    if expected is None:
+        return interval(evaluation.metrics[metric], 4)
+    return f"calibrated {expected.value:.4f} {interval(expected, 4)}"
 
 
 def _print_confusion_matrix(evaluation: Evaluation) -> None:

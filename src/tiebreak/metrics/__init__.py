@@ -10,17 +10,17 @@ from tiebreak.metrics.bias import (
     length_bias,
     position_bias,
 )
-from tiebreak.metrics.bootstrap import Bootstrap, Estimate, divide
 from tiebreak.metrics.calibration_curve import CalibrationCurve
 from tiebreak.metrics.evaluation import Evaluation, evaluate
+from tiebreak.metrics.intervals import Estimate, GroupedRows, divide
 from tiebreak.metrics.log_loss import cross_entropies, preference_metrics
 from tiebreak.metrics.slices import Slice, slice_metrics
 
 __all__ = [
-    "Bootstrap",
     "CalibrationCurve",
     "Estimate",
     "Evaluation",
+    "GroupedRows",
     "LengthBias",
     "PositionBias",
     "Preference",

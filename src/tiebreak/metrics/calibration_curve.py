@@ -78,17 +78,6 @@ class BinnedCurve:
         """The number of bins, with empty ones."""
         return len(self.edges) - 1
 
-    def statistics(self) -> Any:
-        """Sparse [rows, 3 * bins] whose sums over rows are the count, predicted sum and observed sum of each bin."""
-        from scipy import sparse
-
-        rows = np.arange(len(self.bin_of_row))
-        columns = (np.ones(len(rows)), self.predicted, self.observed)
-        return sparse.hstack(
-            [sparse.csr_array((values, (rows, self.bin_of_row)), (len(rows), self.count)) for values in columns],
-            format="csr",
-        )
-
     def curve(self, observed_intervals: Sequence[tuple[float, float]] | None = None) -> CalibrationCurve:
         """The curve over all rows, with the intervals [bins] of the observed frequencies."""
         rows = np.bincount(self.bin_of_row, minlength=self.count)

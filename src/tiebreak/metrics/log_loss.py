@@ -77,8 +77,24 @@ def cross_entropies(probabilities: ArrayLike, votes: Sequence[Vote] | NDArray[np
 
 def log_loss_per_row(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
     """`cross_entropies` for validated probabilities and votes, [rows, 3] each."""
-    losses: NDArray[np.float64] = -(targets * np.log(np.clip(p, MIN_PROBABILITY, 1.0))).sum(axis=1)
+    losses: NDArray[np.float64] = (targets * losses_by_outcome(p)).sum(axis=1)
     return losses
+
+
+def losses_by_outcome(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The log loss of each row for a vote for each outcome, [rows, 3] -> [rows, 3]."""
+    losses: NDArray[np.float64] = -np.log(np.clip(p, MIN_PROBABILITY, 1.0))
+    return losses
+
+
+def right_and_wrong(by_outcome: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of a loss [rows, 3] if all votes were for the most likely outcome, and for the second one, [2].
+
+    These are the values that `GroupedRows.means` takes as `rare`.
+    """
+    order = np.argsort(p, axis=1)
+    rows = np.arange(len(p))
+    return np.array([by_outcome[rows, order[:, rank]].mean() for rank in (2, 1)])
 
 
 def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[str, float]:

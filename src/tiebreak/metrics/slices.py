@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiebreak.errors import ComparisonsError
-from tiebreak.metrics.bootstrap import Bootstrap, Estimate
-from tiebreak.metrics.log_loss import log_loss_per_row, validate_rows
+from tiebreak.metrics.intervals import Estimate, GroupedRows
+from tiebreak.metrics.log_loss import log_loss_per_row, losses_by_outcome, right_and_wrong, validate_rows
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -50,11 +50,9 @@ def slice_metrics(
     comparisons: Sequence[Comparison],
     *,
     min_rows: int = MIN_ROWS,
-    resamples: int = 1000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> tuple[Slice, ...]:
-    """Log loss and accuracy on slices of the rows, with intervals by the bootstrap over prompts.
+    """Log loss and accuracy on slices of the rows, with intervals over prompts.
 
     Source, language and models come from the tags of the comparisons. A row belongs to the slices of both models that
     answered. Length has four slices of about the same size, by the words of the prompt and both answers. There are no
@@ -64,9 +62,7 @@ def slice_metrics(
         probabilities: [rows, 3] over `OUTCOMES`.
         comparisons: [rows], with votes.
         min_rows: slices with fewer rows are pooled as `others`, if there is more than one.
-        resamples: as in `Bootstrap`.
-        seed: as in `Bootstrap`.
-        level: as in `Bootstrap`.
+        level: as in `GroupedRows`.
 
     Returns:
         Slices by source, model, turns, length, language. Within these, the largest slice is first (turns and lengths
@@ -78,17 +74,18 @@ def slice_metrics(
     p, targets = validate_rows(probabilities, [c.vote for c in comparisons])
     if not len(p):
         raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
-    columns = np.stack([log_loss_per_row(p, targets), p.argmax(axis=1) == targets.argmax(axis=1)], axis=1)
+    losses, by_outcome = log_loss_per_row(p, targets)[:, None], losses_by_outcome(p)
+    correct = (p.argmax(axis=1) == targets.argmax(axis=1))[:, None]
     prompts = [c.folded_prompt for c in comparisons]
     slices = []
     for by, rows_by_value in _group_rows(comparisons).items():
         if len(rows_by_value) < 2:
             continue
         for value, rows in _pool_small(rows_by_value, min_rows).items():
-            bootstrap = Bootstrap(
-                len(rows), [prompts[row] for row in rows], resamples=resamples, seed=seed, level=level
-            )  # fmt: skip
-            loss, accuracy = bootstrap.ratios(columns[rows], bounds=(0.0, [np.inf, 1.0]))
+            grouped = GroupedRows(len(rows), [prompts[row] for row in rows], level=level)
+            rare = right_and_wrong(by_outcome[rows], p[rows])[:, None]
+            [loss] = grouped.means(losses[rows], rare=rare, bounds=(0.0, np.inf))
+            [accuracy] = grouped.proportions(correct[rows])
             slices.append(Slice(by, value, len(rows), loss, accuracy))
     return tuple(slices)
 

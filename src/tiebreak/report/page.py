@@ -34,6 +34,7 @@ def render(content: Content) -> str:
         result=analysis.result,
         evaluation=evaluation,
         metrics=evaluation.metrics,
+        calibrated=evaluation.expected_if_calibrated,
         sides=SIDES,
         outcomes=OUTCOMES,
         judges=list(zip(judges, tables.forest_plot([judge.loss for judge in judges]), strict=True)),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tiebreak.metrics import Bootstrap, Estimate, cross_entropies
+from tiebreak.metrics import Estimate, GroupedRows
+from tiebreak.metrics.log_loss import losses_by_outcome, right_and_wrong, validate_rows
 from tiebreak.types import Vote
 from tiebreak.workflows.baselines import BASELINE_NAMES
 
@@ -49,29 +50,29 @@ def compare_judges(
         probabilities: [rows, 3] over `OUTCOMES`, of the measured judge.
         votes: [rows].
         others: name -> probabilities [rows, 3] of another judge.
-        groups: [rows], as in `Bootstrap`.
+        groups: [rows], as in `GroupedRows`.
 
     Returns:
         The others and the guesses, the lowest log loss first.
     """
-    target = np.asarray(votes, dtype=np.float64)
-    truth = target.argmax(axis=1)
-    own = cross_entropies(probabilities, votes)
-    bootstrap = Bootstrap(len(own), groups)
+    own, target = validate_rows(probabilities, votes)
+    voted, rows = target.argmax(axis=1), len(target)
+    own_losses = losses_by_outcome(own)
+    grouped = GroupedRows(rows, groups)
 
-    def compare(name: str, losses: NDArray[np.float64], correct: NDArray[np.bool_] | None) -> JudgeComparison:
-        hits = np.zeros(len(losses)) if correct is None else correct
-        loss, accuracy, gain = bootstrap.ratios(
-            np.stack([losses, hits, losses - own], axis=1), bounds=([0, 0, -np.inf], [np.inf, 1, np.inf])
-        )
-        return JudgeComparison(name, loss, None if correct is None else accuracy, gain)
+    def compare(name: str, p: NDArray[np.float64], *, names_outcome: bool = True) -> JudgeComparison:
+        losses = losses_by_outcome(p)
+        numerators = np.stack([(target * of_judge).sum(axis=1) for of_judge in (losses, losses - own_losses)], axis=1)
+        rare = np.stack([right_and_wrong(losses, p), right_and_wrong(losses - own_losses, own)], axis=1)
+        loss, gain = grouped.means(numerators, rare=rare, bounds=([0, -np.inf], np.inf))
+        [accuracy] = grouped.proportions((p.argmax(axis=1) == voted)[:, None])
+        return JudgeComparison(name, loss, accuracy if names_outcome else None, gain)
 
-    rows = [compare(name, cross_entropies(p, votes), p.argmax(axis=1) == truth) for name, p in others.items()]
+    comparisons = [compare(name, validate_rows(p, votes)[0]) for name, p in others.items()]
     if BASELINE_NAMES["prior"] not in others:
-        prior = target.mean(axis=0)
-        losses = -(target * np.log(np.where(prior > 0, prior, 1))).sum(axis=1)
-        rows.append(compare("shares of these votes", losses, truth == prior.argmax()))
-    knows_ties = bool(probabilities[:, 2].any())
+        comparisons.append(compare("shares of these votes", np.tile(target.mean(axis=0), (rows, 1))))
+    knows_ties = bool(own[:, 2].any())
     guess = "a uniform guess" if knows_ties else "a uniform guess between A and B"
-    rows.append(compare(guess, np.full(len(own), np.log(3 if knows_ties else 2)), None))
-    return sorted(rows, key=lambda row: row.loss.value)
+    uniform = np.full(3, 1 / 3) if knows_ties else np.array([0.5, 0.5, 0.5])
+    comparisons.append(compare(guess, np.tile(uniform, (rows, 1)), names_outcome=False))
+    return sorted(comparisons, key=lambda row: row.loss.value)

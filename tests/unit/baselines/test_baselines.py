@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import probabilities, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiebreak.baselines import Baseline, fit_baseline, load_baseline, save_baseline
@@ -49,7 +49,7 @@ def fitted() -> dict[str, Baseline]:
 TEXT = st.text(st.sampled_from("aA bB.\n#*`-1|?!é漢\ud83d\x00"), max_size=60)
 
 
-@probabilities(TEXT, TEXT, TEXT)
+@given(TEXT, TEXT, TEXT)
 @settings(max_examples=80, deadline=None)
 def test_swapping_a_comparison_swaps_its_features_exactly(prompt: str, a: str, b: str) -> None:
     comparison = Comparison((prompt,), (a,), (b,))

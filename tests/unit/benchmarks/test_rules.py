@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import tanh
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,7 +142,7 @@ def test_a_perfect_judge_gets_one_everywhere() -> None:
 
 
 def test_intervals_are_of_what_a_score_is_made_of() -> None:
-    """A part whose few groups are not drawn at times leaves others' intervals alone."""
+    """A part with one row leaves the intervals of the others alone, and makes that of a total wide."""
     hits = [1.0, 0.0] * 20 + [1.0]
     ratios = [mean_of("many", hits, [True] * 40 + [False]), mean_of("one", hits, [False] * 40 + [True])]
     totals = [Total("both", {"many": 1.0, "one": 3.0}), Total("all of it", {"many": 0.5, "none": 1.0}, normalise=False)]
@@ -152,6 +153,12 @@ def test_intervals_are_of_what_a_score_is_made_of() -> None:
     assert scores["many"].estimate == alone[0].estimate
     assert 0 < scores["many"].estimate.low < 0.5 < scores["many"].estimate.high < 1
     assert scores["many"].rows == 40
+    one = scores["one"].estimate
+    assert (one.value, one.high) == (1, 1)
+    assert one.low == pytest.approx(0.05)  # the p at which P(1 of 1) / 2 = 2.5 %
+    # Independent parts: the squares of the distances add up.
+    many, both = scores["many"].estimate, scores["both"].estimate
+    assert both.value - both.low == pytest.approx(np.hypot(0.25 * (0.5 - many.low), 0.75 * 0.95))
 
 
 def test_nothing_to_score() -> None:

@@ -49,12 +49,12 @@ def test_position_bias_by_hand() -> None:
 def test_a_judge_blind_to_the_order_has_no_position_bias_and_sides_do_not_matter(seed: int) -> None:
     draw = np.random.default_rng(seed)
     p, q, votes = draw.dirichlet([1, 1, 1], (3, 20))
-    blind = position_bias(p, p, votes, resamples=5)
+    blind = position_bias(p, p, votes)
     assert blind.agreement.value == 1
     assert blind.swap_gap.value == blind.flip_rate.value == blind.first_slot_gain.value == 0
-    found = position_bias(p, q, votes, resamples=5)
+    found = position_bias(p, q, votes)
     # Name the answers the other way round: B comes first now as given.
-    other = position_bias(q[:, [1, 0, 2]], p[:, [1, 0, 2]], votes[:, [1, 0, 2]], resamples=5)
+    other = position_bias(q[:, [1, 0, 2]], p[:, [1, 0, 2]], votes[:, [1, 0, 2]])
     for name in ("total_variation", "first_slot_gain", "flip_rate", "first_slot_share", "first_twice"):
         assert getattr(other, name).value == pytest.approx(getattr(found, name).value, nan_ok=True)
 
@@ -84,7 +84,7 @@ def test_a_length_bias_beyond_the_people_s_is_found() -> None:
 
 
 def test_the_interval_of_a_slope_is_that_of_fits_on_drawn_rows() -> None:
-    """One Newton step a draw against a whole fit a draw, by the spread of both."""
+    """The sandwich variance against the spread of fits to resampled rows."""
     draw = np.random.default_rng(2)
     a, b = draw.integers(50, 2000, size=(2, 300))
     votes = drawn(softmax(0.8 * (a - b) / (a + b), -0.8 * (a - b) / (a + b), np.zeros(300)), 3)
@@ -92,7 +92,7 @@ def test_the_interval_of_a_slope_is_that_of_fits_on_drawn_rows() -> None:
     refits = []
     for _ in range(150):
         rows = draw.integers(300, size=300)
-        again = length_bias(votes[rows] * 0.97 + 0.01, votes[rows], a[rows], b[rows], resamples=1)
+        again = length_bias(votes[rows] * 0.97 + 0.01, votes[rows], a[rows], b[rows])
         refits.append(again.slope["people"].value)
     assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * np.std(refits), rel=0.25)
 
@@ -103,8 +103,8 @@ def test_exchanging_the_sides_leaves_length_bias_and_turns_what_is_of_a(seed: in
     draw = np.random.default_rng(seed)
     p, votes = draw.dirichlet([1, 1, 1], (2, 25))
     a, b = draw.integers(0, 30, size=(2, 25))
-    found = length_bias(p, votes, a, b, resamples=3)
-    other = length_bias(p[:, [1, 0, 2]], votes[:, [1, 0, 2]], b, a, resamples=3)
+    found = length_bias(p, votes, a, b)
+    other = length_bias(p[:, [1, 0, 2]], votes[:, [1, 0, 2]], b, a)
     for which in ("judge", "people", "excess"):
         assert getattr(other.longer, which).value == pytest.approx(getattr(found.longer, which).value)
         assert other.slope[which].value == pytest.approx(found.slope[which].value, abs=1e-6)

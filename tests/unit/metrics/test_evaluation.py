@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from tiebreak.errors import ComparisonsError
-from tiebreak.metrics import Bootstrap, evaluate, slice_metrics
+from tiebreak.metrics import evaluate, slice_metrics
 from tiebreak.metrics.calibration_curve import bin_probabilities
 from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Tags
 
@@ -124,23 +124,6 @@ def test_the_order_of_the_rows_changes_nothing_nor_do_the_sides(seed: int) -> No
         assert turned[name] == pytest.approx(found.metrics[name].value, abs=1e-9)
 
 
-def test_intervals_cover_the_mean_about_as_often_as_they_say() -> None:
-    """200 samples of 60 groups of 1 to 5 rows that have much in common; a 90 % interval."""
-    draw = np.random.default_rng(3)
-    covered = alone = 0
-    for sample in range(200):
-        groups = np.repeat(np.arange(60), draw.integers(1, 6, size=60))
-        rows = draw.normal(size=60)[groups] + 0.3 * draw.normal(size=len(groups))
-        [estimate] = Bootstrap(
-            len(rows), [str(g) for g in groups], resamples=300, seed=sample, level=0.9
-        ).ratios(rows[:, None])  # fmt: skip
-        covered += estimate.low <= 0 <= estimate.high
-        [estimate] = Bootstrap(len(rows), resamples=300, seed=sample, level=0.9).ratios(rows[:, None])
-        alone += estimate.low <= 0 <= estimate.high
-    assert 0.84 <= covered / 200 <= 0.95
-    assert alone / 200 < 0.75  # rows are no independent witnesses
-
-
 def test_copies_of_rows_make_no_interval_narrower_if_they_are_of_one_group() -> None:
     p, votes, _ = simulated(4, 300)
     groups = [str(i) for i in range(300)]
@@ -149,28 +132,27 @@ def test_copies_of_rows_make_no_interval_narrower_if_they_are_of_one_group() -> 
     blind = evaluate(np.tile(p, (4, 1)), np.tile(votes, (4, 1))).metrics
     for name in ("loss", "accuracy", "brier", "auc"):
         width = {k: m[name].high - m[name].low for k, m in (("1", single), ("4", copies), ("blind", blind))}
-        assert width["4"] == pytest.approx(width["1"], abs=1e-9)
+        assert width["4"] == pytest.approx(width["1"], rel=0.02)
         assert width["blind"] == pytest.approx(width["1"] / 2, rel=0.15)
 
 
 def test_seeds_and_levels() -> None:
     p, votes, _ = simulated(5, 200)
     loss = evaluate(p, votes).metrics["loss"]
-    assert evaluate(p, votes).metrics["loss"] == loss
-    assert evaluate(p, votes, seed=1).metrics["loss"] != loss
+    expected = evaluate(p, votes).expected_if_calibrated
+    assert evaluate(p, votes).expected_if_calibrated == expected
+    assert evaluate(p, votes, seed=1).expected_if_calibrated != expected
     narrow = evaluate(p, votes, level=0.5).metrics["loss"]
     assert loss.low < narrow.low < narrow.value < narrow.high < loss.high
     standard_error = np.log((p * votes).sum(axis=1)).std() / np.sqrt(200)
     assert (loss.high - loss.low) / 2 == pytest.approx(1.96 * standard_error, rel=0.1)
 
 
-def test_draws_in_chunks_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_votes_do_not_depend_on_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     p, votes, _ = simulated(6, 50)
-    whole = evaluate(p, votes, resamples=40)
-    monkeypatch.setattr("tiebreak.metrics.bootstrap.BATCH_VALUES", 200)
-    in_chunks = evaluate(p, votes, resamples=40)
-    assert in_chunks.metrics["auc"].low == pytest.approx(whole.metrics["auc"].low)
-    assert in_chunks.metrics["ece"].high == pytest.approx(whole.metrics["ece"].high)
+    at_once = evaluate(p, votes, resamples=40)
+    monkeypatch.setattr("tiebreak.metrics.calibration_error.BATCH_VOTES", 200)
+    assert evaluate(p, votes, resamples=40).expected_if_calibrated == at_once.expected_if_calibrated
 
 
 def test_soft_votes_count_as_a_whole_where_they_can() -> None:
@@ -245,7 +227,7 @@ def test_slices_are_measured_and_small_ones_are_pooled() -> None:
         for i in range(60)
     ]  # fmt: skip
     said = np.random.default_rng(0).dirichlet([1, 1, 1], 60)
-    parts = slice_metrics(said, comparisons, min_rows=10, resamples=50)
+    parts = slice_metrics(said, comparisons, min_rows=10)
     named = [(part.by, part.value, part.rows) for part in parts]
     assert named[:4] == [("source", "big", 40), ("source", "others", 20), ("model", "gpt", 60), ("model", "llama", 30)]
     assert named[4:6] == [("turns", "1 turn", 30), ("turns", "2 turns", 30)]

@@ -74,7 +74,7 @@ def test_only_the_bos_is_special(prompt: str, a: str, b: str, key: tuple[str, bo
 @pytest.mark.parametrize(
     ("name", "attack"),
     [("nfkc", "＜bos＞"), ("lowercase", "<BOS>"), ("lowercase", "<Eos>"), ("space as a letter", " <sep>"),
-     ("sentencepiece", " <sep>"), ("without spaces", "＜ b o s ＞"), ("without accents", "<BÖS>")],
+     ("without spaces", "＜ b o s ＞"), ("without accents", "<BÖS>")],
 )  # fmt: skip
 def test_disguises_work_without_the_encoder(name: str, attack: str) -> None:
     """So the property above is not empty: the plain tokenizer reads these as special tokens."""

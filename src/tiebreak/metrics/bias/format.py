@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tiebreak.metrics.bias.preference import Preference, answer_texts, preference_of, validate_amounts, win_rate
-from tiebreak.metrics.bootstrap import Bootstrap
+from tiebreak.metrics.intervals import GroupedRows
 from tiebreak.metrics.log_loss import validate_rows
 from tiebreak.types import Comparison, Vote
 
@@ -31,8 +31,6 @@ def format_bias(
     counts: Mapping[str, tuple[ArrayLike, ArrayLike]],
     groups: Sequence[str] | None = None,
     *,
-    resamples: int = 1000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Preference]:
     """For each format, the win rate of the answer with more of it: the judge's, the voters', and the excess.
@@ -41,10 +39,8 @@ def format_bias(
         probabilities: [rows, 3] over `OUTCOMES`.
         votes: [rows].
         counts: for each format, its counts in A and in B, [rows] each; see `format_counts`.
-        groups: as in `Bootstrap`.
-        resamples: as in `Bootstrap`.
-        seed: as in `Bootstrap`.
-        level: as in `Bootstrap`.
+        groups: as in `GroupedRows`.
+        level: as in `GroupedRows`.
 
     Returns:
         By format. A format without any row where A and B differ is left out.
@@ -53,13 +49,13 @@ def format_bias(
         ComparisonsError: as in `length_bias`.
     """
     p, targets = validate_rows(probabilities, votes)
-    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
+    grouped = GroupedRows(len(p), groups, level=level)
     rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
     preferences = {}
     for name, (counts_a, counts_b) in counts.items():
         a, b = validate_amounts(name, counts_a, counts_b, len(p))
         if (a != b).any():
-            preferences[name] = preference_of(rates, np.sign(a - b), bootstrap)
+            preferences[name] = preference_of(rates, np.sign(a - b), grouped)
     return preferences
 
 

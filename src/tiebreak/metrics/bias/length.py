@@ -20,7 +20,7 @@ from tiebreak.metrics.bias.preference import (
     validate_amounts,
     win_rate,
 )
-from tiebreak.metrics.bootstrap import Bootstrap, Estimate, divide
+from tiebreak.metrics.intervals import Estimate, GroupedRows, divide, t_quantile
 from tiebreak.metrics.log_loss import validate_rows
 from tiebreak.types import OUTCOMES, Comparison, Vote
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LENGTH_BINS: Final = 8
+
+MIN_DEVIATION: Final = 1e-10
+"""Smaller standard deviations are rounding errors of 0."""
 
 RIDGE: Final = 0.01
 """Precision of the Gaussian prior on the coefficients, which keeps them finite if few rows separate the outcomes."""
@@ -76,8 +79,6 @@ def length_bias(
     groups: Sequence[str] | None = None,
     *,
     bins: int = LENGTH_BINS,
-    resamples: int = 1000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> LengthBias:
     """Measure how much a judge prefers the longer answer, and how much more than the voters do.
@@ -94,37 +95,35 @@ def length_bias(
     This is a multinomial logistic regression with the judge's probabilities (or the votes) as soft labels. The
     length-controlled probabilities are softmax(alpha, beta, 0), and phi is `slope`. alpha and beta replace the quality
     terms of AlpacaEval: if all rows have the answers of one model as A, the result is the length-controlled win rate of
-    that model. Intervals of the fits take one Newton step per resample from the estimate on all rows (R. Davidson and
-    J. G. MacKinnon (1999), "Bootstrap testing in nonlinear models"), which only needs sums over rows.
+    that model. Intervals of the fits are from the sandwich variance over groups (K.-Y. Liang and S. L. Zeger (1986),
+    "Longitudinal data analysis using generalized linear models").
 
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         votes: [rows].
         lengths_a: [rows], the length of A in any unit, such as characters.
         lengths_b: [rows], the length of B.
-        groups: as in `Bootstrap`.
+        groups: as in `GroupedRows`.
         bins: the number of bins of |t|, with about the same number of rows each.
-        resamples: as in `Bootstrap`.
-        seed: as in `Bootstrap`.
-        level: as in `Bootstrap`.
+        level: as in `GroupedRows`.
 
     Raises:
         ComparisonsError: as in `evaluate`, or a length is negative, not finite or missing.
     """
     p, targets = validate_rows(probabilities, votes)
     a, b = validate_amounts("lengths", lengths_a, lengths_b, len(p))
-    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
+    grouped = GroupedRows(len(p), groups, level=level)
     t = np.divide(a - b, a + b, out=np.zeros_like(a), where=a + b > 0)
     rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
-    slopes, controlled = _length_controlled({"judge": p, "people": targets}, t, bootstrap)
+    slopes, controlled = _length_controlled({"judge": p, "people": targets}, t, grouped)
     return LengthBias(
-        preference_of(rates, np.sign(t), bootstrap),
-        _length_bins(rates, t, bins, bootstrap),
-        dict(zip(("judge", "people"), _correlations(t, rates, bootstrap), strict=True)),
+        preference_of(rates, np.sign(t), grouped),
+        _length_bins(rates, t, bins, grouped),
+        dict(zip(("judge", "people"), _correlations(t, rates, grouped), strict=True)),
         slopes,
         {who: {outcome: rate[outcome] for outcome in OUTCOMES} for who, rate in controlled.items()},
         {who: rate["win_rate"] for who, rate in controlled.items()},
-        dict(zip(("judge", "people"), bootstrap.ratios(rates, bounds=(0.0, 1.0)), strict=True)),
+        dict(zip(("judge", "people"), grouped.proportions(rates), strict=True)),
     )
 
 
@@ -135,7 +134,7 @@ def answer_lengths(comparisons: Sequence[Comparison]) -> tuple[list[int], list[i
 
 
 def _length_bins(
-    rates: NDArray[np.float64], t: NDArray[np.float64], bins: int, bootstrap: Bootstrap
+    rates: NDArray[np.float64], t: NDArray[np.float64], bins: int, grouped: GroupedRows
 ) -> tuple[LengthBin, ...]:
     size = np.abs(t)
     if not size.any():
@@ -146,7 +145,7 @@ def _length_bins(
     inside = (bin_of_row[:, None] == np.arange(len(edges) - 1)).astype(np.float64)
     oriented = oriented_rates(rates, np.sign(t))
     numerators = np.concatenate([inside * oriented[:, :1], inside * oriented[:, 1:]], axis=1)
-    estimates = bootstrap.ratios(numerators, np.tile(inside, 2), bounds=(0.0, 1.0))
+    estimates = grouped.proportions(numerators, np.tile(inside, 2))
     return tuple(
         LengthBin(
             float(edges[i]),
@@ -161,26 +160,29 @@ def _length_bins(
     )
 
 
-def _correlations(t: NDArray[np.float64], rates: NDArray[np.float64], bootstrap: Bootstrap) -> list[Estimate]:
+def _correlations(t: NDArray[np.float64], rates: NDArray[np.float64], grouped: GroupedRows) -> list[Estimate]:
     """Pearson correlation of t [rows] with each column of `rates` [rows, 2].
 
     It is also the correlation with P(A) - P(B), which is 2 * rate - 1.
     """
-    x, y = t[:, None], rates
-    sums = bootstrap.group_sums(np.concatenate([np.ones_like(x), x, x * x, y, y * y, x * y], axis=1))
-
-    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        totals = weights @ sums
-        means = totals[:, 1:] / totals[:, :1]
-        x1, x2, y1, y2, xy = means[:, :1], means[:, 1:2], means[:, 2:4], means[:, 4:6], means[:, 6:8]
-        variances = np.maximum(x2 - x1**2, 0) * np.maximum(y2 - y1**2, 0)
-        return divide(xy - x1 * y1, np.sqrt(np.where(variances > 1e-20, variances, 0)))
-
-    return bootstrap.estimates(measure, bounds=(-1.0, 1.0))
+    x, y = t - t.mean(), rates - rates.mean(axis=0)
+    deviations = np.sqrt(np.stack([(x**2).mean() * np.ones(2), (y**2).mean(axis=0)]))
+    deviations[deviations < MIN_DEVIATION] = 0
+    x, y = divide(x[:, None], deviations[:1]), divide(y, deviations[1:])
+    values = (x * y).mean(axis=0)
+    # Fisher's z = artanh(r) is closer to a normal variable than r is, and its interval stays between -1 and 1.
+    influence = (x * y - values * (x**2 + y**2) / 2) / len(t)
+    squares = np.maximum(1 - values**2, MIN_DEVIATION)
+    half = t_quantile(grouped.level, grouped.groups - 2) * np.sqrt(grouped.variances(influence, parameters=2)) / squares
+    z = np.arctanh(np.clip(values, -1 + MIN_DEVIATION, 1 - MIN_DEVIATION))
+    return [
+        Estimate(*ends)
+        for ends in zip(values.tolist(), np.tanh(z - half).tolist(), np.tanh(z + half).tolist(), strict=True)
+    ]
 
 
 def _length_controlled(
-    labels: Mapping[str, NDArray[np.float64]], t: NDArray[np.float64], bootstrap: Bootstrap
+    labels: Mapping[str, NDArray[np.float64]], t: NDArray[np.float64], grouped: GroupedRows
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, Estimate]]]:
     """The slopes of the fits to each set of labels [R, L] and their difference, and the probabilities at t = 0."""
     from scipy.special import softmax
@@ -189,29 +191,32 @@ def _length_controlled(
     logits = ((one, zero, t, zero), (zero, one, -t, zero), (zero, zero, zero, np.abs(t)))
     design = np.stack([np.stack(row, axis=1) for row in logits], axis=1)  # [R, L, C]
     fits = [_fit(design, soft) for soft in labels.values()]
-    width = design.shape[2]
-    statistics = [_derivatives(design, soft, fit) for soft, fit in zip(labels.values(), fits, strict=True)]
-    sums = bootstrap.group_sums(
-        np.concatenate([part.reshape(len(t), -1) for parts in statistics for part in parts], axis=1)
-    )
-
-    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        totals = weights @ sums
-        columns, slopes = [], []
-        for number, fit in enumerate(fits):
-            start = number * (width + width**2)
-            gradient = totals[:, start : start + width] - RIDGE * fit
-            curvature = totals[:, start + width : start + width + width**2].reshape(-1, width, width)
-            step = np.linalg.solve(curvature + RIDGE * np.eye(width), gradient[..., None])[..., 0]
-            coefficients = fit + step
-            p = softmax(np.insert(coefficients[:, :2], 2, 0.0, axis=1), axis=1)
-            columns += [p, (p[:, 0] + p[:, 2] / 2)[:, None]]
-            slopes.append(coefficients[:, 2])
-        return np.concatenate([*columns, np.stack([*slopes, slopes[0] - slopes[1]], axis=1)], axis=1)
-
-    estimates = iter(bootstrap.estimates(measure))
-    controlled = {who: {name: next(estimates) for name in (*OUTCOMES, "win_rate")} for who in labels}
-    return {name: next(estimates) for name in (*labels, "excess")}, controlled
+    probabilities, influences = {}, {}
+    slopes, of_slopes = [], []
+    for (who, soft), fit in zip(labels.items(), fits, strict=True):
+        gradient, curvature = _derivatives(design, soft, fit)
+        of_fit = np.linalg.solve(curvature.sum(axis=0) + RIDGE * np.eye(len(fit)), gradient.T).T
+        p = softmax([fit[0], fit[1], 0.0])
+        of_p = of_fit[:, :2] @ (np.diag(p) - np.outer(p, p))[:2]
+        probabilities[who] = np.append(p, p[0] + p[2] / 2)
+        influences[who] = np.column_stack([of_p, of_p[:, 0] + of_p[:, 2] / 2])
+        slopes.append(fit[2])
+        of_slopes.append(of_fit[:, 2])
+    parameters = design.shape[2]
+    slope_influence = np.stack([*of_slopes, of_slopes[0] - of_slopes[1]], axis=1)
+    errors = np.sqrt(grouped.variances(slope_influence, parameters=parameters))
+    estimates = grouped.t_estimates(np.array([*slopes, slopes[0] - slopes[1]]), errors, grouped.groups - parameters)
+    controlled = {
+        who: dict(
+            zip(
+                (*OUTCOMES, "win_rate"),
+                grouped.smooth_proportions(p, influences[who], parameters=parameters),
+                strict=True,
+            )
+        )
+        for who, p in probabilities.items()
+    }
+    return dict(zip((*labels, "excess"), estimates, strict=True)), controlled
 
 
 def _fit(design: NDArray[np.float64], soft: NDArray[np.float64]) -> NDArray[np.float64]:

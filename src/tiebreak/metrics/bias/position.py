@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from tiebreak.metrics.bias.preference import Estimates
-from tiebreak.metrics.bootstrap import Bootstrap, Estimate
-from tiebreak.metrics.log_loss import log_loss_per_row, validate_rows
+from tiebreak.metrics.intervals import Estimate, GroupedRows
+from tiebreak.metrics.log_loss import log_loss_per_row, losses_by_outcome, right_and_wrong, validate_rows
 from tiebreak.types import Vote
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+ORDERS: Final = ("as_given", "swapped", "average")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,6 @@ def position_bias(
     votes: Sequence[Vote | None],
     groups: Sequence[str] | None = None,
     *,
-    resamples: int = 1000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> PositionBias:
     """Measure how much the verdicts of a judge depend on which answer comes first.
@@ -61,44 +62,49 @@ def position_bias(
         as_given: [rows, 3] over `OUTCOMES`, with A first.
         swapped: [rows, 3] over the same outcomes, with B first: column 0 is again the win of A.
         votes: [rows].
-        groups: as in `Bootstrap`.
-        resamples: as in `Bootstrap`.
-        seed: as in `Bootstrap`.
-        level: as in `Bootstrap`.
+        groups: as in `GroupedRows`.
+        level: as in `GroupedRows`.
 
     Raises:
         ComparisonsError: as in `evaluate`.
     """
     p, targets = validate_rows(as_given, votes)
     q, _ = validate_rows(swapped, votes)
-    bootstrap = Bootstrap(len(p), groups, resamples=resamples, seed=seed, level=level)
-    columns = _columns(p, q, targets)
-    denominators = np.ones((len(p), len(columns)))
+    grouped = GroupedRows(len(p), groups, level=level)
+    shares = _shares(p, q, targets)
+    denominators = np.ones((len(p), len(shares)))
     winners = (p.argmax(axis=1) != 2).astype(np.float64) + (q.argmax(axis=1) != 2)
-    denominators[:, list(columns).index("first_slot_share")] = winners
-    lower = [-1.0 if name == "first_slot_gain" else 0.0 for name in columns]
-    upper = [np.inf if name.startswith("loss") else 1.0 for name in columns]
-    ratios = bootstrap.ratios(np.stack(list(columns.values()), axis=1), denominators, bounds=(lower, upper))
-    estimates = dict(zip(columns, ratios, strict=True))
-    loss, accuracy = (
-        {order: estimates.pop(f"{metric} {order}") for order in ("as_given", "swapped", "average")}
-        for metric in ("loss", "accuracy")
+    denominators[:, list(shares).index("first_slot_share")] = winners
+    estimates = dict(
+        zip(shares, grouped.proportions(np.stack(list(shares.values()), axis=1), denominators), strict=True)
     )
-    return PositionBias(len(p), **estimates, loss=loss, accuracy=accuracy)
+    accuracy = {order: estimates.pop(f"accuracy {order}") for order in ORDERS}
+    gain = (p[:, 0] - q[:, 0] + q[:, 1] - p[:, 1]) / 2
+    [first_slot_gain] = grouped.means(gain[:, None], bounds=(-1.0, 1.0))
+    loss = {name: _log_loss(order, targets, grouped) for name, order in _orders(p, q).items()}
+    return PositionBias(len(p), **estimates, first_slot_gain=first_slot_gain, loss=loss, accuracy=accuracy)
 
 
-def _columns(
+def _orders(p: NDArray[np.float64], q: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    return dict(zip(ORDERS, (p, q, (p + q) / 2), strict=True))
+
+
+def _log_loss(p: NDArray[np.float64], targets: NDArray[np.float64], grouped: GroupedRows) -> Estimate:
+    rare = right_and_wrong(losses_by_outcome(p), p)[:, None]
+    [loss] = grouped.means(log_loss_per_row(p, targets)[:, None], rare=rare, bounds=(0.0, np.inf))
+    return loss
+
+
+def _shares(
     p: NDArray[np.float64], q: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """The numerators of all metrics, [rows] each; p and q are the probabilities as given and swapped."""
+    """Numerators of the metrics between 0 and 1, [rows] each; p and q are the probabilities as given and swapped."""
     top_p, top_q = p.argmax(axis=1), q.argmax(axis=1)
     first = np.stack([top_p == 0, top_q == 1]).astype(np.float64)
     second = np.stack([top_p == 1, top_q == 0]).astype(np.float64)
-    orders = {"as_given": p, "swapped": q, "average": (p + q) / 2}
     return {
         "swap_gap": np.abs(p[:, 0] - q[:, 0]),
         "total_variation": np.abs(p - q).sum(axis=1) / 2,
-        "first_slot_gain": (p[:, 0] - q[:, 0] + q[:, 1] - p[:, 1]) / 2,
         "agreement": top_p == top_q,
         "flip_rate": top_p != top_q,
         "first_slot_wins": first.mean(axis=0),
@@ -106,6 +112,5 @@ def _columns(
         "first_slot_share": first.sum(axis=0),
         "first_twice": first.all(axis=0),
         "second_twice": second.all(axis=0),
-        **{f"loss {name}": log_loss_per_row(order, targets) for name, order in orders.items()},
-        **{f"accuracy {name}": order.argmax(axis=1) == targets.argmax(axis=1) for name, order in orders.items()},
+        **{f"accuracy {name}": o.argmax(axis=1) == targets.argmax(axis=1) for name, o in _orders(p, q).items()},
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tiebreak.errors import ComparisonsError
-from tiebreak.metrics.bootstrap import Bootstrap, Estimate
+from tiebreak.metrics.intervals import Estimate, GroupedRows
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -88,19 +88,16 @@ def oriented_rates(rates: NDArray[np.float64], side: NDArray[np.float64]) -> NDA
     return 0.5 + side[:, None] * (rates - 0.5)
 
 
-def preference_of(rates: NDArray[np.float64], side: NDArray[np.float64], bootstrap: Bootstrap) -> Preference:
+def preference_of(rates: NDArray[np.float64], side: NDArray[np.float64], grouped: GroupedRows) -> Preference:
     """Win rates of the answer that `side` [rows] names: 1 for A, -1 for B; rows with 0 are left out.
 
     Args:
         rates: [rows, 2], win rates of A by the judge and by the votes.
         side: [rows].
-        bootstrap: over the same rows.
+        grouped: the same rows.
     """
     unequal = (side != 0).astype(np.float64)[:, None]
     oriented = oriented_rates(rates, side) * unequal
-    judge, people, excess = bootstrap.ratios(
-        np.concatenate([oriented, oriented[:, :1] - oriented[:, 1:]], axis=1),
-        np.repeat(unequal, 3, axis=1),
-        bounds=([0, 0, -1], 1),
-    )
+    judge, people = grouped.proportions(oriented, unequal)
+    [excess] = grouped.means(oriented[:, :1] - oriented[:, 1:], unequal, bounds=(-1.0, 1.0))
     return Preference(int(unequal.sum()), judge, people, excess)

@@ -1,0 +1,70 @@
+"""Area under the ROC curve, with intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiebreak.metrics.intervals import Estimate, GroupedRows
+from tiebreak.types import OUTCOMES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def auc_metrics(
+    p: NDArray[np.float64], voted: NDArray[np.intp], grouped: GroupedRows
+) -> tuple[dict[str, Estimate], dict[str, str]]:
+    """The one-vs-rest AUC of each outcome and their mean, and why some are undefined.
+
+    The variance is that of E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson (1988), "Comparing the areas under two
+    or more correlated receiver operating characteristic curves", summed over groups as in N. A. Obuchowski (1997),
+    "Nonparametric analysis of clustered ROC curve data". An area of 1 has no variance; its effective sample size is
+    the smaller number of positive and negative rows.
+
+    Args:
+        p: [rows, 3], the probabilities.
+        voted: [rows], the voted outcomes.
+        grouped: the same rows.
+    """
+    defined = [i for i in range(len(OUTCOMES)) if 0 < (voted == i).sum() < len(voted)]
+    one_outcome = f"all {len(voted):,} votes are {OUTCOMES[voted[0]]}; the AUC needs votes for two outcomes"
+    undefined = {
+        f"auc_{outcome}": one_outcome if (voted == i).any() else f"no votes for {outcome}"
+        for i, outcome in enumerate(OUTCOMES)
+        if i not in defined
+    }
+    if not defined:
+        return {}, undefined | {"auc": one_outcome}
+    parts = [_area(p[:, i], voted == i) for i in defined]
+    areas = np.array([area for area, _ in parts])
+    influence = np.stack([of_area for _, of_area in parts], axis=1)
+    positives = np.array([(voted == i).sum() for i in defined])
+    smaller = np.minimum(positives, len(voted) - positives)
+    estimates = grouped.smooth_proportions(
+        np.append(areas.mean(), areas),
+        np.column_stack([influence.mean(axis=1), influence]),
+        degrees=np.append(smaller.min(), smaller) - 1,
+        extreme=np.append(smaller.min(), smaller),
+    )
+    names = ["auc", *(f"auc_{OUTCOMES[i]}" for i in defined)]
+    return dict(zip(names, estimates, strict=True)), undefined
+
+
+def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
+    """The area under the ROC curve, which is the Mann-Whitney statistic, and the influence of each row, [rows]."""
+    count = int(positive.sum()), int((~positive).sum())
+    inside, outside = np.sort(scores[positive]), np.sort(scores[~positive])
+    share = np.empty(len(scores))  # of the rows of the other class that this row is ranked right against
+    share[positive] = _ranked_below(outside, scores[positive]) / count[1]
+    share[~positive] = 1 - _ranked_below(inside, scores[~positive]) / count[0]
+    area = float(share[positive].mean())
+    return area, (share - area) / np.where(positive, *count)
+
+
+def _ranked_below(sorted_scores: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many of the sorted scores are below each score; equal ones count half."""
+    sides = (np.searchsorted(sorted_scores, scores, side=side) for side in ("left", "right"))
+    counts: NDArray[np.float64] = sum(sides) / 2
+    return counts
