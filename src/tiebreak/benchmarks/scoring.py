@@ -113,7 +113,9 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         for name, column in zip(names[len(present) :], columns, strict=True)
     }
     totals_first = [Score(name, estimates[name], None, missing) for name, missing in missing_parts.items()]
-    return totals_first + [Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown]
+    return totals_first + [
+        Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown
+    ]
 
 
 def _part_estimates(

@@ -29,6 +29,10 @@ def command(
         Path | None,
         typer.Argument(help="100 or more votes that the run was not trained on: CSV, JSONL or Parquet."),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A new run folder, which refers to RUN. For a published judge only."),
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the run's calibration.")] = False,
     base_model: BaseModelOption = None,
     problem_rows: ProblemRows = "refuse",
@@ -40,6 +44,9 @@ def command(
     within a standard error of the best is kept; none, if none improves the log loss by more than that. All of them
     treat A and B equally. Every command that judges applies it; evaluate, predict and judge skip it with
     --no-calibration. Rewards are not calibrated. The run's metrics.json does not change.
+
+    RUN may be a published judge: the folder or hub name of a reward model. Its own folder is not changed, so give
+    --output runs/NAME. A reward model of one label gets a tie model, fitted to the votes, and then predicts ties too.
 
     For a blend the mean is calibrated. Its members keep the calibrations that they had when the weights were fitted.
 
@@ -64,11 +71,17 @@ def command(
     file = read_votes_with_progress(votes, votes="required", problem_rows=problem_rows, setting="--problem-rows ")
     load_libraries(run)
     from tiebreak.workflows.calibrate import calibrate_run
+    from tiebreak.workflows.calibrate_published import calibrate_published
 
     with workflow_progress("Loading", "Fitting") as on_progress:
-        calibration = calibrate_run(
-            run, file.comparisons, source=votes.name, base_model=base_model, log=log, on_progress=on_progress
-        )
+        if output is None:
+            calibration = calibrate_run(
+                run, file.comparisons, source=votes.name, base_model=base_model, log=log, on_progress=on_progress
+            )
+        else:
+            calibration = calibrate_published(
+                run.as_posix(), file.comparisons, output, source=votes.name, log=log, on_progress=on_progress
+            )
     if as_json:
         print_json({"run": str(run), "method": calibration.method, **calibration.model_dump(mode="json")})
         return

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tiebreak.data import VoteFile
     from tiebreak.judges import Judge, Merge, Swap, Verdict
 
-RunArgument = Annotated[Path, typer.Argument(help="A run's folder, such as runs/demo.")]
+RunArgument = Annotated[
+    Path, typer.Argument(help="A run's folder, such as runs/demo, or a published judge's folder or hub name.")
+]
 SwapOption = Annotated[
     Literal["none", "average"],
     typer.Option(help="Judge as given, or average both orders: twice the time, and no position bias."),

@@ -83,9 +83,10 @@ def _check_answers(run: Path, data: Path, file: CandidatesFile) -> None:
     """Check, before a model is loaded, that a pairwise judge can compare the answers."""
     folder = RunFolder(run)
     if not folder.holds_a_baseline and not folder.holds_a_blend:
-        from tiebreak.models import read_card
+        from tiebreak.models import published_head, read_card
 
-        if read_card(folder.model).head == "pointwise":
+        published = folder.names_a_model
+        if (published_head(run.as_posix()) if published else read_card(folder.model).head) == "pointwise":
             return
     remedy = (
         "This judge compares answers with each other: give two or more to each prompt (a column responses), or train a "

@@ -1,4 +1,4 @@
-"""Loading a judge from a run folder."""
+"""Loading a judge from a run folder, or from a published model."""
 
 from __future__ import annotations
 
@@ -45,10 +45,14 @@ def load_judge(
     calibrate: bool = True,
     log: Callable[[str], None] | None = None,
 ) -> Judge:
-    """Load a judge from a run folder.
+    """Load a judge from a run folder, or a published one.
+
+    A published judge is a sequence classifier in transformers' format with one label (a reward model), or with the
+    labels model_a, model_b and tie. It reads conversations in its own chat template. A reward model alone gives ties a
+    probability of 0; `tiebreak calibrate` fits a tie model to votes.
 
     Args:
-        run: the folder made by `tiebreak train`, `blend` or `soup`.
+        run: the folder made by `tiebreak train`, `blend` or `soup`; or the folder or hub name of a published judge.
         base_model: where the base model is now, if it is not where it was in training.
         device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
         tokens_per_pass: tokens that go through the model at once; by default what training used, on a GPU more.
@@ -107,17 +111,28 @@ def _load_language_model(
     calibrate: bool, log: Callable[[str], None] | None,
 ) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
     require_extra("train", "judging with a language model")
-    from tiebreak.models import TokenBudget, card_encoder, emulation_note, load_tokenizer, read_card, use_fused_layers
+    from tiebreak.models import (
+        TokenBudget,
+        card_encoder,
+        emulation_note,
+        load_tokenizer,
+        published_judge,
+        read_card,
+        use_fused_layers,
+    )
 
-    card = read_card(folder.model)
     on_device = _device(device)
     with quiet_model_loading():
-        model, compute_dtype = _load_weights(folder, card, base_model=base_model, merge=merge, device=on_device)
+        if folder.names_a_model:
+            card, tokenizer = published_judge(folder.path.as_posix(), on_device)
+        else:
+            card, tokenizer = read_card(folder.model), load_tokenizer(str(folder.model))
+        adapter = folder.model if card.adapter else None
+        model, compute_dtype = _load_weights(adapter, card, base_model=base_model, merge=merge, device=on_device)
     emulated = emulation_note(merge or card.precision, compute_dtype, on_device)
     if emulated is not None:
         (logger.warning if log is None else log)(emulated)
     use_fused_layers(model, compute_dtype)
-    tokenizer = load_tokenizer(str(folder.model))
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
     encoder = card_encoder(card, tokenizer)
@@ -128,9 +143,17 @@ def _load_language_model(
 
 
 def _load_weights(
-    folder: RunFolder, card: JudgeCard, *, base_model: str | None, merge: Merge | None, device: torch.device
+    adapter: Path | None, card: JudgeCard, *, base_model: str | None, merge: Merge | None, device: torch.device
 ) -> tuple[nn.Module, torch.dtype]:
-    """The base model with the run's adapter and head, in place or merged, and its compute type."""
+    """The base model with an adapter and head, in place or merged, and its compute type.
+
+    Args:
+        adapter: the folder of adapter and head; None for a published judge, which has its own head.
+        card: of the judge.
+        base_model: as in `load_judge`.
+        merge: as in `load_judge`.
+        device: the device of the model.
+    """
     import torch
 
     from tiebreak.models import check_supported, load_trained, load_trained_base, merge_adapter, resolve_compute_dtype
@@ -138,12 +161,14 @@ def _load_weights(
     if merge is None:
         compute_dtype = resolve_compute_dtype(card.compute_dtype, card.precision, device)
         base = load_trained_base(card, base_model, card.precision, card.compute_dtype, device)
-        return load_trained(base, folder.model), compute_dtype
+        return (base.eval() if adapter is None else load_trained(base, adapter)), compute_dtype
     compute_dtype = resolve_compute_dtype("auto", merge, device)
     check_supported(merge, compute_dtype, device)
+    if adapter is None:
+        return load_trained_base(card, base_model, merge, "auto", device).eval(), compute_dtype
     precision: Precision = "bf16" if device.type == "cuda" or merge == "bf16" else "fp32"
     base = load_trained_base(card, base_model, precision, "auto", torch.device("cpu"))
-    return merge_adapter(base, folder.model, merge, device), compute_dtype
+    return merge_adapter(base, adapter, merge, device), compute_dtype
 
 
 def _check_model_options(folder: RunFolder, *, base_model: str | None, merge: Merge | None) -> None:

@@ -29,6 +29,7 @@ from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.loading import check_supported, emulation_note, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
+from tiebreak.models.published import exported_card, published_head, published_judge
 from tiebreak.models.text_classifier import TextClassifier
 from tiebreak.models.token_budget import TokenBudget
 
@@ -50,6 +51,7 @@ __all__ = [
     "classifier_module",
     "default_device",
     "emulation_note",
+    "exported_card",
     "judge_head",
     "layer_stack",
     "load_base",
@@ -63,6 +65,8 @@ __all__ = [
     "merge_adapter",
     "pack_logits",
     "predict_logits",
+    "published_head",
+    "published_judge",
     "quantization_config",
     "read_card",
     "reset_head",

@@ -63,6 +63,14 @@ def check_base(name: str, revision: str | None, *, precision: Precision, max_len
     ]
 
 
+def longest_usable_text(config: PreTrainedConfig) -> int | None:
+    """The number of tokens that texts may have at most; None if the configuration has no limit."""
+    text = config.get_text_config(decoder=True)
+    limit = _length_limit(text)
+    lengths = [getattr(text, "max_position_embeddings", None), None if limit is None else limit[1]]
+    return min((length for length in lengths if isinstance(length, int)), default=None)
+
+
 def without_attention_dropout(config: PreTrainedConfig) -> None:
     """Set the attention dropout of a text configuration to 0."""
     for key in _ATTENTION_DROPOUT:

@@ -23,6 +23,11 @@ _CLASSIFIER: Final = "ForSequenceClassification"
 _FILES: Final = ("model.safetensors", "pytorch_model.bin")
 
 
+def is_sequence_classifier(config: PreTrainedConfig) -> bool:
+    """Whether a checkpoint was saved as a sequence classifier of transformers."""
+    return str((config.architectures or [""])[0]).endswith(_CLASSIFIER)
+
+
 def read_head(
     name: str, revision: str | None, config: PreTrainedConfig, head: HeadKind
 ) -> dict[str, Tensor] | None:  # fmt: skip
@@ -35,8 +40,7 @@ def read_head(
         ModelError: the checkpoint is a sequence classifier by its configuration, and its head is missing or of another
             shape.
     """
-    architecture = str((config.architectures or [""])[0])
-    if not architecture.endswith(_CLASSIFIER):
+    if not is_sequence_classifier(config):
         return None
     # Three classes can be any three: only our own labels show that the head is a judge's.
     if config.label2id != LABELS[head] if head == "pairwise" else config.num_labels != 1:
@@ -48,7 +52,7 @@ def read_head(
     if weight is None or tuple(weight.shape) != expected:
         state = "missing" if weight is None else f"of shape {tuple(weight.shape)} instead of {expected}"
         raise ModelError(
-            f"{name} is a sequence classifier by its config.json ({architecture}), but its head "
+            f"{name} is a sequence classifier by its config.json ({config.architectures}), but its head "
             f"{HEAD}.weight is {state}. Tiebreak reads heads of one linear layer with this name. Use a checkpoint that "
             "has one, or the base model."
         )
@@ -73,14 +77,15 @@ def _tensor(name: str, revision: str | None, key: str) -> Tensor | None:
 
 def _file_with(name: str, revision: str | None, file: str, key: str) -> str | None:
     """The path of the weights file, or of the shard that has the tensor; None if there is neither."""
-    index = _cached(name, revision, f"{file}.index.json")
+    index = checkpoint_file(name, revision, f"{file}.index.json")
     if index is None:
-        return _cached(name, revision, file)
+        return checkpoint_file(name, revision, file)
     shard = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].get(key)
-    return None if shard is None else _cached(name, revision, shard)
+    return None if shard is None else checkpoint_file(name, revision, shard)
 
 
-def _cached(name: str, revision: str | None, file: str) -> str | None:
+def checkpoint_file(name: str, revision: str | None, file: str) -> str | None:
+    """The path of a checkpoint's file, downloaded if necessary; None if it has no such file."""
     from transformers.utils.hub import cached_file
 
     path: str | None = cached_file(

@@ -63,6 +63,8 @@ class JudgeCard(BaseModel):
     """For a pointwise head only."""
     calibration: Calibration | None = None
     """The calibration of its probabilities; None if it was not calibrated."""
+    adapter: bool = True
+    """Whether adapter and head are in this folder; otherwise the base model is a published judge with its own head."""
 
     @model_validator(mode="after")
     def _rewards_of_a_pointwise_head(self) -> JudgeCard:
@@ -95,6 +97,7 @@ def load_trained_base(
         device=device,
         head=card.head,
         tie_model="davidson" if card.rewards is None else card.rewards.tie_model,
+        new_head=card.adapter,
     )
 
 
@@ -175,6 +178,8 @@ def read_card(folder: Path) -> JudgeCard:
     path = folder / "tiebreak.json"
     if not path.is_file():
         run = folder.parent
+        if RunFolder(run).names_a_model:
+            raise RunError(f"{run} is a published model, and this needs a run. Make one: tiebreak calibrate, or train.")
         RunFolder(run).check_has_language_model("This needs a fine-tuned model")
         checkpoints = any((run / "checkpoints").glob("checkpoint-*"))
         remedy = (
@@ -183,6 +188,15 @@ def read_card(folder: Path) -> JudgeCard:
             else "Give the folder of a finished run (runs/NAME), as `tiebreak train` and `tiebreak demo` make it."
         )
         raise RunError(f"{run} holds no trained model ({path} is missing). {remedy}")
+    return read_card_file(path)
+
+
+def read_card_file(path: Path) -> JudgeCard:
+    """Read a card.
+
+    Raises:
+        RunError: this version cannot read it.
+    """
     try:
         return JudgeCard.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:

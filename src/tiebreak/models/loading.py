@@ -42,6 +42,7 @@ def load_base(
     head: HeadKind = "pairwise",
     tie_model: TieModel = "davidson",
     tie_parameter: float = 0.0,
+    new_head: bool = True,
 ) -> TextClassifier:
     """A decoder-only classifier with three labels, or one reward: body in `precision`, head in float32.
 
@@ -59,6 +60,7 @@ def load_base(
         head: what the model predicts at the last token of a text.
         tie_model: of a pointwise head.
         tie_parameter: initial value for a pointwise head.
+        new_head: whether a checkpoint without a judge's head gets a new one; otherwise it is an error.
 
     Raises:
         ModelError: the checkpoint cannot be loaded, lacks weights, or is not a decoder-only model.
@@ -72,6 +74,8 @@ def load_base(
     size, labels = config.get_text_config(decoder=True).hidden_size, LABELS[head]
     linear = _new_head(head, size, tie_model, tie_parameter, bias=saved is not None and "bias" in saved)
     model = TextClassifier(body, linear.to(device))
+    if saved is None and not new_head:
+        raise ModelError(f"{name} has no {head} head, so it is no judge. Name a sequence classifier, or a run.")
     if saved is None:
         reset_head(model, seed, tie_parameter)
     else:

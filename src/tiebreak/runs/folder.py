@@ -99,6 +99,15 @@ class RunFolder:
         """Whether the judge is a baseline, which has no language model."""
         return (self.model / BASELINE_CARD).is_file()
 
+    @property
+    def names_a_model(self) -> bool:
+        """Whether this is no run but a model in transformers' format: a folder of one, or a name on the hub."""
+        if self.path.exists():
+            return (self.path / "config.json").is_file() and not self.holds_a_run
+        owner, *rest = self.path.parts or ("",)
+        # `runs/typo` is not the name of a model where there is a folder `runs`.
+        return len(rest) == 1 and not self.path.is_absolute() and owner != ".." and not Path(owner).exists()
+
     def check_has_language_model(self, what: str) -> None:
         """Check that the run has a language model of its own.
 
@@ -175,11 +184,13 @@ class RunFolder:
             raise RunError(f"{self} is not empty and holds no run. Choose another folder: output=runs/NAME.")
 
     def check_trained(self) -> None:
-        """Check, before anything is loaded, that a trained judge is here.
+        """Check, before anything is loaded, that a trained judge or a published model is here.
 
         Raises:
             RunError: this is not a run folder, or its training did not finish.
         """
+        if self.names_a_model:  # whether it is a judge's can be told when its configuration is read
+            return
         if not self.path.exists():
             raise RunError(f"There is no run folder {self}. `tiebreak train` and `tiebreak demo` create one.")
         if not self.path.is_dir():
@@ -190,11 +201,6 @@ class RunFolder:
             raise RunError(f"{self} is the model folder of a run. Name the run's: {self.path.absolute().parent}.")
         if (self.model / "tiebreak.json").is_file() or self.holds_a_baseline or self.holds_a_blend:
             return
-        if (self.path / "config.json").is_file():
-            raise RunError(
-                f"{self} is a model's folder, not a run's. Train a judge on it: tiebreak train RECIPE "
-                f"model.name={self}."
-            )
         remedy = (
             f"Its training did not finish. Continue it: tiebreak train {self.recipe} --resume."
             if any(self.checkpoints.glob("checkpoint-*"))

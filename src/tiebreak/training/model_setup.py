@@ -13,6 +13,7 @@ from tiebreak.models import (
     add_adapter,
     default_device,
     emulation_note,
+    exported_card,
     load_base,
     load_trainable_adapter,
     lora_config,
@@ -54,6 +55,8 @@ def _adapted_model(recipe: Recipe, tie_parameter: float, log: Callable[[str], No
         _check_start(start, settings)
     if "name" not in settings.model_fields_set:
         log("The recipe names no model, so the built-in nano is used. Choose another with model.name=NAME.")
+    if not settings.reset_head:
+        tie_parameter = _exported_tie_parameter(settings, tie_parameter)
     base = _load_base(settings, tie_parameter, seed, log)
     _check_layer_indices(recipe.lora, base.text_config.num_hidden_layers)
     config = lora_config(**recipe.lora.model_dump())
@@ -66,6 +69,14 @@ def _adapted_model(recipe: Recipe, tie_parameter: float, log: Callable[[str], No
         reset_head(model, seed, tie_parameter)
     log(f"Starting from {start}{' with a new head' if settings.reset_head else ''}.")
     return model
+
+
+def _exported_tie_parameter(settings: ModelSection, default: float) -> float:
+    """The tie parameter of an exported reward model, which its weights do not hold; the default for any other base."""
+    card = None if settings.head == "pairwise" else exported_card(settings.name, settings.revision)
+    if card is None or card.rewards is None or card.rewards.tie_model != settings.tie_model:
+        return default
+    return card.rewards.tie_parameter
 
 
 def _check_start(start: RunFolder, settings: ModelSection) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 
 from tiebreak.baselines import read_baseline_card, write_baseline_card
 from tiebreak.calibration import Calibration, check_calibration_votes, fit_calibration
-from tiebreak.errors import DataError
+from tiebreak.errors import DataError, RunError
 from tiebreak.formatting import pluralize
 from tiebreak.judges import Judge, load_judge, probability_array
 from tiebreak.judges.ensemble import read_blend, write_blend
 from tiebreak.progress import cumulative_progress
 from tiebreak.runs import RunFolder
-from tiebreak.types import Comparison
+from tiebreak.types import Comparison, Vote
 from tiebreak.workflows.vote_overlap import warn_about_overlap
 
 if TYPE_CHECKING:
@@ -60,16 +60,17 @@ def calibrate_run(
     """
     folder = RunFolder(run)
     folder.check_trained()
-    labels = [row.vote for row in votes if row.vote is not None]
-    if len(labels) < len(votes):
-        raise DataError(f"{source}: {pluralize(len(votes) - len(labels), 'row')} without a vote. Leave them out.")
-    prompts = [row.folded_prompt for row in votes]
-    check_calibration_votes(labels, prompts, source, "Give more votes.")
+    if folder.names_a_model:
+        raise RunError(
+            f"{run} is a published judge, whose folder is not changed: give a new run folder with --output runs/NAME "
+            "(calibrate_published in Python)."
+        )
+    labels, prompts = check_votes(votes, source)
     _check_tie_support(folder, [vote[2] for vote in labels], source)
     warn_about_overlap(folder, votes, log)
 
     judge = load_judge(run, base_model=base_model, device=device, calibrate=False, log=log)
-    calibration = fit_calibration(_judge_orders(judge, votes, on_progress), labels, prompts, source=source)
+    calibration = fit_calibration(judge_orders(judge, votes, on_progress), labels, prompts, source=source)
     _replace_calibration(folder, calibration)
     return calibration
 
@@ -85,7 +86,21 @@ def remove_calibration(run: str | Path) -> bool:
     return _replace_calibration(folder, None) is not None
 
 
-def _judge_orders(
+def check_votes(votes: Sequence[Comparison], source: str) -> tuple[list[Vote], list[str]]:
+    """The votes and the folded prompts of rows to calibrate on.
+
+    Raises:
+        DataError: a row has no vote, or the votes are too few.
+    """
+    labels = [row.vote for row in votes if row.vote is not None]
+    if len(labels) < len(votes):
+        raise DataError(f"{source}: {pluralize(len(votes) - len(labels), 'row')} without a vote. Leave them out.")
+    prompts = [row.folded_prompt for row in votes]
+    check_calibration_votes(labels, prompts, source, "Give more votes.")
+    return labels, prompts
+
+
+def judge_orders(
     judge: Judge, votes: Sequence[Comparison], on_progress: Callable[[int, int], None] | None
 ) -> NDArray[np.float64]:
     """Probabilities [rows, orders, 3] in which A is the same answer in every order; one order of a symmetric judge."""

@@ -128,8 +128,18 @@ def test_what_is_no_trained_run_is_told_apart(tmp_path: Path) -> None:
     refused(run.model, rf"is the model folder of a run\. Name the run's: {run}\.")
     refused(run.model / "tiebreak.json", "is a file")
     (tmp_path / "gemma").mkdir()
+    refused(tmp_path / "gemma", "holds no trained model")
     (tmp_path / "gemma" / "config.json").touch()
-    refused(tmp_path / "gemma", r"is a model's folder.*tiebreak train RECIPE model\.name=.*gemma")
+    RunFolder(tmp_path / "gemma").check_trained()  # whether a model is a judge is known when its configuration is read
+
+
+def test_names_of_runs_and_models_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    names = {
+        name: RunFolder(name).names_a_model for name in ("org/model", "runs/typo", "typo", "/org/model", "../model")
+    }
+    assert names == {"org/model": True, "runs/typo": False, "typo": False, "/org/model": False, "../model": False}
 
 
 def test_only_checkpoints_written_to_their_end_are_taken_up(tmp_path: Path) -> None:

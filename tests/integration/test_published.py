@@ -1,0 +1,202 @@
+"""A published reward model is a judge, in every command that takes a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+from typer.testing import CliRunner
+
+from tiebreak import load_judge
+from tiebreak.cli import app
+from tiebreak.data import arithmetic_comparisons, write_comparisons
+from tiebreak.errors import ModelError, RunError
+from tiebreak.models import exported_card, judge_head, load_tokenizer
+from tiebreak.ranking import fit_tie_parameter, outcome_logits
+from tiebreak.recipe import load_recipe
+from tiebreak.training.model_setup import prepare_model
+
+CHATML = (
+    "{% for message in messages %}{{ '<start_of_turn>' + message['role'] + '\\n' + message['content'] + "
+    "'<end_of_turn>\\n' }}{% endfor %}"
+)
+PLAIN = {"A": "It is 4.", "B": "It is five, I think."}
+
+
+@pytest.fixture(scope="module")
+def reward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama with one label and a chat template."""
+    folder = tmp_path_factory.mktemp("published") / "reward-model"
+    tokenizer = load_tokenizer("nano")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<start_of_turn>", "<end_of_turn>"]})
+    tokenizer.chat_template = "{{ bos_token }}" + CHATML
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, num_labels=1, pad_token_id=tokenizer.pad_token_id, max_position_embeddings=512,
+    )  # fmt: skip
+    model = LlamaForSequenceClassification(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def rewards_of_its_model_card(folder: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
+    """The call that model cards of reward models show."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    rewards = []
+    for conversation in conversations:
+        inputs = tokenizer.apply_chat_template(conversation, tokenize=True, return_dict=True, return_tensors="pt")
+        with torch.no_grad():
+            rewards.append(model(**inputs).logits[0, 0].item())
+    return rewards
+
+
+def conversation(*texts: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_its_rewards_are_those_of_the_plain_call(reward_model: Path) -> None:
+    judge = load_judge(reward_model, device="cpu")
+    wanted = rewards_of_its_model_card(
+        reward_model,
+        [
+            conversation("2 + 2?", PLAIN["A"]),
+            conversation("2 + 2?", PLAIN["B"]),
+            conversation("Hi", "Yes?", "2 + 2?", "4"),
+        ],
+    )
+    rewards = [
+        judge.score("2 + 2?", PLAIN["A"]).reward,
+        judge.score("2 + 2?", PLAIN["B"]).reward,
+        judge.score(["Hi", "2 + 2?"], ["Yes?", "4"]).reward,
+    ]
+    assert rewards == pytest.approx(wanted, abs=1e-5)
+    assert np.ptp(rewards) > 0.1
+    verdict = judge.compare("2 + 2?", PLAIN["A"], PLAIN["B"])
+    assert verdict.probabilities[0] == pytest.approx(1 / (1 + np.exp(wanted[1] - wanted[0])), abs=1e-5)
+    assert verdict.probabilities[2] == 0
+
+
+def test_calibration_teaches_it_ties_and_leaves_its_folder_alone(reward_model: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in reward_model.iterdir())
+    rows = arithmetic_comparisons(300, seed=1, split="train")
+    votes = tmp_path / "votes.csv"
+    write_comparisons(votes, rows)
+    refused = run("calibrate", reward_model, votes)
+    assert "--output runs/NAME" in str(refused.exception)
+    result = run("calibrate", reward_model, votes, "-o", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in reward_model.iterdir()) == before
+    calibrated, plain = load_judge(tmp_path / "run"), load_judge(reward_model)
+    verdict = calibrated.compare("2 + 2?", PLAIN["A"], PLAIN["B"])
+    assert verdict.probabilities[2] > 0.02
+    assert calibrated.score("2 + 2?", PLAIN["A"]).reward == pytest.approx(plain.score("2 + 2?", PLAIN["A"]).reward)
+    losses = [
+        -np.mean(
+            [
+                np.log(max(v.probabilities[int(np.argmax(row.vote))], 1e-15))
+                for v, row in zip(verdicts, rows, strict=True)
+            ]
+        )
+        for verdicts in (calibrated.compare_many(rows), plain.compare_many(rows))
+    ]
+    assert losses[0] < np.log(3) + 0.01 < losses[1]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "score", "judge"])
+def test_commands_take_it_as_a_run(command: str, reward_model: Path, tmp_path: Path) -> None:
+    votes = tmp_path / "votes.csv"
+    write_comparisons(votes, arithmetic_comparisons(12, seed=2, split="validation"))
+    single = tmp_path / "answers.jsonl"
+    single.write_text(json.dumps({"prompt": "2 + 2?", "response": "4"}) + "\n")
+    arguments = {
+        "evaluate": [votes, "--json"],
+        "predict": [votes, "-o", tmp_path / "out.csv"],
+        "score": [single, "-o", tmp_path / "out.jsonl"],
+        "judge": ["--prompt", "2 + 2?", "--a", "4", "--b", "5", "--json"],
+    }[command]
+    result = run(command, reward_model, *arguments)
+    assert result.exit_code == 0, result.output
+
+
+def test_training_goes_on_from_it_with_its_head(reward_model: Path, tmp_path: Path) -> None:
+    votes = tmp_path / "votes.csv"
+    write_comparisons(votes, arithmetic_comparisons(40, seed=3, split="train"))
+    result = run(
+        "train", "gemma2-9b-reward", f"model.name={reward_model}", "model.precision=fp32", "text.template=chat",
+        "text.max_length=256", f"data.train={votes}", "data.validation_rows=8",
+        "data.calibration_share=null", "training.max_steps=1",
+        "training.learning_rate=1e-12", f"output={tmp_path / 'run'}",
+        "--no-baselines",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    trained, plain = load_judge(tmp_path / "run"), load_judge(reward_model)
+    assert trained.score("2 + 2?", "4").reward == pytest.approx(plain.score("2 + 2?", "4").reward, abs=1e-4)
+
+    exported = tmp_path / "export"
+    result = run("export", tmp_path / "run", exported, "--skip-drift")
+    assert result.exit_code == 0, result.output
+    again = load_judge(exported)
+    assert again.score("2 + 2?", "4").normalised == pytest.approx(trained.score("2 + 2?", "4").normalised, abs=1e-4)
+    wanted = trained.compare("2 + 2?", "4", "5").probabilities
+    assert again.compare("2 + 2?", "4", "5").probabilities == pytest.approx(wanted, abs=1e-4)
+    recipe = load_recipe("gemma2-9b-reward", [f"model.name={exported}", "model.precision=fp32"])
+    model = prepare_model(recipe, [], torch.float32, print)
+    card = exported_card(str(exported))
+    assert card is not None
+    assert card.rewards is not None
+    assert float(judge_head(model).tie_parameter.detach()) == pytest.approx(card.rewards.tie_parameter, abs=1e-6)
+
+
+def test_what_is_no_judge_is_refused_by_name(reward_model: Path, tmp_path: Path) -> None:
+    def copy(**changes: object) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for path in reward_model.iterdir():
+            (folder / path.name).symlink_to(path)
+        config = json.loads((folder / "config.json").read_text()) | changes
+        (folder / "config.json").unlink()
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    for changes, message in [
+        ({"architectures": ["LlamaForRewardModelWithGating"]}, "names LlamaForRewardModelWithGating"),
+        ({"architectures": ["LlamaForCausalLM"]}, "Train a judge on it"),
+        (
+            {"id2label": {"0": "entailment", "1": "no"}, "label2id": {"entailment": 0, "no": 1}},
+            "2 labels (entailment, no)",
+        ),
+    ]:
+        with pytest.raises(ModelError) as refused:
+            load_judge(copy(**changes))
+        assert message in str(refused.value)
+    without = copy()
+    (without / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="has no chat template that can be used"):
+        load_judge(without)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(RunError, match="There is no run folder"):
+        load_judge(tmp_path / "runs" / "typo")
+
+
+def test_the_tie_parameter_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(size=(4000, 2)) * 2
+    logits = outcome_logits(rewards[:, 0] / 2, rewards[:, 1] / 2, "davidson", 0.7)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    votes = np.eye(3)[[rng.choice(3, p=p) for p in probabilities]]
+    # The votes were made with half of the rewards, so the parameter is twice as large in their units.
+    assert fit_tie_parameter(rewards, votes) == pytest.approx(1.4, abs=0.25)
