@@ -36,7 +36,7 @@ def packed(model: torch.nn.Module) -> torch.Tensor:
     ids, groups = texts()
     outputs = torch.empty(len(ids), 3)
     for item in pack(ids, tokens_per_pass=sum(map(len, ids)), groups=groups):
-        outputs = outputs.index_put((torch.as_tensor(item.sequences),), pack_logits(model, item, torch.float32))
+        outputs = outputs.index_put((torch.as_tensor(item.sequences),), pack_logits(model, item, torch.float32).cpu())
     return outputs
 
 
