@@ -108,6 +108,8 @@ def _load_language_model(
 ) -> PairwiseJudge | RewardModelJudge:  # fmt: skip
     require_extra("train", "judging with a language model")
     from tiebreak.models import TokenBudget, card_encoder, emulation_note, load_tokenizer, read_card, use_fused_layers
+    from tiebreak.models.layer_stack import transformer_body
+    from tiebreak.text import check_vocabulary
 
     card = read_card(folder.model)
     on_device = _device(device)
@@ -118,6 +120,7 @@ def _load_language_model(
         (logger.warning if log is None else log)(emulated)
     use_fused_layers(model, compute_dtype)
     tokenizer = load_tokenizer(str(folder.model))
+    check_vocabulary(tokenizer, transformer_body(model).get_input_embeddings().num_embeddings)
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
     encoder = card_encoder(card, tokenizer)

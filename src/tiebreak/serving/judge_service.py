@@ -155,27 +155,27 @@ class JudgeService:
 
     async def rank(
         self,
-        prompt: Sequence[str],
-        answers: Sequence[Sequence[str]],
+        conversations: Sequence[Conversation],
         *,
         swap: Literal["none", "average"] = "average",
         truncate: bool = True,
     ) -> Ranking:
-        """The ranking of answers to one prompt.
+        """The ranking of answers to one prompt, which all conversations begin with.
 
         Raises:
             ServingError: as in `compare`.
         """
         if self.gives_rewards:
-            conversations = [Conversation(tuple(prompt), tuple(answer)) for answer in answers]
             return ranking_of(await self.score(conversations, truncate=truncate))
         # One comparison per answer, about a round: room for the whole tournament would keep other requests out.
-        texts = self._judge.texts(len(answers), swap)
+        texts = self._judge.texts(len(conversations), swap)
         self._check_size(texts)
         tournament = _Tournament(self._judge, self._batcher)
+        row = (conversations[0].prompt, [conversation.answer for conversation in conversations])
+        systems = [conversations[0].system]
         with self._batcher.admit(texts):
             running = asyncio.get_running_loop().run_in_executor(
-                self._tournaments, lambda: tournament.rank_many([(prompt, answers)], swap=swap)
+                self._tournaments, lambda: tournament.rank_many([row], systems=systems, swap=swap)
             )
             try:
                 [ranking] = await self._within_time_limit(running)

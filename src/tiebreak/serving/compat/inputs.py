@@ -28,7 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from tiebreak.data import UnreadableError, short_repr
 from tiebreak.data.chat_templates import KNOWN_TEMPLATES
-from tiebreak.data.messages import Message, parse_side
+from tiebreak.data.messages import Message, parse_side, system_message
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.text.template import ANSWER_SLOTS, SLOTS
 from tiebreak.types import Comparison, Conversation
@@ -134,7 +134,7 @@ def parse_messages(judge: JudgeService, messages: Sequence[Message]) -> Conversa
         raise InvalidRequestError(f"{judge.name} scores one answer at a time. End the messages with the assistant's.")
     (_, a), (_, b) = messages[-2:]
     first, second = (parse_reply("messages", messages[:-2], reply) for reply in (a, b))
-    return Comparison(first.prompt, first.answer, second.answer)
+    return Comparison(first.prompt, first.answer, second.answer, system=first.system)
 
 
 def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str = "assistant") -> Conversation:
@@ -150,9 +150,10 @@ def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str
         InvalidRequestError: user and assistant do not alternate.
     """
     try:
-        return Conversation(*parse_side(name, (), (*messages, (role, reply))))
+        turns, replies = parse_side(name, (), (*messages, (role, reply)))
     except UnreadableError as error:
         raise InvalidRequestError(f"{name}: {error.message}") from error
+    return Conversation(turns, replies, system_message(tuple(messages)))
 
 
 def _parse_chat(judge: JudgeService, text: str) -> Conversation:

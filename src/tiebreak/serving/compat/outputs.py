@@ -111,10 +111,7 @@ async def compute_rewards(
             "or serve a run that was trained with model.head=pointwise."
         )
     tournaments = [
-        asyncio.create_task(
-            judge.rank(conversations[group[0]].prompt, [conversations[i].answer for i in group], truncate=truncate)
-        )
-        for group in groups
+        asyncio.create_task(judge.rank([conversations[i] for i in group], truncate=truncate)) for group in groups
     ]
     rewards: dict[int, AnswerReward] = {}
     try:
