@@ -225,12 +225,24 @@ class Judge(ABC):
 
         Raises:
             ModelError: the judge has no head of its own (a baseline or a blend), or the model's outputs are not finite.
-            ValueError: an id is not a token of the judge.
+            ValueError: an id is not a token of the judge, or a text is given and the judge reads chats.
             MemoryBudgetError: a single text does not fit in memory.
         """
         del texts
         raise ModelError(
             "This judge has no head that reads a text. Use the run of a fine-tuned model, or compare two answers."
+        )
+
+    def logits_many(self, comparisons: Sequence[Comparison]) -> list[HeadOutput]:
+        """The head's outputs for comparisons in the given order, truncated as in `compare_many`.
+
+        Raises:
+            ModelError: the judge is not a pairwise one with a head of its own, or the model's outputs are not finite.
+            MemoryBudgetError: a single comparison does not fit in memory.
+        """
+        del comparisons
+        raise ModelError(
+            "This judge has no logits for comparisons. Use the run of a pairwise model, or compare two answers."
         )
 
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:

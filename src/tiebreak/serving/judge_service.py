@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from tiebreak.data.chat_templates import ChatTemplateError, ExactChatParser
 from tiebreak.formatting import pluralize
 from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.judges.reward_model import ranking_of
@@ -97,6 +99,16 @@ class JudgeService:
         """As in `Judge`."""
         return self._judge.reads
 
+    @cached_property
+    def own_chat(self) -> ExactChatParser | None:
+        """Parses texts in the chat template that the judge reads; None if it reads none, or one without an inverse."""
+        if self.reads is None or self.reads.chat_template is None:
+            return None
+        try:
+            return ExactChatParser(self.reads.chat_template)
+        except ChatTemplateError:
+            return None
+
     @property
     def in_flight(self) -> InFlight:
         """What is accepted and not yet answered."""
@@ -150,6 +162,20 @@ class JudgeService:
             outputs: list[HeadOutput] = await self._submit("read", texts, len(texts))
         except ValueError as error:
             raise InvalidRequestError(str(error)) from error
+        self._check_not_truncated([output.tokens_lost for output in outputs], truncate)
+        return outputs
+
+    async def logits(self, comparisons: Sequence[Comparison], *, truncate: bool = True) -> list[HeadOutput]:
+        """The head's outputs for comparisons, each in the order given.
+
+        Raises:
+            ServingError: as in `compare`; or the judge has no logits.
+        """
+        if self.reads is None:
+            raise InvalidRequestError(
+                f"{self.name} has no logits. Request probabilities instead (use_activation: true)."
+            )
+        outputs: list[HeadOutput] = await self._submit("logits", comparisons, len(comparisons))
         self._check_not_truncated([output.tokens_lost for output in outputs], truncate)
         return outputs
 
