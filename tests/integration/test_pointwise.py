@@ -180,7 +180,8 @@ def test_a_merged_reward_model_is_near_the_trained_one(
     merged = load_judge(small_rewards.folder.path, merge=precision)
     conversations = [side for c in small_votes(10) for side in c.conversations]
     trained, near = (np.array([s.reward for s in j.score_many(conversations)]) for j in (judge, merged))
-    assert 0 < np.abs(trained - near).max() < 0.2 * trained.std()
+    # A reward between the two clusters of this tiny judge may move far: the base was in 4 bits in training.
+    assert 0 < np.quantile(np.abs(trained - near), 0.75) < 0.1 * trained.std()
 
 
 def test_resuming_leads_to_the_same_rewards(small_recipe: Any, tmp_path: Path, small_rewards: TrainingResult) -> None:

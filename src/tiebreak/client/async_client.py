@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import reprlib
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -40,7 +39,7 @@ from tiebreak.client.transport import Outcome, Request, check_open, check_url, h
 from tiebreak.errors import ServerError
 from tiebreak.judges.answer_order import Swap, swapped_share
 from tiebreak.judges.dataframes import comparisons_from_frame, verdicts_frame
-from tiebreak.judges.judge import Turns, as_turns
+from tiebreak.judges.prompts import Prompt, Turns, as_comparison, as_conversation, as_ranking_row
 from tiebreak.judges.verdicts import Ranking, Score, Verdict
 from tiebreak.types import Comparison, Conversation
 
@@ -102,10 +101,9 @@ class AsyncClient:
         self._model = parse_answer(parse_model, await self._request(MODEL_REQUEST), self._url)
         return self._model
 
-    async def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+    async def compare(self, prompt: Prompt, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
         """As `Judge.compare`."""
-        comparison = Comparison(as_turns("prompt", prompt), as_turns("a", a), as_turns("b", b))
-        return (await self.compare_many([comparison], swap=swap))[0]
+        return (await self.compare_many([as_comparison(prompt, a, b)], swap=swap))[0]
 
     async def compare_many(
         self, comparisons: Sequence[Comparison], *, swap: Swap = "none", on_progress: Progress | None = None
@@ -130,9 +128,9 @@ class AsyncClient:
         comparisons = await asyncio.to_thread(comparisons_from_frame, frame)
         return verdicts_frame(await self.compare_many(comparisons, swap=swap), frame.index)
 
-    async def score(self, prompt: Turns, answer: Turns) -> Score:
+    async def score(self, prompt: Prompt, answer: Turns) -> Score:
         """As `Judge.score`."""
-        return (await self.score_many([Conversation(as_turns("prompt", prompt), as_turns("answer", answer))]))[0]
+        return (await self.score_many([as_conversation(prompt, "answer", answer)]))[0]
 
     async def score_many(
         self,
@@ -147,17 +145,16 @@ class AsyncClient:
         rows = [conversation_json(conversation) for conversation in conversations]
         return await self._send_rows(call, rows, on_progress)
 
-    async def rank(self, prompt: Turns, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+    async def rank(self, prompt: Prompt, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
         """As `Judge.rank`."""
-        if isinstance(answers, str):
-            raise TypeError(f"answers is {reprlib.repr(answers)}: it is a list of answers")
-        turns = [as_turns(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
-        return (await self.rank_many([(as_turns("prompt", prompt), turns)], swap=swap))[0]
+        row, system = as_ranking_row(prompt, answers)
+        return (await self.rank_many([row], systems=[system], swap=swap))[0]
 
     async def rank_many(
         self,
         rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
         *,
+        systems: Sequence[str] | None = None,
         swap: Swap = "average",
         on_progress: Progress | None = None,
     ) -> list[Ranking]:
@@ -167,7 +164,7 @@ class AsyncClient:
             if on_progress is not None:
                 on_progress(1)
 
-        answers = await self._map(self._request, rank_requests(rows, swap), report)
+        answers = await self._map(self._request, rank_requests(rows, systems, swap), report)
         return [parse_answer(parse_ranking, answer, self._url) for answer in answers]
 
     async def _known_model(self) -> ServedModel:

@@ -12,6 +12,7 @@ from tiebreak.client.transport import Request
 from tiebreak.data import replace_lone_surrogates
 from tiebreak.errors import ComparisonsError, ModelError, ServerError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, least_certain, mean_verdict, swapped_count
+from tiebreak.judges.judge import systems_of
 from tiebreak.judges.verdicts import Score, Verdict, probability_array
 from tiebreak.types import Comparison, Conversation
 
@@ -104,22 +105,22 @@ def score_call(model: ServedModel, url: str) -> BatchCall[Score]:
     return BatchCall("/v1/score/batch", "conversations", "scores", parse_score, 1)
 
 
-def rank_requests(rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]], swap: Swap) -> list[Request]:
+def rank_requests(
+    rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]], systems: Sequence[str] | None, swap: Swap
+) -> list[Request]:
     """A request for each prompt and its answers.
 
     Raises:
         ValueError, ComparisonsError: as in `Judge.rank_many`.
     """
     check_rankable_swap(swap)
-    for number, (prompt, answers) in enumerate(rows):
+    bodies = []
+    for number, ((prompt, answers), system) in enumerate(zip(rows, systems_of(rows, systems), strict=True)):
         if not answers:
             raise ComparisonsError(f"Prompt {number} has no answers. Give at least one to each prompt.")
-        for answer in answers:
-            Conversation(tuple(prompt), tuple(answer))  # validates the number of turns
-    bodies = [
-        {"prompt": list(prompt), "answers": [list(answer) for answer in answers], "swap": swap}
-        for prompt, answers in rows
-    ]
+        # Validates the numbers of turns.
+        sides = [Conversation(tuple(prompt), tuple(answer), system) for answer in answers]
+        bodies.append(_prompt(sides[0]) | {"answers": [side.answer for side in sides], "swap": swap})
     return [Request("POST", "/v1/rank", to_json(body).encode()) for body in bodies]
 
 
@@ -162,12 +163,17 @@ def to_json(value: Any) -> str:
 
 def comparison_json(comparison: Comparison) -> str:
     """A comparison, as the server reads it."""
-    return to_json({"prompt": comparison.prompt, "answers": [comparison.answer_a, comparison.answer_b]})
+    return to_json(_prompt(comparison) | {"answers": [comparison.answer_a, comparison.answer_b]})
 
 
 def conversation_json(conversation: Conversation) -> str:
     """A prompt and an answer, as the server reads them."""
-    return to_json({"prompt": conversation.prompt, "answer": conversation.answer})
+    return to_json(_prompt(conversation) | {"answer": conversation.answer})
+
+
+def _prompt(row: Comparison | Conversation) -> dict[str, Any]:
+    """The fields of a prompt and its system message."""
+    return {"prompt": row.user_turns} | ({"system": row.system} if row.system else {})
 
 
 def batch_body(key: str, rows: Sequence[str], options: Mapping[str, str]) -> bytes:

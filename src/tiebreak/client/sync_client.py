@@ -161,6 +161,7 @@ class Client(Judge):
         self,
         rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
         *,
+        systems: Sequence[str] | None = None,
         swap: Swap = "average",
         on_progress: Progress | None = None,
     ) -> list[Ranking]:
@@ -170,7 +171,7 @@ class Client(Judge):
             if on_progress is not None:
                 on_progress(1)
 
-        answers = self._map(self._request, rank_requests(rows, swap), report)
+        answers = self._map(self._request, rank_requests(rows, systems, swap), report)
         return [parse_answer(parse_ranking, answer, self._url) for answer in answers]
 
     def _known_model(self) -> ServedModel:

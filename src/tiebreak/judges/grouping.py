@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tiebreak.types import Conversation
 
-Prompt = tuple[tuple[str, ...], tuple[str, ...]]
-"""The user's turns, and the replies to all of them but the last."""
+Prompt = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""The system message, the prompt, and the replies to all of its turns but the last."""
 
 
 def group_by_prompt(conversations: Sequence[Conversation]) -> dict[Prompt, list[int]]:
@@ -20,5 +20,5 @@ def group_by_prompt(conversations: Sequence[Conversation]) -> dict[Prompt, list[
     """
     groups: dict[Prompt, list[int]] = {}
     for index, conversation in enumerate(conversations):
-        groups.setdefault((conversation.prompt, conversation.answer[:-1]), []).append(index)
+        groups.setdefault((conversation.system, conversation.prompt, conversation.answer[:-1]), []).append(index)
     return groups

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
+from tiebreak.data.chat_templates import ChatTemplate
 from tiebreak.errors import ModelError
 from tiebreak.judges.verdicts import InputLimits
 from tiebreak.text.truncation import TruncatableT
@@ -44,8 +45,14 @@ class HeadInference(Generic[TruncatableT]):
     def reads(self) -> InputLimits:
         """As in `Judge`."""
         on_gpu = next(self._model.parameters()).device.type != "cpu"
+        chat = self._encoder.chat_tokenizer
         return InputLimits(
-            self._encoder.max_length, self.budget.tokens, self._encoder.template, self._encoder.bos, on_gpu
+            self._encoder.max_length,
+            self.budget.tokens,
+            self._encoder.template,
+            self._encoder.bos,
+            on_gpu,
+            None if chat is None else ChatTemplate.of(chat),
         )
 
     def read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tiebreak.errors import ModelError
 from tiebreak.judges.answer_order import Swap, swap_verdict
+from tiebreak.judges.prompts import Prompt, Turns, as_comparison, as_conversation, as_ranking_row
 from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
 from tiebreak.types import Comparison, Conversation
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tiebreak.calibration import Calibration
-
-Turns = str | Sequence[str]
-"""One turn, or the turns of a conversation in order."""
 
 
 class Judge(ABC):
@@ -66,21 +63,22 @@ class Judge(ABC):
     def texts(self, comparisons: int, swap: Swap) -> int:
         """The number of texts it reads for this number of comparisons."""
 
-    def compare(self, prompt: Turns, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+    def compare(self, prompt: Prompt, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
         """Judge two answers to a prompt.
 
         Args:
-            prompt: the prompt, or a list of the user's turns of a conversation.
-            a: the first answer, or a list of the replies to each turn.
+            prompt: the prompt; a list of the user's turns of a conversation; or its messages, each with `role` and
+                `content`, up to the last one of the user, with a system message at the start if there is one.
+            a: the first answer; a list of the replies to each turn; or to messages the last reply.
             b: the second answer, likewise.
             swap: the order of the answers: as given, or both.
 
         Raises:
-            TypeError: one of them is neither a string nor a list of strings.
-            ValueError: prompt and answers differ in their number of turns, or `swap` is not valid.
+            TypeError: one of them is neither a string nor a list of strings, or the prompt's messages are not texts.
+            ValueError: prompt and answers differ in their number of turns, the roles of messages do not alternate, or
+                `swap` is not valid.
         """
-        comparison = Comparison(as_turns("prompt", prompt), as_turns("a", a), as_turns("b", b))
-        return self.compare_many([comparison], swap=swap)[0]
+        return self.compare_many([as_comparison(prompt, a, b)], swap=swap)[0]
 
     @abstractmethod
     def compare_many(
@@ -136,7 +134,7 @@ class Judge(ABC):
         """Judge the two orders of each comparison; the orders of one comparison are adjacent."""
         return self.compare_many(orders, on_progress=on_progress)
 
-    def score(self, prompt: Turns, answer: Turns) -> Score:
+    def score(self, prompt: Prompt, answer: Turns) -> Score:
         """The reward of one answer to a prompt.
 
         Args:
@@ -144,11 +142,10 @@ class Judge(ABC):
             answer: as in `compare`.
 
         Raises:
-            TypeError: one of them is neither a string nor a list of strings.
-            ValueError: prompt and answer differ in their number of turns.
+            TypeError, ValueError: as in `compare`.
             ModelError: the judge is pairwise and has no reward for a single answer.
         """
-        return self.score_many([Conversation(as_turns("prompt", prompt), as_turns("answer", answer))])[0]
+        return self.score_many([as_conversation(prompt, "answer", answer)])[0]
 
     @abstractmethod
     def score_many(
@@ -176,7 +173,7 @@ class Judge(ABC):
             MemoryBudgetError: a single answer does not fit in memory.
         """
 
-    def rank(self, prompt: Turns, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+    def rank(self, prompt: Prompt, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
         """Score and rank any number of answers to a prompt.
 
         Args:
@@ -185,20 +182,18 @@ class Judge(ABC):
             swap: judge pairs as given, or in both orders. It does not change rankings of a judge that gives rewards.
 
         Raises:
-            TypeError: one of them is neither a string nor a list of strings.
-            ValueError: prompt and answers differ in their number of turns, or `swap` is not `none` or `average`.
+            TypeError, ValueError: as in `compare`; `swap` is `none` or `average`.
             ComparisonsError: there are no answers.
         """
-        if isinstance(answers, str):
-            raise TypeError(f"answers is {reprlib.repr(answers)}: give a list of answers")
-        turns = as_turns("prompt", prompt)
-        return self.rank_many([(turns, [as_turns(f"answers[{i}]", a) for i, a in enumerate(answers)])], swap=swap)[0]
+        row, system = as_ranking_row(prompt, answers)
+        return self.rank_many([row], systems=[system], swap=swap)[0]
 
     @abstractmethod
     def rank_many(
         self,
         rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
         *,
+        systems: Sequence[str] | None = None,
         swap: Swap = "average",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
@@ -206,6 +201,8 @@ class Judge(ABC):
 
         Args:
             rows: for each prompt its turns, and the turns of each answer.
+            systems: the system message of each prompt, which its first turn begins with, as in `Comparison`; empty for
+                a prompt without one. By default none has one.
             swap: judge pairs as given, or in both orders, all of them: a ranking is not to depend on what else is
                 ranked with it. A judge that gives rewards says the same in both.
             on_progress: called with the number of prompts done since the last call.
@@ -214,7 +211,8 @@ class Judge(ABC):
             A ranking a prompt, in the same order.
 
         Raises:
-            ValueError: prompt and answers differ in their number of turns, or `swap` is not `none` or `average`.
+            ValueError: prompt and answers differ in their number of turns, a prompt does not begin with its system
+                message, or `swap` is not `none` or `average`.
             ComparisonsError: a prompt has no answers.
             MemoryBudgetError, ModelError: as in `compare_many`.
         """
@@ -227,12 +225,24 @@ class Judge(ABC):
 
         Raises:
             ModelError: the judge has no head of its own (a baseline or a blend), or the model's outputs are not finite.
-            ValueError: an id is not a token of the judge.
+            ValueError: an id is not a token of the judge, or a text is given and the judge reads chats.
             MemoryBudgetError: a single text does not fit in memory.
         """
         del texts
         raise ModelError(
             "This judge has no head that reads a text. Use the run of a fine-tuned model, or compare two answers."
+        )
+
+    def logits_many(self, comparisons: Sequence[Comparison]) -> list[HeadOutput]:
+        """The head's outputs for comparisons in the given order, truncated as in `compare_many`.
+
+        Raises:
+            ModelError: the judge is not a pairwise one with a head of its own, or the model's outputs are not finite.
+            MemoryBudgetError: a single comparison does not fit in memory.
+        """
+        del comparisons
+        raise ModelError(
+            "This judge has no logits for comparisons. Use the run of a pairwise model, or compare two answers."
         )
 
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
@@ -256,13 +266,14 @@ def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | No
     return probabilities if calibration is None else calibration.apply(probabilities)
 
 
-def as_turns(name: str, text: Turns) -> tuple[str, ...]:
-    """A text or a list of turns as a tuple of turns; `name` is the argument's name for error messages.
+def systems_of(rows: Sequence[object], systems: Sequence[str] | None) -> Sequence[str]:
+    """The system message of each row in `rank_many`; empty ones by default.
 
     Raises:
-        TypeError: it is neither a string nor a list of strings.
+        ValueError: there are not as many as rows.
     """
-    turns = (text,) if isinstance(text, str) else text
-    if not isinstance(turns, Sequence) or not all(isinstance(turn, str) for turn in turns):
-        raise TypeError(f"{name} is {reprlib.repr(text)}: give a string, or a list of strings, one per turn")
-    return tuple(turns)
+    if systems is None:
+        return [""] * len(rows)
+    if len(systems) != len(rows):
+        raise ValueError(f"systems has {len(systems):,} texts for {len(rows):,} prompts: give one per prompt")
+    return systems

@@ -120,6 +120,8 @@ def _load_language_model(
         read_card,
         use_fused_layers,
     )
+    from tiebreak.models.layer_stack import transformer_body
+    from tiebreak.text import check_vocabulary
 
     on_device = _device(device)
     with quiet_model_loading():
@@ -133,6 +135,7 @@ def _load_language_model(
     if emulated is not None:
         (logger.warning if log is None else log)(emulated)
     use_fused_layers(model, compute_dtype)
+    check_vocabulary(tokenizer, transformer_body(model).get_input_embeddings().num_embeddings)
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
     encoder = card_encoder(card, tokenizer)

@@ -36,9 +36,15 @@ class PairwiseJudge(TournamentRankingJudge):
 
     def read_many(self, texts: Sequence[str | Sequence[int]]) -> list[HeadOutput]:
         """As in `Judge`: three logits each."""
+        return self._head_outputs(*self._reader.read_rendered(texts))
+
+    def logits_many(self, comparisons: Sequence[Comparison]) -> list[HeadOutput]:
+        """As in `Judge`."""
+        return self._head_outputs(*self._reader.read(comparisons, None, None))
+
+    def _head_outputs(self, logits: NDArray[np.float64], encoded: Sequence[Encoded]) -> list[HeadOutput]:
         from scipy.special import softmax
 
-        logits, encoded = self._reader.read_rendered(texts)
         probabilities = calibrated(softmax(logits, axis=-1), self._calibration)
         return [
             HeadOutput(tuple(row), (a, b, tie), len(e.ids), e.tokens_lost)

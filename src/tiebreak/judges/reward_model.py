@@ -11,7 +11,7 @@ import numpy as np
 from tiebreak.errors import ComparisonsError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, swapped_share
 from tiebreak.judges.inference import HeadInference
-from tiebreak.judges.judge import Judge, calibrated
+from tiebreak.judges.judge import Judge, calibrated, systems_of
 from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
 from tiebreak.ranking import competition_ranks, outcome_logits
 from tiebreak.types import Comparison, Conversation
@@ -115,6 +115,7 @@ class RewardModelJudge(Judge):
         self,
         rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
         *,
+        systems: Sequence[str] | None = None,
         swap: Swap = "average",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
@@ -123,10 +124,15 @@ class RewardModelJudge(Judge):
         empty = [number for number, (_, answers) in enumerate(rows) if not answers]
         if empty:
             raise ComparisonsError(f"Prompt {empty[0]} has no answers: give at least one to each.")
+        systems = systems_of(rows, systems)
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
             batch = rows[first : first + RANKED_AT_ONCE]
-            sides = [Conversation(tuple(prompt), tuple(answer)) for prompt, answers in batch for answer in answers]
+            sides = [
+                Conversation(tuple(prompt), tuple(answer), system)
+                for (prompt, answers), system in zip(batch, systems[first : first + RANKED_AT_ONCE], strict=True)
+                for answer in answers
+            ]
             groups = [number for number, (_, answers) in enumerate(batch) for _ in answers]
             scores = iter(self.score_many(sides, groups=groups))
             rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers in batch]

@@ -8,13 +8,16 @@ from typing import Final, Never
 
 from tiebreak.errors import ModelError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap
-from tiebreak.judges.judge import Judge
+from tiebreak.judges.judge import Judge, systems_of
 from tiebreak.judges.verdicts import Ranking, Verdict
 from tiebreak.ranking import tournament
 from tiebreak.types import Comparison, Conversation
 
 ALL_PAIRS: Final = 8
 """Up to this number of answers, every pair is compared: 28 pairs of 8 answers."""
+
+_Row = tuple[Sequence[str], Sequence[Sequence[str]], str]
+"""A prompt, its answers, and its system message."""
 
 RANKED_AT_ONCE: Final = 64
 """Prompts per batch in `rank_many`."""
@@ -48,22 +51,24 @@ class TournamentRankingJudge(Judge):
         self,
         rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
         *,
+        systems: Sequence[str] | None = None,
         swap: Swap = "average",
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Ranking]:
         """As in `Judge`."""
         check_rankable_swap(swap)
+        with_systems = [(*row, system) for row, system in zip(rows, systems_of(rows, systems), strict=True)]
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
-            batch = rows[first : first + RANKED_AT_ONCE]
+            batch = with_systems[first : first + RANKED_AT_ONCE]
             pairs = [
                 (row, pair)
-                for row, (_, answers) in enumerate(batch)
+                for row, (_, answers, _) in enumerate(batch)
                 if len(answers) <= ALL_PAIRS
                 for pair in combinations(range(len(answers)), 2)
             ]
             verdicts = dict(
-                zip(pairs, self._judge_pairs([(*batch[row], pair) for row, pair in pairs], swap), strict=True)
+                zip(pairs, self._judge_pairs([(batch[row], pair) for row, pair in pairs], swap), strict=True)
             )
             for row in range(len(batch)):
                 rankings.append(self._tournament(row, batch[row], verdicts, swap))
@@ -71,18 +76,17 @@ class TournamentRankingJudge(Judge):
                     on_progress(1)
         return rankings
 
-    def _judge_pairs(
-        self, pairs: Sequence[tuple[Sequence[str], Sequence[Sequence[str]], tuple[int, int]]], swap: Swap
-    ) -> list[Verdict]:
+    def _judge_pairs(self, pairs: Sequence[tuple[_Row, tuple[int, int]]], swap: Swap) -> list[Verdict]:
         comparisons = [
-            Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b])) for prompt, answers, (a, b) in pairs
-        ]  # fmt: skip
+            Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b]), system=system)
+            for (prompt, answers, system), (a, b) in pairs
+        ]
         return self.compare_many(comparisons, swap=swap)
 
     def _tournament(
         self,
         row: int,
-        prompt_and_answers: tuple[Sequence[str], Sequence[Sequence[str]]],
+        content: _Row,
         known: dict[tuple[int, tuple[int, int]], Verdict],
         swap: Swap,
     ) -> Ranking:
@@ -92,14 +96,12 @@ class TournamentRankingJudge(Judge):
         def compare(pairs: list[tuple[int, int]]) -> list[tuple[float, float, float]]:
             nonlocal lost
             unknown = [pair for pair in pairs if (row, pair) not in known]
-            fresh = dict(
-                zip(unknown, self._judge_pairs([(*prompt_and_answers, pair) for pair in unknown], swap), strict=True)
-            )
+            fresh = dict(zip(unknown, self._judge_pairs([(content, pair) for pair in unknown], swap), strict=True))
             verdicts = [fresh[pair] if pair in fresh else known[row, pair] for pair in pairs]
             lost += sum(verdict.tokens_lost for verdict in verdicts)
             return [verdict.probabilities for verdict in verdicts]
 
-        standings = tournament(len(prompt_and_answers[1]), compare, all_pairs_up_to=ALL_PAIRS)
+        standings = tournament(len(content[1]), compare, all_pairs_up_to=ALL_PAIRS)
         return Ranking(
             tuple(standings.rewards.tolist()), tuple(standings.ranks.tolist()), standings.comparisons, lost
         )  # fmt: skip

@@ -13,6 +13,8 @@ from tiebreak.types import OUTCOMES, Outcome, Vote
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tiebreak.data.chat_templates import ChatTemplate
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -101,8 +103,10 @@ class InputLimits:
     tokens_per_pass: int
     """Tokens per pass."""
     template: str
-    """The template with its slots."""
+    """The template with its slots; empty with a chat template."""
     bos: str
     """The token that the tokenizer puts at the start of a text; empty if there is none."""
     on_gpu: bool = False
     """Whether the model runs on a GPU, so that the CPU is free meanwhile."""
+    chat_template: ChatTemplate | None = None
+    """The chat template that it reads texts in (`text.template: chat`); None if it has a template with slots."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tiebreak.data import Message, parse_messages, parse_side, replace_lone_surrogates
 from tiebreak.data.issues import UnreadableError
+from tiebreak.data.messages import system_message
 from tiebreak.rewards.processes import process_count, rewards_over_processes
 from tiebreak.types import Conversation
 
@@ -137,7 +138,8 @@ def _conversation(prompt: Text, completion: Text) -> Conversation | None:
         turns, replies = parse_side("completion", prompt_messages, reply_messages)
     except UnreadableError:
         return None
-    return Conversation(turns, replies).map_texts(lambda text: replace_lone_surrogates(text)[0])
+    conversation = Conversation(turns, replies, system_message(reply_messages, prompt_messages))
+    return conversation.map_texts(lambda text: replace_lone_surrogates(text)[0])
 
 
 def _calls_a_tool(message: Mapping[str, Any]) -> bool:

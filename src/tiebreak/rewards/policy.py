@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from tiebreak.data.chat_templates import (
     KNOWN_TEMPLATES,
@@ -17,9 +17,6 @@ from tiebreak.data.chat_templates import (
 )
 from tiebreak.errors import ModelError
 from tiebreak.runs import RunFolder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -92,20 +89,7 @@ def _model_template(name: str) -> ChatTemplate:
         raise ModelError(
             f"The tokenizer of the policy {name} cannot be loaded: {reason}. Give {HOW_TO_NAME}."
         ) from error
-    template = tokenizer_template(tokenizer)
+    template = ChatTemplate.of(tokenizer)
     if template is None:
         raise ModelError(f"The tokenizer of the policy {name} has no chat template. Give {HOW_TO_NAME}.")
     return template
-
-
-def tokenizer_template(tokenizer: PreTrainedTokenizerBase) -> ChatTemplate | None:
-    """The chat template and the special tokens of a tokenizer; None if it has no chat template."""
-    source: Any = tokenizer.chat_template
-    if isinstance(source, dict):
-        source = source.get("default")
-    if not source:
-        return None
-    variables = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
-    bos, eos = variables.pop("bos_token", ""), variables.pop("eos_token", "")
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return ChatTemplate(source, bos, eos, tuple(special), tuple(variables.items()))

@@ -109,7 +109,9 @@ def pairwise_rewards(judge: Judge, conversations: Sequence[Conversation], swap: 
     """
     groups = {prompt: indices for prompt, indices in group_by_prompt(conversations).items() if len(indices) > 1}
     rankings = judge.rank_many(
-        [(prompt, [conversations[i].answer for i in indices]) for (prompt, _), indices in groups.items()], swap=swap
+        [(prompt, [conversations[i].answer for i in indices]) for (_, prompt, _), indices in groups.items()],
+        systems=[system for system, _, _ in groups],
+        swap=swap,
     )
     rewards: list[float | None] = [None] * len(conversations)
     for indices, ranking in zip(groups.values(), rankings, strict=True):

@@ -24,8 +24,9 @@ from tiebreak.types import Comparison
 if TYPE_CHECKING:
     from tiebreak.judges import Judge
 
-Kind = Literal["both orders", "as given", "score", "read"]
-"""What is done with rows: comparisons judged in both orders or in one, conversations scored, rendered texts read."""
+Kind = Literal["both orders", "as given", "logits", "score", "read"]
+"""What is done with rows: comparisons judged in both orders or in one, or read for their logits; conversations scored;
+rendered texts read."""
 
 SLICE: Final = 8
 """Rows that a job gives in turn: consecutive rows may share a prompt."""
@@ -263,6 +264,8 @@ class Batcher:
             return self._judge.compare_orders(rows)
         if kind == "as given":
             return [(verdict, None) for verdict in self._judge.compare_many(rows)]
+        if kind == "logits":
+            return self._judge.logits_many(rows)
         if kind == "score":
             return self._judge.score_many(rows)
         return self._judge.read_many(rows)

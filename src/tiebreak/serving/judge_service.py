@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from tiebreak.data.chat_templates import ChatTemplateError, ExactChatParser
 from tiebreak.formatting import pluralize
 from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.judges.reward_model import ranking_of
@@ -97,6 +99,16 @@ class JudgeService:
         """As in `Judge`."""
         return self._judge.reads
 
+    @cached_property
+    def own_chat(self) -> ExactChatParser | None:
+        """Parses texts in the chat template that the judge reads; None if it reads none, or one without an inverse."""
+        if self.reads is None or self.reads.chat_template is None:
+            return None
+        try:
+            return ExactChatParser(self.reads.chat_template)
+        except ChatTemplateError:
+            return None
+
     @property
     def in_flight(self) -> InFlight:
         """What is accepted and not yet answered."""
@@ -153,29 +165,43 @@ class JudgeService:
         self._check_not_truncated([output.tokens_lost for output in outputs], truncate)
         return outputs
 
+    async def logits(self, comparisons: Sequence[Comparison], *, truncate: bool = True) -> list[HeadOutput]:
+        """The head's outputs for comparisons, each in the order given.
+
+        Raises:
+            ServingError: as in `compare`; or the judge has no logits.
+        """
+        if self.reads is None:
+            raise InvalidRequestError(
+                f"{self.name} has no logits. Request probabilities instead (use_activation: true)."
+            )
+        outputs: list[HeadOutput] = await self._submit("logits", comparisons, len(comparisons))
+        self._check_not_truncated([output.tokens_lost for output in outputs], truncate)
+        return outputs
+
     async def rank(
         self,
-        prompt: Sequence[str],
-        answers: Sequence[Sequence[str]],
+        conversations: Sequence[Conversation],
         *,
         swap: Literal["none", "average"] = "average",
         truncate: bool = True,
     ) -> Ranking:
-        """The ranking of answers to one prompt.
+        """The ranking of answers to one prompt, which all conversations begin with.
 
         Raises:
             ServingError: as in `compare`.
         """
         if self.gives_rewards:
-            conversations = [Conversation(tuple(prompt), tuple(answer)) for answer in answers]
             return ranking_of(await self.score(conversations, truncate=truncate))
         # One comparison per answer, about a round: room for the whole tournament would keep other requests out.
-        texts = self._judge.texts(len(answers), swap)
+        texts = self._judge.texts(len(conversations), swap)
         self._check_size(texts)
         tournament = _Tournament(self._judge, self._batcher)
+        row = (conversations[0].prompt, [conversation.answer for conversation in conversations])
+        systems = [conversations[0].system]
         with self._batcher.admit(texts):
             running = asyncio.get_running_loop().run_in_executor(
-                self._tournaments, lambda: tournament.rank_many([(prompt, answers)], swap=swap)
+                self._tournaments, lambda: tournament.rank_many([row], systems=systems, swap=swap)
             )
             try:
                 [ranking] = await self._within_time_limit(running)

@@ -48,38 +48,39 @@ def native_routes(judge: JudgeService, model: ModelResponse) -> APIRouter:
 
     @routes.post("/compare", summary="Compare two answers to a prompt")
     async def compare(request: Annotated[CompareRequest, Body()]) -> CompareResponse:
-        [verdict] = await compare_all([parse_comparison(request.prompt, request.answers)], request)
+        [verdict] = await compare_all([parse_comparison(request.prompt, request.answers, request.system)], request)
         return verdict
 
     @routes.post("/compare/batch", summary="Judge many comparisons")
     async def compare_many(request: Annotated[CompareManyRequest, Body()]) -> CompareManyResponse:
-        comparisons = [parse_comparison(pair.prompt, pair.answers) for pair in request.comparisons]
+        comparisons = [parse_comparison(pair.prompt, pair.answers, pair.system) for pair in request.comparisons]
         return CompareManyResponse(verdicts=await compare_all(comparisons, request))
 
     @routes.post("/score", summary="Score one answer; or, in vLLM's format, answers to prompts", tags=["vLLM"])
     async def score(request: ScoreBody) -> ScoreResponse | PairsResponse:
         if isinstance(request, PairsRequest):
             return await score_pairs(judge, request)
-        [score] = await judge.score([parse_conversation(request.prompt, request.answer)], truncate=request.truncate)
+        conversation = parse_conversation(request.prompt, request.answer, request.system)
+        [score] = await judge.score([conversation], truncate=request.truncate)
         return _score_response(score)
 
     @routes.post("/score/batch", summary="Score many answers")
     async def score_many(request: Annotated[ScoreManyRequest, Body()]) -> ScoreManyResponse:
-        conversations = [parse_conversation(item.prompt, item.answer) for item in request.conversations]
+        conversations = [parse_conversation(item.prompt, item.answer, item.system) for item in request.conversations]
         scores = await judge.score(conversations, truncate=request.truncate)
         return ScoreManyResponse(scores=[_score_response(score) for score in scores])
 
     @routes.post("/rank", summary="Rank any number of answers to a prompt")
     async def rank(request: Annotated[RankRequest, Body()]) -> RankResponse:
         conversations = [
-            parse_conversation(request.prompt, answer, f"answers[{i}]") for i, answer in enumerate(request.answers)
+            parse_conversation(request.prompt, answer, request.system, f"answers[{i}]")
+            for i, answer in enumerate(request.answers)
         ]
-        prompt, answers = conversations[0].prompt, [conversation.answer for conversation in conversations]
-        ranking = await judge.rank(prompt, answers, swap=request.swap, truncate=request.truncate)
-        normalised = ranking.normalised or [None] * len(answers)
+        ranking = await judge.rank(conversations, swap=request.swap, truncate=request.truncate)
+        normalised = ranking.normalised or [None] * len(conversations)
         ranked = [
             Ranked(index=i, rank=ranking.ranks[i], reward=ranking.rewards[i], normalised=normalised[i])
-            for i in sorted(range(len(answers)), key=lambda i: (ranking.ranks[i], i))
+            for i in sorted(range(len(conversations)), key=lambda i: (ranking.ranks[i], i))
         ]
         return RankResponse(
             best=ranking.best, ranking=ranked, comparisons=ranking.comparisons, tokens_lost=ranking.tokens_lost

@@ -34,6 +34,12 @@ Answer = Annotated[
     Turn | Annotated[list[Turn], Field(min_length=1)],
     Field(description="A text; or, if the prompt is a list of turns, one reply per turn."),
 ]
+System = Annotated[
+    StrictStr,
+    Field(
+        description="A system message before the prompt. If the prompt is a list of messages, it is their first one."
+    ),
+]
 Swap = Annotated[
     Literal["none", "average"],
     Field(
@@ -55,6 +61,7 @@ class Pair(_Request):
 
     prompt: Prompt
     answers: Annotated[list[Answer], Field(min_length=2, max_length=2)]
+    system: System = ""
 
 
 class CompareRequest(Pair):
@@ -122,6 +129,7 @@ class Candidate(_Request):
 
     prompt: Prompt
     answer: Answer
+    system: System = ""
 
 
 class ScoreRequest(Candidate):
@@ -169,6 +177,7 @@ class RankRequest(_Request):
 
     prompt: Prompt
     answers: Annotated[list[Answer], Field(min_length=1)]
+    system: System = ""
     swap: Swap = "average"
     truncate: Truncate = True
 

@@ -87,6 +87,11 @@ class Encoder(Generic[TruncatableT]):
         return self._template.text if self._template.adds_special_tokens else ""
 
     @property
+    def chat_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """The tokenizer whose chat template the texts are in; None for a template with slots."""
+        return None if self._template.adds_special_tokens else self._tokenizer
+
+    @property
     def bos(self) -> str:
         """The BOS token, if it is added before every text, else empty."""
         bos = self._tokenizer.bos_token

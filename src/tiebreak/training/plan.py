@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from tiebreak.data import load_comparisons
 from tiebreak.errors import RecipeError
-from tiebreak.models import check_base, load_text_config, load_tokenizer
+from tiebreak.models import check_base, load_text_config
 from tiebreak.recipe import DataSection, Recipe
 from tiebreak.text import pack, resolve_template
 from tiebreak.training.batches import Example, example_maker
@@ -26,6 +26,7 @@ from tiebreak.training.cost_model import (
     seconds_per_token,
     uses_fused_layers,
 )
+from tiebreak.training.tokenised_votes import base_tokenizer
 
 _SAMPLE_SIZE: Final = 2000
 """Comparisons that are tokenised to estimate the lengths of all."""
@@ -208,7 +209,7 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))
-    tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
+    tokenizer = base_tokenizer(recipe)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE_SIZE))

@@ -8,10 +8,10 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.models import load_tokenizer
+from tiebreak.models import load_text_config, load_tokenizer
 from tiebreak.progress import cumulative_progress
 from tiebreak.recipe import Recipe
-from tiebreak.text import PairTemplate, SideTemplate, TruncationReport, resolve_template
+from tiebreak.text import PairTemplate, SideTemplate, TruncationReport, check_vocabulary, resolve_template
 from tiebreak.training.batches import Example, ExampleMaker, digest_of, example_maker
 from tiebreak.training.splits import SplitVotes
 
@@ -64,10 +64,10 @@ def tokenise(
         today: the date that a chat template writes, by default the current one.
 
     Raises:
-        ModelError: the tokenizer cannot be loaded.
+        ModelError: as in `base_tokenizer`.
         RecipeError: the template does not fit `text.max_length`, or the tokenizer.
     """
-    tokenizer = load_tokenizer(recipe.model.name, recipe.model.revision)
+    tokenizer = base_tokenizer(recipe)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer, today=today)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     pointwise, both_orders = recipe.model.head == "pointwise", recipe.training.both_orders
@@ -90,3 +90,15 @@ def tokenise(
     if calibration:
         log(f"Calibration rows: {len(votes.calibration):,}.")
     return TokenisedVotes(votes, training, validation, calibration, tokenizer, template, make)
+
+
+def base_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
+    """The tokenizer of a recipe's base model.
+
+    Raises:
+        ModelError: it cannot be loaded, or has tokens that the model has no embedding for.
+    """
+    name, revision = recipe.model.name, recipe.model.revision
+    tokenizer = load_tokenizer(name, revision)
+    check_vocabulary(tokenizer, load_text_config(name, revision).vocab_size)
+    return tokenizer

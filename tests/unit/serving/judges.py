@@ -79,6 +79,12 @@ class FakeJudge(TournamentRankingJudge):
             return [HeadOutput((float(len(text)),), None, len(text), 0) for text in texts]
         return [HeadOutput((0.0, 1.0, float(len(text))), (0.2, 0.3, 0.5), len(text), 0) for text in texts]
 
+    def logits_many(self, comparisons: Sequence[Comparison]) -> list[HeadOutput]:
+        """The values of the answers."""
+        self._pass([c.prompt[0] for c in comparisons], [t for c in comparisons for t in (*c.answer_a, *c.answer_b)])
+        worth = [[WORTH.get(c.answer_a[-1], 0.0), WORTH.get(c.answer_b[-1], 0.0)] for c in comparisons]
+        return [HeadOutput((a, b, 0.0), (0.2, 0.3, 0.5), 10, 0) for a, b in worth]
+
     def _pass(self, rows: list[str], texts: list[str]) -> None:
         self.passes.append(rows)
         self.begun.release()

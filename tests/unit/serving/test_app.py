@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from tests.unit.serving.judges import FakeJudge
 from tiebreak.serving import Limits, create_app
 from tiebreak.serving.judge_service import JudgeService
+from tiebreak.types import Conversation
 
 ASK = {"prompt": "p", "answers": ["good", "bad"]}
 
@@ -344,7 +345,7 @@ def test_a_tournament_stops_after_its_request() -> None:
         served = JudgeService(judge, "fake", Limits(seconds=0.1))
         judge.gate.clear()
         with pytest.raises(Exception, match="within"):
-            await served.rank(("p",), [(f"{i}",) for i in range(20)])
+            await served.rank([Conversation(("p",), (f"{i}",)) for i in range(20)])
         judge.gate.set()
         await asyncio.to_thread(served._tournaments.shutdown)  # when its thread has ended
         assert served.in_flight.requests == 0

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError, meta, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class ChatTemplateError(Exception):
@@ -31,6 +34,19 @@ class ChatTemplate:
     """Further special tokens, such as those that end a turn and those for padding."""
     variables: tuple[tuple[str, str], ...] = ()
     """Further variables of the template, such as other special tokens by their names."""
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> ChatTemplate | None:
+        """The chat template and the special tokens of a tokenizer; None if it has no chat template."""
+        source: Any = tokenizer.chat_template
+        if isinstance(source, dict):
+            source = source.get("default")
+        if not source:
+            return None
+        variables = {name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
+        bos, eos = variables.pop("bos_token", ""), variables.pop("eos_token", "")
+        special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        return cls(source, bos, eos, tuple(special), tuple(variables.items()))
 
 
 class _GenerationBlocks(Extension):

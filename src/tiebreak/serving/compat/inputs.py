@@ -2,9 +2,9 @@
 
 A text is read in one of two ways:
 
-1. In the judge's own template, after any number of BOS tokens: the prompt and the answers in its slots. Code written
-   for an exported folder works unchanged; a text that is too long is truncated as in training, which keeps the
-   template intact.
+1. In the judge's own template, after any number of BOS tokens: the prompt and the answers in its slots, or the messages
+   of its chat template. Code written for an exported folder works unchanged; a text that is too long is truncated as in
+   training, which keeps the template intact.
 2. As a chat that the policy's template rendered and that ends in the assistant's reply: the prompt and the reply, for
    judges that score one answer. `tiebreak serve --policy` names that template; otherwise those of common model families
    are tried.
@@ -28,9 +28,9 @@ from pydantic_core import PydanticCustomError
 
 from tiebreak.data import UnreadableError, short_repr
 from tiebreak.data.chat_templates import KNOWN_TEMPLATES
-from tiebreak.data.messages import Message, parse_side
+from tiebreak.data.messages import Message, parse_side, system_message
 from tiebreak.serving.errors import InvalidRequestError
-from tiebreak.text.template import ANSWER_SLOTS, SLOTS
+from tiebreak.text.template import ANSWER_SLOTS, SEED_TEMPLATE, SLOTS
 from tiebreak.types import Comparison, Conversation
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ def parse_text(judge: JudgeService, text: str) -> Conversation | Comparison:
     Raises:
         InvalidRequestError: its template is unknown, or it has one answer and the judge is pairwise.
     """
-    parsed = _parse_own_template(judge, text)
-    if parsed is None:
-        parsed = _parse_chat(judge, text)
+    parsed = _parse_own_template(judge, text) or _parse_chat(judge, text)
+    if isinstance(parsed, Conversation):
         _require_rewards(judge)
     return parsed
 
@@ -134,7 +133,7 @@ def parse_messages(judge: JudgeService, messages: Sequence[Message]) -> Conversa
         raise InvalidRequestError(f"{judge.name} scores one answer at a time. End the messages with the assistant's.")
     (_, a), (_, b) = messages[-2:]
     first, second = (parse_reply("messages", messages[:-2], reply) for reply in (a, b))
-    return Comparison(first.prompt, first.answer, second.answer)
+    return Comparison(first.prompt, first.answer, second.answer, system=first.system)
 
 
 def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str = "assistant") -> Conversation:
@@ -150,17 +149,25 @@ def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str
         InvalidRequestError: user and assistant do not alternate.
     """
     try:
-        return Conversation(*parse_side(name, (), (*messages, (role, reply))))
+        turns, replies = parse_side(name, (), (*messages, (role, reply)))
     except UnreadableError as error:
         raise InvalidRequestError(f"{name}: {error.message}") from error
+    return Conversation(turns, replies, system_message(tuple(messages)))
 
 
 def _parse_chat(judge: JudgeService, text: str) -> Conversation:
     chat = judge.policy.parse_chat(text)
     if chat is None:
-        own = f", or use the judge's own template ({short_repr(judge.reads.template, 400)})" if judge.reads else ""
-        raise unknown_template_error("text", f"Send a chat that ends in the assistant's reply{own}. ")
+        raise unknown_template_error("text", f"Send a chat that ends in the assistant's reply{_own_advice(judge)}. ")
     return parse_reply("text", *chat)
+
+
+def _own_advice(judge: JudgeService) -> str:
+    if judge.reads is None:
+        return ""
+    if judge.reads.chat_template is None:
+        return f", or use the judge's own template ({short_repr(judge.reads.template, 400)})"
+    return ", or what the chat template of the judge's export renders, or its token ids, or messages (vLLM's /classify)"
 
 
 def unknown_template_error(name: str, advice: str = "") -> InvalidRequestError:
@@ -195,10 +202,40 @@ def _parse_own_template(judge: JudgeService, text: str) -> Conversation | Compar
     reads = judge.reads
     if reads is None:
         return None
+    if reads.chat_template is not None:
+        return _parse_own_chat(judge, text)
     while reads.bos and text.startswith(reads.bos):
         text = text[len(reads.bos) :]
-    slots = ANSWER_SLOTS if judge.gives_rewards else SLOTS
-    start_marker, *pieces = re.split(f"({'|'.join(map(re.escape, slots))})", reads.template)
+    contents = _slot_contents(reads.template, ANSWER_SLOTS if judge.gives_rewards else SLOTS, text)
+    if contents is None:
+        return None
+    if judge.gives_rewards:
+        return Conversation((contents["{prompt}"],), (contents["{response}"],))
+    return Comparison((contents["{prompt}"],), (contents["{response_a}"],), (contents["{response_b}"],))
+
+
+def _parse_own_chat(judge: JudgeService, text: str) -> Conversation | Comparison | None:
+    """The conversation in a text that the judge's chat template rendered; None if it did not render it.
+
+    For a pairwise judge, the last message of the user holds the comparison.
+    """
+    messages = None if judge.own_chat is None else judge.own_chat.parse(text)
+    if messages is None:
+        return None
+    *earlier, (role, content) = messages
+    if role == "assistant":
+        return parse_reply("text", earlier, content)
+    contents = None if judge.gives_rewards else _slot_contents(SEED_TEMPLATE.text, SLOTS, content)
+    if contents is None:
+        return None
+    asked = [*earlier, ("user", contents["{prompt}"])]
+    a, b = (parse_reply("text", asked, contents[slot]) for slot in ("{response_a}", "{response_b}"))
+    return Comparison(a.prompt, a.answer, b.answer, system=a.system)
+
+
+def _slot_contents(template: str, slots: Sequence[str], text: str) -> dict[str, str] | None:
+    """The contents of a template's slots in a text; None if the text is not in the template."""
+    start_marker, *pieces = re.split(f"({'|'.join(map(re.escape, slots))})", template)
     names, markers = pieces[0::2], pieces[1::2]
     if not any(marker.strip() for marker in (start_marker, *markers)) or not text.startswith(start_marker):
         return None
@@ -212,6 +249,4 @@ def _parse_own_template(judge: JudgeService, text: str) -> Conversation | Compar
     if end < start or not text.endswith(markers[-1]):
         return None
     contents[names[-1]] = text[start:end]
-    if judge.gives_rewards:
-        return Conversation((contents["{prompt}"],), (contents["{response}"],))
-    return Comparison((contents["{prompt}"],), (contents["{response_a}"],), (contents["{response_b}"],))
+    return contents

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from tiebreak.judges.grouping import group_by_prompt
 from tiebreak.serving.errors import InvalidRequestError
-from tiebreak.text import Template
 from tiebreak.types import OUTCOMES, Comparison, Conversation
 
 if TYPE_CHECKING:
@@ -83,8 +82,7 @@ async def compute_outputs(
         verdicts = [TextOutput(verdict.probabilities, verdict.tokens_read) for verdict, _ in orders]
         outputs |= zip(comparisons, verdicts, strict=True)
     elif comparisons:
-        # A rendered text would lose its beginning if it is too long, while a comparison is truncated evenly.
-        heads = await judge.read([_render(judge, item) for item in comparisons.values()], truncate=False)
+        heads = await judge.logits(list(comparisons.values()), truncate=truncate)
         outputs |= zip(comparisons, (TextOutput(head.outputs, head.tokens_read) for head in heads), strict=True)
     if token_ids:
         heads = await judge.read(list(token_ids.values()), truncate=truncate)
@@ -111,10 +109,7 @@ async def compute_rewards(
             "or serve a run that was trained with model.head=pointwise."
         )
     tournaments = [
-        asyncio.create_task(
-            judge.rank(conversations[group[0]].prompt, [conversations[i].answer for i in group], truncate=truncate)
-        )
-        for group in groups
+        asyncio.create_task(judge.rank([conversations[i] for i in group], truncate=truncate)) for group in groups
     ]
     rewards: dict[int, AnswerReward] = {}
     try:
@@ -143,11 +138,3 @@ async def compute_rewards_for_prompt(
 def _head_output(head: HeadOutput, *, probabilities: bool) -> TextOutput:
     values = head.probabilities if probabilities and head.probabilities else head.outputs
     return TextOutput(values, head.tokens_read)
-
-
-def _render(judge: JudgeService, comparison: Comparison) -> str:
-    if judge.reads is None:
-        raise InvalidRequestError(
-            f"{judge.name} has no logits. Request probabilities instead (use_activation: true)."
-        )  # fmt: skip
-    return Template(judge.reads.template).render(comparison)

@@ -114,7 +114,7 @@ def test_a_chat_of_several_turns_and_one_with_a_tool(pointwise: JudgeService) ->
     tag = "<|im_start|>{}\n{}<|im_end|>\n"
     turns = [("system", "s"), ("user", "p"), ("assistant", "one"), ("user", "q"), ("assistant", "two")]
     assert parse_text(pointwise, "".join(tag.format(*turn) for turn in turns)) == Conversation(
-        ("s\n\np", "q"), ("one", "two")
+        ("s\n\np", "q"), ("one", "two"), "s"
     )
     turns[3] = ("tool", "42")
     with pytest.raises(InvalidRequestError, match=r"text: the template of a text is unknown.*--policy"):
@@ -123,9 +123,9 @@ def test_a_chat_of_several_turns_and_one_with_a_tool(pointwise: JudgeService) ->
 
 def test_messages(pointwise: JudgeService, pairwise: JudgeService) -> None:
     asked = [("system", "s"), ("user", "p")]
-    assert parse_messages(pointwise, [*asked, ("assistant", "r")]) == Conversation(("s\n\np",), ("r",))
+    assert parse_messages(pointwise, [*asked, ("assistant", "r")]) == Conversation(("s\n\np",), ("r",), "s")
     both = [*asked, ("response_a", "a"), ("response_b", "b")]
-    assert parse_messages(pairwise, both) == Comparison(("s\n\np",), ("a",), ("b",))
+    assert parse_messages(pairwise, both) == Comparison(("s\n\np",), ("a",), ("b",), system="s")
     for judge, messages, reason in (
         (pointwise, both, "scores one answer at a time"),
         (pointwise, asked, "messages: the roles are"),
