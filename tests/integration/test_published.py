@@ -48,6 +48,18 @@ def reward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def benchmark_rewards(folder: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
+    """As runners of reward benchmarks read: the rendered text is tokenised like any text, with one BOS."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    rewards = []
+    for conversation in conversations:
+        text = tokenizer.apply_chat_template(conversation, tokenize=False).removeprefix(tokenizer.bos_token)
+        with torch.no_grad():
+            rewards.append(model(**tokenizer(text, return_tensors="pt")).logits[0, 0].item())
+    return rewards
+
+
 def rewards_of_its_model_card(folder: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
     """The call that model cards of reward models show."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -85,9 +97,20 @@ def test_its_rewards_are_those_of_the_plain_call(reward_model: Path) -> None:
     ]
     assert rewards == pytest.approx(wanted, abs=1e-5)
     assert np.ptp(rewards) > 0.1
+    chat = conversation("2 + 2?", PLAIN["A"])
+    assert benchmark_rewards(reward_model, [chat]) == pytest.approx(wanted[:1], abs=1e-5)
     verdict = judge.compare("2 + 2?", PLAIN["A"], PLAIN["B"])
     assert verdict.probabilities[0] == pytest.approx(1 / (1 + np.exp(wanted[1] - wanted[0])), abs=1e-5)
     assert verdict.probabilities[2] == 0
+
+
+def test_a_template_without_bos_gets_the_one_that_the_tokenizer_adds(reward_model: Path, tmp_path: Path) -> None:
+    for path in reward_model.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "chat_template.jinja").unlink()
+    (tmp_path / "chat_template.jinja").write_text(CHATML)
+    reward = load_judge(tmp_path, device="cpu").score("2 + 2?", "4").reward
+    assert [reward] == pytest.approx(benchmark_rewards(tmp_path, [conversation("2 + 2?", "4")]), abs=1e-5)
 
 
 def test_calibration_teaches_it_ties_and_leaves_its_folder_alone(reward_model: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from tiebreak.text import AddedTokens, Encoder, resolve_template
+from tiebreak.text import CHAT, AddedTokens, Encoder, resolve_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,4 +24,6 @@ def card_encoder(card: JudgeCard, tokenizer: PreTrainedTokenizerFast) -> Encoder
     """
     template = resolve_template(card.template, card.head, tokenizer)
     added = card.added_tokens or AddedTokens.bos_only(tokenizer)
+    if card.template == CHAT and card.adapter:  # as in training: the chat template writes all of them
+        added = AddedTokens()
     return Encoder(tokenizer, cast(Any, template), card.max_length, added)

@@ -7,7 +7,7 @@ its model card and reward benchmarks do. An export of Tiebreak has the card of i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
@@ -18,7 +18,7 @@ from tiebreak.models.checkpoints import JudgeCard, RewardScale, read_card_file
 from tiebreak.models.heads import LABELS, HeadKind
 from tiebreak.models.hub import load_config, load_tokenizer
 from tiebreak.models.precision import Precision
-from tiebreak.text import CHAT, AddedTokens, resolve_template
+from tiebreak.text import CHAT, AddedTokens, Encoder, PairTemplate, SideTemplate, resolve_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -51,8 +51,10 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
     precision = "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
     exported = exported_card(name)
     if exported is not None:
+        written_by_template = exported.template == CHAT  # the chat template has every special token
         card = exported.model_copy(
             update={
+                "added_tokens": AddedTokens() if written_by_template else exported.added_tokens,
                 "base_model": name, "revision": None, "precision": precision, "compute_dtype": "auto", "adapter": False,
             }
         )  # fmt: skip
@@ -65,6 +67,7 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
             f"{name} has no chat template that can be used, and Tiebreak does not know what text it reads otherwise. "
             "Use a reward model whose tokenizer has a chat template."
         ) from error
+    added = _added_tokens(name, config, tokenizer, template)
     length = min(MAX_LENGTH, longest_usable_text(config) or MAX_LENGTH)
     card = JudgeCard(
         base_model=name,
@@ -75,7 +78,7 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
         template=CHAT,
         max_length=length,
         tokens_per_pass=length,
-        added_tokens=AddedTokens(),
+        added_tokens=added,
         adapter=False,
         # One reward says nothing about ties, until `tiebreak calibrate` fits them to votes.
         rewards=RewardScale(tie_model="bradley-terry", tie_parameter=0.0, mean=0.0, deviation=1.0)
@@ -83,7 +86,6 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
         else None,
     )
     check_base(name, None, precision=precision, max_length=length)
-    _check_pooled_token(name, config, tokenizer, template)
     return card, tokenizer
 
 
@@ -123,13 +125,23 @@ def published_head(name: str) -> HeadKind:
     )
 
 
-def _check_pooled_token(name: str, config: PreTrainedConfig, tokenizer: Any, template: Any) -> None:
-    """Check that transformers pools the last token of a text, which it takes for padding if it equals that."""
-    from tiebreak.text import Encoder
+def _added_tokens(
+    name: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate
+) -> AddedTokens:
+    """The tokens to add around a rendered chat: those that the tokenizer adds to texts and the template does not write.
 
-    [encoded] = Encoder(tokenizer, template, 4096, AddedTokens()).encode([template.empty_row])
-    if int(encoded.ids[-1]) == config.get_text_config(decoder=True).pad_token_id:
+    So there is one BOS. Reward benchmarks tokenise the rendered text and take a second BOS away.
+
+    Raises:
+        ModelError: texts end with the padding token, which transformers does not pool.
+    """
+    [encoded] = Encoder(tokenizer, cast(Any, template), 4096, AddedTokens()).encode([cast(Any, template).empty_row])
+    ids, full = encoded.ids.tolist(), AddedTokens.of(tokenizer)
+    prefix = () if tuple(ids[: len(full.prefix)]) == full.prefix else full.prefix
+    suffix = () if tuple(ids[len(ids) - len(full.suffix) :]) == full.suffix else full.suffix
+    if [*ids, *suffix][-1] == config.get_text_config(decoder=True).pad_token_id:
         raise ModelError(
             f"The texts of {name} end with its padding token {tokenizer.pad_token!r}, so transformers reads the reward "
             "one token earlier, which Tiebreak does not. Set another pad_token_id in config.json."
         )
+    return AddedTokens(prefix, suffix)

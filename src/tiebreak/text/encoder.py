@@ -49,7 +49,7 @@ class Encoder(Generic[TruncatableT]):
         tokenizer: of the judge.
         template: how a row becomes a text.
         max_length: the maximum number of tokens, including those that are added.
-        added: the tokens around every text; by default those that the tokenizer adds. A chat template takes none.
+        added: the tokens around every text; by default those that the tokenizer adds, and none for a chat template.
 
     Raises:
         RecipeError: `max_length` is too small for the template, or the template contains the BOS that is added.
@@ -68,7 +68,8 @@ class Encoder(Generic[TruncatableT]):
         self._max_length = max_length
         self._control = ControlTokens(tokenizer, template.markers)
         self._control_counts: dict[TruncatableT, int] = {}
-        added = (added or AddedTokens.of(tokenizer)) if template.adds_special_tokens else AddedTokens()
+        if added is None:
+            added = AddedTokens.of(tokenizer) if template.adds_special_tokens else AddedTokens()
         self._prefix, self._suffix = (np.array(ids, dtype=np.int32) for ids in (added.prefix, added.suffix))
         self._prefix_text, self._suffix_text = added.text(tokenizer)
         if self.bos and self.bos in template.text:
