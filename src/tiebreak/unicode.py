@@ -17,9 +17,16 @@ def clean_text(text: str) -> str:
     >>> clean_text("a\r\nb\rc\x00")
     'a\nb\nc\ufffd'
     """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return replace_invalid_characters(text)[0]
+    return replace_invalid_characters(unify_line_ends(text))[0]
+
+
+def unify_line_ends(text: str) -> str:
+    r"""The text with `\n` as its only line end.
+
+    >>> unify_line_ends("a\r\nb\rc")
+    'a\nb\nc'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def replace_invalid_characters(text: str) -> tuple[str, int]:

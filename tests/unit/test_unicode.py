@@ -90,6 +90,26 @@ def test_a_rendered_text_has_the_reward_of_its_clean_text() -> None:
     assert raw.outputs == pytest.approx(clean.outputs, abs=1e-6)
 
 
+def test_messages_of_both_sides_may_have_other_line_ends() -> None:
+    def chat(system: str, prompt: str, reply: str) -> list[dict[str, str]]:
+        texts = {"system": system, "user": prompt, "assistant": reply}
+        return [{"role": role, "content": text} for role, text in texts.items()]
+
+    cells = {"chosen": [chat("Be\r", "a\r\nb\x00", "good\r")], "rejected": [chat("Be\n", "a\nb\x00", "bad\n")]}
+    [row] = from_frame(pd.DataFrame(cells))
+    assert (row.system, row.user_turns) == ("Be\n", ("a\nb\ufffd",))
+    assert {row.answer_a, row.answer_b} == {("good\n",), ("bad\n",)}
+
+
+def test_the_side_of_a_chosen_answer_does_not_depend_on_line_ends() -> None:
+    for number in range(20):
+        rows = [
+            from_frame(pd.DataFrame([{"prompt": f"p{number}", "chosen": f"a{end}b", "rejected": "c"}]))[0]
+            for end in ("\n", "\r\n", "\r")
+        ]
+        assert rows == [rows[0]] * 3
+
+
 def test_a_system_message_is_cleaned_apart_from_the_turn_behind_it() -> None:
     row = Comparison(("Be\r\nbrief\r\n\nHi\r",), ("a\r",), ("b",), system="Be\r\nbrief\r")
     assert row == Comparison(("Be\nbrief\n\n\nHi\n",), ("a\n",), ("b",), system="Be\nbrief\n")
