@@ -141,7 +141,7 @@ def prompt_hashes(prompts: Iterable[str], fold: Callable[[str], str] = fold_prom
 
     Args:
         prompts: [n], first turns.
-        fold: makes spellings of one prompt equal; runs up to Tiebreak 0.2 have hashes of `fold_prompt_0_1`.
+        fold: makes spellings of one prompt equal; older runs have hashes of `fold_prompt_0_1`.
     """
     prompts = map(fold, prompts)
     digests = b"".join(blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=8).digest() for prompt in prompts)
@@ -151,8 +151,8 @@ def prompt_hashes(prompts: Iterable[str], fold: Callable[[str], str] = fold_prom
 def have_hashes(prompts: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """[n], whether each first turn is among the prompts of a run, by the fold of this version or that of older runs.
 
-    A run has the hashes of one of the two folds. A prompt that only its older fold joins to a prompt is that prompt in
-    another case or with other white space, so comparing both makes no wrong matches.
+    A run has the hashes of one of the two folds. `fold_prompt` joins all that `fold_prompt_0_1` joins, so comparing both
+    makes no wrong matches.
     """
     return np.isin(prompt_hashes(prompts), hashes) | np.isin(prompt_hashes(prompts, fold_prompt_0_1), hashes)
 
