@@ -151,8 +151,8 @@ def prompt_hashes(prompts: Iterable[str], fold: Callable[[str], str] = fold_prom
 def have_hashes(prompts: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """[n], whether each first turn is among the prompts of a run, by the fold of this version or that of older runs.
 
-    A run has the hashes of one of the two folds. `fold_prompt` joins all that `fold_prompt_0_1` joins, so comparing both
-    makes no wrong matches.
+    A run has the hashes of one of the two folds, a soup perhaps of both. `fold_prompt` joins all that `fold_prompt_0_1`
+    joins, so comparing both makes no wrong matches.
     """
     return np.isin(prompt_hashes(prompts), hashes) | np.isin(prompt_hashes(prompts, fold_prompt_0_1), hashes)
 
