@@ -8,6 +8,9 @@ from functools import lru_cache
 from math import isfinite
 from typing import Final, Literal
 
+from tiebreak.prompt_folding import fold_prompt
+from tiebreak.unicode import clean_text
+
 Outcome = Literal["model_a", "model_b", "tie"]
 OUTCOMES: Final[tuple[Outcome, Outcome, Outcome]] = ("model_a", "model_b", "tie")
 """The order of all votes, logits and probabilities in Tiebreak (that of Kaggle's `winner_*` columns)."""
@@ -69,11 +72,23 @@ def _closing_system(system: str, prompt: tuple[str, ...]) -> str:
     return system if prompt[0].startswith(f"{system}\n\n") else ""
 
 
+def _clean_turns(turns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(clean_text, turns))
+
+
+def _clean_prompt(row: Conversation | Comparison) -> None:
+    """Clean a row's prompt and system message separately, so that the prompt still begins with the system message."""
+    system, prompt = _map_prompt(clean_text, row.system, row.prompt)
+    object.__setattr__(row, "system", system)
+    object.__setattr__(row, "prompt", prompt)
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """The user's turns and the replies of one side: the unit that a reward model scores.
 
-    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line.
+    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line. All texts are cleaned
+    by `tiebreak.unicode.clean_text`.
 
     Raises:
         ValueError: prompt and answer differ in their number of turns, or have none; `prompt[0]` does not begin with the
@@ -92,6 +107,8 @@ class Conversation:
                 f"got {len(self.prompt)} prompts and {len(self.answer)} answers"
             )
         _check_system(self.system, self.prompt)
+        _clean_prompt(self)
+        object.__setattr__(self, "answer", _clean_turns(self.answer))
 
     @property
     def user_turns(self) -> tuple[str, ...]:
@@ -133,7 +150,8 @@ class Comparison:
 
     `margin` is by how much the preferred answer is better, in nats of reward, if votes are graded, else 0. `tags`
     define the slices of an evaluation: `source`, `language`, and the models that answered, `model_a` and `model_b`.
-    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line.
+    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line. All texts are cleaned
+    by `tiebreak.unicode.clean_text`, so that every judge reads the same text from a file, Python and HTTP.
 
     Raises:
         ValueError: prompt and answers differ in their number of turns, or have none; the margin is negative or not
@@ -160,6 +178,9 @@ class Comparison:
         if not (isfinite(self.margin) and self.margin >= 0):
             raise ValueError(f"the margin of a comparison is a finite number of at least 0: got {self.margin}")
         _check_system(self.system, self.prompt)
+        _clean_prompt(self)
+        object.__setattr__(self, "answer_a", _clean_turns(self.answer_a))
+        object.__setattr__(self, "answer_b", _clean_turns(self.answer_b))
 
     @property
     def user_turns(self) -> tuple[str, ...]:
@@ -188,7 +209,7 @@ class Comparison:
 
     @property
     def folded_prompt(self) -> str:
-        """The first prompt turn without case and extra white space. Comparisons that share it are not independent."""
+        """The first prompt turn, folded by `fold_prompt`. Comparisons that share it are not independent."""
         return fold_prompt(self.prompt[0])
 
     @property
@@ -225,8 +246,3 @@ class Comparison:
         system, prompt = _map_prompt(change, self.system, self.prompt)
         a, b = (tuple(map(change, texts)) for texts in (self.answer_a, self.answer_b))
         return replace(self, prompt=prompt, answer_a=a, answer_b=b, system=system)
-
-
-def fold_prompt(prompt: str) -> str:
-    """A prompt without case and extra white space."""
-    return " ".join(prompt.casefold().split())

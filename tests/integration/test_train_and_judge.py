@@ -68,7 +68,7 @@ def test_a_run_keeps_its_validation_rows_and_hashes_of_its_training_prompts(
     assert rows.source == str(votes[1])
     prompts = read_training_prompts(folder)
     assert prompts is not None
-    assert np.array_equal(prompts, np.unique(prompt_hashes(row.folded_prompt for row in training)))
+    assert np.array_equal(prompts, np.unique(prompt_hashes(row.prompt[0] for row in training)))
     assert not folder.orders.exists()  # the tiny model is not the built-in one, and a baseline has no order
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiebreak.data import UnreadableError, replace_lone_surrogates, short_repr
+from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import A_WINS, B_WINS, Comparison
+from tiebreak.unicode import clean_text
 
 
 def text(cells: dict[str, Any], column: str) -> str:
@@ -17,7 +18,7 @@ def text(cells: dict[str, Any], column: str) -> str:
     cell = cells.get(column)
     if not isinstance(cell, str):
         raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected a text")
-    return replace_lone_surrogates(cell)[0]
+    return clean_text(cell)
 
 
 def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
@@ -29,7 +30,7 @@ def texts(cells: dict[str, Any], column: str) -> tuple[str, ...]:
     cell = cells.get(column)
     if not isinstance(cell, list) or not cell or not all(isinstance(item, str) for item in cell):
         raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected a list of texts")
-    return tuple(replace_lone_surrogates(item)[0] for item in cell)
+    return tuple(map(clean_text, cell))
 
 
 def name(cells: dict[str, Any], column: str) -> str:

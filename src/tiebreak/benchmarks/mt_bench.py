@@ -9,8 +9,9 @@ from typing import Any, Final
 from tiebreak.benchmarks.cells import name
 from tiebreak.benchmarks.definitions import Description, Orders, PairBenchmark, Source, subset_of
 from tiebreak.benchmarks.scoring import Ratio, Score, mean_of, measure
-from tiebreak.data import UnreadableError, replace_lone_surrogates, short_repr
+from tiebreak.data import UnreadableError, short_repr
 from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome
+from tiebreak.unicode import clean_text
 
 
 def _read(file: str, cells: dict[str, Any]) -> Comparison | None:
@@ -42,7 +43,7 @@ def _turns(cells: dict[str, Any], column: str, turns: int) -> tuple[tuple[str, .
     if roles != ["user", "assistant"] * turns or not all(isinstance(content, str) for content in contents):
         message = f"is {short_repr(messages)}: expected messages of user and assistant in turn, {turns} of each"
         raise UnreadableError(column, "roles", message)
-    texts = [replace_lone_surrogates(str(content))[0] for content in contents]
+    texts = [clean_text(str(content)) for content in contents]
     return tuple(texts[0::2]), tuple(texts[1::2])
 
 

@@ -35,7 +35,6 @@ def evaluate_benchmark(
     """
     from tiebreak.benchmarks import load_benchmark, run_benchmark, work
     from tiebreak.runs import RunFolder
-    from tiebreak.types import fold_prompt
     from tiebreak.workflows.vote_overlap import measure_training_overlap
 
     if diagnostics.is_terminal:
@@ -45,7 +44,7 @@ def evaluate_benchmark(
         items = load_benchmark(name, data)
     if items.left_out:
         log(f"Left out: {items.left_out}.")
-    overlap = measure_training_overlap(RunFolder(run), [fold_prompt(row.prompt[0]) for row in items.rows], log)
+    overlap = measure_training_overlap(RunFolder(run), [row.prompt[0] for row in items.rows], log)
     judge = load_judge_with_progress(run, base_model, merge, calibrate=calibrate)
     with comparison_progress(work(judge, items)) as advance:
         result = run_benchmark(judge, items, on_progress=advance)

@@ -9,12 +9,12 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from tiebreak.client.responses import ServedLimits, ServedModel, parse_answer, parse_score
 from tiebreak.client.transport import Request
-from tiebreak.data import replace_lone_surrogates
 from tiebreak.errors import ComparisonsError, ModelError, ServerError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, least_certain, mean_verdict, swapped_count
 from tiebreak.judges.judge import systems_of
 from tiebreak.judges.verdicts import Score, Verdict, probability_array
 from tiebreak.types import Comparison, Conversation
+from tiebreak.unicode import replace_invalid_characters
 
 T = TypeVar("T")
 TIMEOUT: Final = 240.0
@@ -158,7 +158,7 @@ def average_rows(verdicts: Sequence[Verdict], rows: Sequence[int], swapped: Sequ
 
 def to_json(value: Any) -> str:
     """JSON that UTF-8 can encode, whatever the texts contain."""
-    return replace_lone_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":")))[0]
+    return replace_invalid_characters(json.dumps(value, ensure_ascii=False, separators=(",", ":")))[0]
 
 
 def comparison_json(comparison: Comparison) -> str:

@@ -14,7 +14,6 @@ from tiebreak.data.readers import Format, check_votes_path, read_table
 from tiebreak.data.splits import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
-from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.data.vote_file import VoteFile, read_votes
 from tiebreak.data.writer import write_comparisons
 
@@ -45,7 +44,6 @@ __all__ = [
     "read_candidates",
     "read_table",
     "read_votes",
-    "replace_lone_surrogates",
     "short_repr",
     "split_by_prompt",
     "summarise",

@@ -19,9 +19,10 @@ import math
 import re
 from typing import Final
 
+from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Kind, RowReport, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
-from tiebreak.data.unicode import decode, describe_decode_error, replace_lone_surrogates
+from tiebreak.unicode import clean_text, replace_invalid_characters
 
 Turns = tuple[str, ...]
 
@@ -106,7 +107,7 @@ def _is_turns(cell: object) -> bool:
 
 
 def clean_texts(columns: tuple[str, str, str], texts: tuple[Turns, Turns, Turns], report: RowReport) -> list[Turns]:
-    """Prompt and both answers without lone surrogates and NUL. Reports repaired, empty and huge texts.
+    """Prompt and both answers as `tiebreak.unicode.clean_text` gives them. Reports repaired, empty and huge texts.
 
     An answer counts as empty if all its turns are, not counting the turns with which both answers begin.
     """
@@ -122,12 +123,11 @@ def clean_texts(columns: tuple[str, str, str], texts: tuple[Turns, Turns, Turns]
 
 
 def _clean(column: str, turns: Turns, report: RowReport) -> Turns:
-    replaced = [replace_lone_surrogates(turn) for turn in turns]
-    if count := sum(replacements for _, replacements in replaced):
+    if count := sum(replace_invalid_characters(turn)[1] for turn in turns):
         report.add(column, "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
     if (length := sum(map(len, turns))) > _HUGE:
         report.add(column, "huge_cell", f"is {length:,} characters long")
-    return tuple(text for text, _ in replaced)
+    return tuple(map(clean_text, turns))
 
 
 def _shared_turns(answer_a: Turns, answer_b: Turns) -> int:

@@ -6,9 +6,9 @@ import csv
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Kind, Problem, severity_of
 from tiebreak.data.table import Row, Table
-from tiebreak.data.unicode import decode, describe_decode_error
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 

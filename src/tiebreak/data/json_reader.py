@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Problem, Unit, severity_of, short_repr
 from tiebreak.data.table import Row, Table
-from tiebreak.data.unicode import decode, describe_decode_error
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 

@@ -13,6 +13,7 @@ from typing import Final
 from tiebreak.data.cells import is_blank
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
+from tiebreak.unicode import unify_line_ends
 
 Message = tuple[str, str]
 """Role and content."""
@@ -33,6 +34,7 @@ def parse_side(
     Raises:
         UnreadableError: the messages do not alternate between user and assistant, or do not contain the prompt.
     """
+    prompt, messages = _unify(prompt), _unify(messages)
     if messages[0][0] not in ("system", "user"):
         if not prompt:
             raise UnreadableError(column, "missing_prompt", "is a reply alone, and there is no prompt")
@@ -49,7 +51,8 @@ def system_message(*lists: tuple[Message, ...]) -> str:
     `parse_side` puts it in front of the first user turn. `Conversation` and `Comparison` take it as `system`, so that
     a chat template renders it as a turn of its own.
     """
-    return next((messages[0][1] for messages in lists if messages and messages[0][0] == "system"), "")
+    systems = (messages[0][1] for messages in lists if messages and messages[0][0] == "system")
+    return unify_line_ends(next(systems, ""))
 
 
 def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ...]:
@@ -80,6 +83,11 @@ def _message(column: str, number: int, message: object) -> Message:
             return role, content or ""
     text = f'has {short_repr(message)} as message {number}: expected {{"role": ..., "content": text}}'
     raise UnreadableError(column, "not_text", text)
+
+
+def _unify(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages with one kind of line end, before they are compared, and before one is joined to the next."""
+    return tuple((role, unify_line_ends(content)) for role, content in messages)
 
 
 def _contains(messages: tuple[Message, ...], prompt: tuple[Message, ...]) -> bool:

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 from tiebreak.errors import DataError
+from tiebreak.prompt_folding import fold_prompt, fold_prompt_0_1
 from tiebreak.types import Comparison
 
 
 def split_by_prompt(
-    comparisons: Iterable[Comparison], *, validation_rows: int | None, validation_share: float | None, seed: int
+    comparisons: Iterable[Comparison],
+    *,
+    validation_rows: int | None,
+    validation_share: float | None,
+    seed: int,
+    fold: Callable[[str], str] = fold_prompt,
 ) -> tuple[list[Comparison], list[Comparison]]:
     """Training and validation rows, each in the order of the input.
 
-    Comparisons with the same first prompt turn, ignoring case and white space, stay together, so that validation
+    Comparisons with the same first prompt turn, as `fold_prompt` compares them, stay together, so that validation
     does not reward a model for having seen the prompt. Validation gets a proportional share of large and of small
     groups, chosen by a hash of prompt and seed, so the choice does not depend on the order of the rows or on the
     machine. Its size is the closest to the requested one that whole groups can make.
+
+    The hash is that of the prompt folded by `fold_prompt_0_1`, the smallest in a group: a seed gives the rows that it
+    gave in earlier versions, unless prompts were added to a group.
 
     Args:
         comparisons: at least two, with at least two different first prompts.
         validation_rows: number of rows to validate on. Give exactly one of this and the share.
         validation_share: the same as a share of all rows, between 0 and 1.
         seed: other seeds choose other groups.
+        fold: prompts with equal results are one group; `fold_prompt_0_1` repeats the split of an older run.
 
     Raises:
         ValueError: both sizes are given, or neither.
         DataError: the size leaves no row for training or validation, or there is only one row or one first prompt.
     """
     rows = list(comparisons)
-    keys = [comparison.folded_prompt for comparison in rows]
+    keys = _group_names([comparison.prompt[0] for comparison in rows], fold)
     if len(rows) < 2:
         raise DataError(
             "there is only one comparison: none would be left for training. Validate on a separate file "
@@ -52,6 +62,16 @@ def split_by_prompt(
     chosen = _choose(by_size, target, len(rows))
     training = [row for row, key in zip(rows, keys, strict=True) if key not in chosen]
     return training, [row for row, key in zip(rows, keys, strict=True) if key in chosen]
+
+
+def _group_names(prompts: list[str], fold: Callable[[str], str]) -> list[str]:
+    """[rows], the name of each row's group: the smallest of its prompts, folded by `fold_prompt_0_1`."""
+    spellings = [fold_prompt_0_1(prompt) for prompt in prompts]
+    folded = [fold(prompt) for prompt in prompts]
+    names: dict[str, str] = {}
+    for key, spelling in zip(folded, spellings, strict=True):
+        names[key] = min(names.get(key, spelling), spelling)
+    return [names[key] for key in folded]
 
 
 def _keyed_hash(key: str, seed: int) -> bytes:

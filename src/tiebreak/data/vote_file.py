@@ -24,9 +24,9 @@ from tiebreak.data.layouts import (
 )
 from tiebreak.data.readers import Format, read_table
 from tiebreak.data.table import Table
-from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags
+from tiebreak.unicode import replace_invalid_characters
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _read_tag(cell: object) -> str:
     """The text or number in a cell; empty for anything else, since an invalid tag does not make a row invalid."""
     if isinstance(cell, float):
         return "" if math.isnan(cell) else f"{cell:g}"
-    return replace_lone_surrogates(str(cell))[0].strip() if isinstance(cell, str | int) else ""
+    return replace_invalid_characters(str(cell))[0].strip() if isinstance(cell, str | int) else ""
 
 
 def _read_id(cell: object, row_number: str, report: RowReport) -> str:
@@ -160,7 +160,7 @@ def _read_id(cell: object, row_number: str, report: RowReport) -> str:
         report.id = row_number
         report.add("id", "missing_id", f"is empty: the row number, {row_number}, is used instead")
     else:
-        report.id, count = replace_lone_surrogates(text)
+        report.id, count = replace_invalid_characters(text)
         if count:
             report.add("id", "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
     return report.id

@@ -39,6 +39,12 @@ ROLES: Final = {"{response}": "assistant", "{response_a}": "response_a", "{respo
 """The message role whose content fills a slot."""
 
 _READ: Final = """\
+{%- set cleaned = namespace(messages=[]) -%}
+{%- for message in messages -%}
+  {%- set content = (message['content'] or '') | replace('\\r\\n', '\\n') | replace('\\r', '\\n') -%}
+  {%- set cleaned.messages = cleaned.messages + [{'role': message['role'], 'content': content}] -%}
+{%- endfor -%}
+{%- set messages = cleaned.messages -%}
 {%- set turns = messages[1:] if messages[0]['role'] == 'system' else messages -%}
 {%- set system = messages[0]['content'] if messages[0]['role'] == 'system' else '' -%}
 {%- set answers = ANSWERS -%}
@@ -58,7 +64,7 @@ _SAY_PROMPT: Final = """\
 {%- for message in asked -%}
   {%- if asked | length > 1 -%}{{- 'Assistant: ' if loop.index0 % 2 else 'User: ' -}}{%- endif -%}
   {%- if loop.first and system -%}{{- system + '\\n\\n' -}}{%- endif -%}
-  {{- message['content'] or '' -}}
+  {{- message['content'] -}}
   {%- if not loop.last -%}{{- '\\n\\n' -}}{%- endif -%}
 {%- endfor -%}
 """
@@ -66,7 +72,7 @@ _SAY_PROMPT: Final = """\
 
 _SYSTEM_INTO_FIRST: Final = """\
 {%- if system -%}
-  {%- set first = {'role': 'user', 'content': system + '\\n\\n' + (asked[0]['content'] or '')} -%}
+  {%- set first = {'role': 'user', 'content': system + '\\n\\n' + asked[0]['content']} -%}
   {%- set asked = [first] + asked[1:] -%}
   {%- set system = '' -%}
 {%- endif -%}
@@ -95,7 +101,7 @@ def comparison_chat_template(chat: ChatTemplate) -> str:
         parts.append(_SYSTEM_INTO_FIRST)
     parts.append("{%- set comparison -%}\n")
     for piece in re.split("|".join(f"({re.escape(slot)})" for slot in SLOTS), SEED_TEMPLATE.text):
-        parts += _pieces(piece, {"{prompt}": "{{- asked[-1]['content'] or '' -}}\n"} | _answers(SEED_TEMPLATE))
+        parts += _pieces(piece, {"{prompt}": "{{- asked[-1]['content'] -}}\n"} | _answers(SEED_TEMPLATE))
     return "".join([*parts, "{%- endset -%}\n", _AS_CHAT, chat.format.source])
 
 
@@ -108,7 +114,7 @@ def _answers(template: Template | AnswerTemplate) -> dict[str, str]:
     """What fills the slots of the answers."""
     roles = _answer_roles(template)
     return {
-        slot: f"{{{{- given[{roles.index(role)}]['content'] or '' -}}}}\n"
+        slot: f"{{{{- given[{roles.index(role)}]['content'] -}}}}\n"
         for slot, role in ROLES.items()
         if role in roles
     }

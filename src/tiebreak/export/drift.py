@@ -28,7 +28,7 @@ from tiebreak.ranking import outcome_logits
 from tiebreak.recipe import load_recipe
 from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.text import CHAT
-from tiebreak.training.splits import split_votes
+from tiebreak.training.splits import replay_split
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def comparisons_to_measure_on(
         data = data.model_copy(update={"calibration": None, "calibration_rows": None, "calibration_share": None})
         if data.validation is not None:  # the training file need not be read
             data = data.model_copy(update={"train": data.validation, "train_rows": None})
-        return "of the run's validation rows", _spread(split_votes(data, lambda _: None).validation)
+        return "of the run's validation rows", _spread(replay_split(data).validation)
     except (DataError, RecipeError, OSError, AssertionError) as error:
         log(
             f"The run's validation rows are not available ({str(error).partition(chr(10))[0]}). The drift is "

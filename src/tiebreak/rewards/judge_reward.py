@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Protocol
 
-from tiebreak.data import Message, parse_messages, parse_side, replace_lone_surrogates
+from tiebreak.data import Message, parse_messages, parse_side
 from tiebreak.data.issues import UnreadableError
 from tiebreak.data.messages import system_message
 from tiebreak.rewards.processes import process_count, rewards_over_processes
@@ -138,8 +138,7 @@ def _conversation(prompt: Text, completion: Text) -> Conversation | None:
         turns, replies = parse_side("completion", prompt_messages, reply_messages)
     except UnreadableError:
         return None
-    conversation = Conversation(turns, replies, system_message(reply_messages, prompt_messages))
-    return conversation.map_texts(lambda text: replace_lone_surrogates(text)[0])
+    return Conversation(turns, replies, system_message(reply_messages, prompt_messages))
 
 
 def _calls_a_tool(message: Mapping[str, Any]) -> bool:

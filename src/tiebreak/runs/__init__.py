@@ -23,6 +23,7 @@ from tiebreak.runs.predictions import (
 from tiebreak.runs.scores import write_rewards, write_scores
 from tiebreak.runs.validation_rows import (
     ValidationRows,
+    have_hashes,
     prompt_hashes,
     read_training_prompts,
     read_validation_rows,
@@ -39,6 +40,7 @@ __all__ = [
     "RunFolder",
     "ValidationRows",
     "check_submission_path",
+    "have_hashes",
     "prompt_hashes",
     "read_orders",
     "read_training_prompts",

@@ -7,7 +7,7 @@ that a run has already seen read these files.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tiebreak.errors import RunError
+from tiebreak.prompt_folding import fold_prompt, fold_prompt_0_1
 from tiebreak.runs.files import write_atomically
 from tiebreak.runs.folder import RunFolder
 from tiebreak.types import OUTCOMES, Comparison
@@ -106,7 +107,7 @@ def write_training_prompts(run: RunFolder, comparisons: Sequence[Comparison]) ->
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
     """
-    write_prompt_hashes(run, prompt_hashes(row.folded_prompt for row in comparisons))
+    write_prompt_hashes(run, prompt_hashes(row.prompt[0] for row in comparisons))
 
 
 def write_prompt_hashes(run: RunFolder, hashes: NDArray[np.uint64]) -> None:
@@ -135,14 +136,25 @@ def read_training_prompts(run: RunFolder) -> NDArray[np.uint64] | None:
     return hashes
 
 
-def prompt_hashes(prompts: Iterable[str]) -> NDArray[np.uint64]:
-    """BLAKE2b of each prompt, 8 bytes: two of a million different prompts collide with a probability of 3e-8.
+def prompt_hashes(prompts: Iterable[str], fold: Callable[[str], str] = fold_prompt) -> NDArray[np.uint64]:
+    """BLAKE2b of each folded prompt, 8 bytes: two of a million different ones collide with a probability of 3e-8.
 
     Args:
-        prompts: [n], as `Comparison.folded_prompt` gives them.
+        prompts: [n], first turns.
+        fold: makes spellings of one prompt equal; older runs have hashes of `fold_prompt_0_1`.
     """
+    prompts = map(fold, prompts)
     digests = b"".join(blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=8).digest() for prompt in prompts)
     return np.frombuffer(digests, dtype=np.uint64)
+
+
+def have_hashes(prompts: Sequence[str], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """[n], whether each first turn is among the prompts of a run, by the fold of this version or that of older runs.
+
+    A run has the hashes of one of the two folds, a soup perhaps of both. `fold_prompt` joins all that `fold_prompt_0_1`
+    joins, so comparing both makes no wrong matches.
+    """
+    return np.isin(prompt_hashes(prompts), hashes) | np.isin(prompt_hashes(prompts, fold_prompt_0_1), hashes)
 
 
 def _sha256(path: Path) -> str:

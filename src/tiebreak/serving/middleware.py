@@ -10,8 +10,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from tiebreak.data import replace_lone_surrogates
 from tiebreak.serving.errors import InvalidRequestError, ServingError, TooLargeError, UnauthorizedError
+from tiebreak.unicode import replace_invalid_characters
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +32,8 @@ class RequestGuard:
 
     - Requests without the key are refused before their body is read.
     - Bodies over the limit are refused as soon as their size is known.
-    - Lone surrogates and NUL in texts become U+FFFD, as in data files. No other part of the server repairs texts.
+    - Lone surrogates and NUL in texts become U+FFFD, as in data files: pydantic refuses surrogates.
+      `Comparison` and `Conversation` clean line ends.
     - Requests whose client disconnects are cancelled, and their queued rows are dropped.
 
     Args:
@@ -182,9 +183,9 @@ def repair_texts(body: bytes) -> bytes:
 
 def _repair_value(value: Any) -> Any:
     if isinstance(value, str):
-        return replace_lone_surrogates(value)[0]
+        return replace_invalid_characters(value)[0]
     if isinstance(value, list):
         return [_repair_value(item) for item in value]
     if isinstance(value, dict):
-        return {replace_lone_surrogates(key)[0]: _repair_value(item) for key, item in value.items()}
+        return {replace_invalid_characters(key)[0]: _repair_value(item) for key, item in value.items()}
     return value

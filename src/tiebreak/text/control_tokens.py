@@ -19,7 +19,6 @@ from tiebreak.text.tokenization import rust_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NO_WORDS: Final = "\ue000 \U0010fffd"
 """Private characters, which become the unknown token where a tokenizer has no bytes for them."""
 _CONTEXTS: Final = (("", ""), ("\n", "\n"), (" ", " "))
@@ -49,9 +48,7 @@ class ControlTokens:
         self._spelled = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
 
     def break_spelled(self, text: str) -> str:
-        """The text with spelled-out control tokens broken, and U+FFFD for lone surrogates."""
-        if not text.isascii():
-            text = _SURROGATE.sub("\ufffd", text)
+        """The text with spelled-out control tokens broken."""
         return self._spelled.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
     def count(self, ids: npt.NDArray[np.integer[Any]]) -> int:

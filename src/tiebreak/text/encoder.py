@@ -15,6 +15,7 @@ from tiebreak.text.added_tokens import AddedTokens
 from tiebreak.text.control_tokens import ControlTokens
 from tiebreak.text.tokenization import ROWS_PER_BATCH, Ids, rust_tokenizer, token_ids
 from tiebreak.text.truncation import TextTemplate, TruncatableT, TruncatedRow, Truncator
+from tiebreak.unicode import clean_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,7 +44,7 @@ class Encoder(Generic[TruncatableT]):
     - Text of users and models never becomes a control token; see `ControlTokens`. This happens in the text, so every
       runtime that tokenises `text(comparison)` gets the same tokens. Gemma's newline runs and HTML tags, which are
       added tokens but not special, are kept.
-    - Lone surrogates, which no tokenizer accepts, become U+FFFD.
+    - Line ends, lone surrogates and NUL are those of `clean_text`: rows have clean texts, rendered texts get them.
 
     Args:
         tokenizer: of the judge.
@@ -150,7 +151,7 @@ class Encoder(Generic[TruncatableT]):
             )
         for start in range(0, len(strings), ROWS_PER_BATCH):
             batch = strings[start : start + ROWS_PER_BATCH]
-            cleaned = [self._control.break_spelled(self._remove_added_text(text)) for _, text in batch]
+            cleaned = [self._control.break_spelled(self._remove_added_text(clean_text(text))) for _, text in batch]
             for (i, _), text, ids in zip(batch, cleaned, token_ids(self._tokenizer, cleaned), strict=True):
                 uncut[i] = ids
                 if self._control.count(ids):

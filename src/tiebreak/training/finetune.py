@@ -14,6 +14,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments, se
 
 from tiebreak.errors import MemoryBudgetError, ModelError, RecipeError
 from tiebreak.models import TokenBudget, check_base, default_device, layer_stack, resolve_compute_dtype
+from tiebreak.prompt_folding import CURRENT_FOLD
 from tiebreak.recipe import Recipe, TrainingSection, dump_recipe
 from tiebreak.runs import RunFolder, write_json
 from tiebreak.training.batches import Example
@@ -23,7 +24,7 @@ from tiebreak.training.distributed import is_rank_zero, world_size
 from tiebreak.training.environment import describe_environment
 from tiebreak.training.model_setup import prepare_model
 from tiebreak.training.results import save_results
-from tiebreak.training.resume import check_same_data, resume_training, start_date
+from tiebreak.training.resume import check_same_data, recorded_fold, resume_training, start_date
 from tiebreak.training.splits import SplitVotes, split_votes, votes_for_head, warn_about_shared_prompts
 from tiebreak.training.tokenised_votes import TokenisedVotes, tokenise
 from tiebreak.training.trainer import JudgeTrainer
@@ -47,7 +48,8 @@ def fine_tune(
 
     Nothing is written before votes, settings and model are known to be usable.
     """
-    votes = SplitVotes(*(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log)))
+    fold = recorded_fold(folder) if resume and folder.holds_a_run else CURRENT_FOLD
+    votes = SplitVotes(*(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log, fold)))
     set_seed(recipe.training.seed)
     settings = recipe.model
     for note in check_base(
@@ -63,7 +65,7 @@ def fine_tune(
     model = prepare_model(recipe, votes.training, compute_dtype, log)
     budget = _token_budget(model, recipe.training, tokenised.training, compute_dtype, log)
     if is_rank_zero():
-        _begin_run(folder, recipe, tokenised)
+        _begin_run(folder, recipe, tokenised, fold)
     with _abandon_if_not_started(folder):
         trainer = JudgeTrainer(
             model,
@@ -120,11 +122,11 @@ def _token_budget(
     return TokenBudget(budget.tokens, log, on_exhausted if settings.gradient_checkpointing == "auto" else None)
 
 
-def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes) -> None:
+def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, fold: int) -> None:
     """Write what identifies the run: recipe, environment, validation rows."""
     folder.begin(dump_recipe(recipe))
     environment = describe_environment(recipe.training.seed) | {
-        "data_digest": tokenised.digest, "start_date": date.today().isoformat(),
+        "data_digest": tokenised.digest, "start_date": date.today().isoformat(), "prompt_fold": fold,
     }  # fmt: skip
     write_json(folder.environment, environment)
     keep_rows(folder, tokenised.votes, recipe.data)

@@ -8,6 +8,7 @@ from time import perf_counter
 from tiebreak.baselines import fit_baseline, save_baseline
 from tiebreak.errors import RunError
 from tiebreak.formatting import pluralize
+from tiebreak.prompt_folding import CURRENT_FOLD
 from tiebreak.recipe import Recipe, dump_recipe
 from tiebreak.runs import RunFolder, write_json, write_predictions
 from tiebreak.training.distributed import world_size
@@ -16,10 +17,11 @@ from tiebreak.training.splits import split_votes, warn_about_shared_prompts
 from tiebreak.training.validation import calibrate, keep_rows, validate
 
 
-def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None]) -> dict[str, float]:
+def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> dict[str, float]:
     """Fit the recipe's baseline in a folder that this process has locked; returns the metrics.
 
-    Fitting takes two minutes at most, so there are no checkpoints: an interrupted run starts over.
+    Fitting takes two minutes at most, so there are no checkpoints: an interrupted run starts over. `fold` splits the
+    votes as in `split_votes`.
 
     Raises:
         DataError: the votes cannot be used.
@@ -30,7 +32,7 @@ def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None]) -> dic
         raise RunError("A baseline is fitted by one process: start it without torchrun and --gpus.")
     settings = recipe.baseline.model_dump()
     kind = settings.pop("kind")
-    votes = split_votes(recipe.data, log)
+    votes = split_votes(recipe.data, log, fold)
     log(f"Training rows: {len(votes.training):,}. Validation rows: {len(votes.validation):,}.")
     if votes.calibration:
         log(f"Calibration rows: {len(votes.calibration):,}.")
@@ -46,7 +48,7 @@ def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None]) -> dic
     probabilities, metrics = validate(judge.probabilities(votes.validation), votes.validation, calibration)
 
     folder.begin(dump_recipe(recipe))  # last, so that an error in the data leaves no folder
-    write_json(folder.environment, describe_machine(recipe.baseline.seed))
+    write_json(folder.environment, describe_machine(recipe.baseline.seed) | {"prompt_fold": fold})
     keep_rows(folder, votes, recipe.data)
     save_baseline(folder.model, judge, recipe.baseline.model_dump(), calibration)
     write_predictions(folder.predictions, votes.validation, probabilities)

@@ -8,7 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.errors import RecipeError
+from tiebreak.errors import RecipeError, RunError
+from tiebreak.prompt_folding import FOLDS
 from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.runs import RunFolder
 from tiebreak.training.distributed import is_rank_zero
@@ -56,6 +57,21 @@ def start_date(folder: RunFolder) -> date | None:
         return None
     day = json.loads(folder.environment.read_text(encoding="utf-8")).get("start_date")
     return None if day is None else date.fromisoformat(day)
+
+
+def recorded_fold(folder: RunFolder) -> int:
+    """The number in `FOLDS` by which a run's votes were split.
+
+    Raises:
+        RunError: a newer version of Tiebreak split them.
+    """
+    environment = json.loads(folder.environment.read_text(encoding="utf-8")) if folder.environment.exists() else {}
+    fold = environment.get("prompt_fold", 1)
+    if fold not in FOLDS:
+        raise RunError(
+            f"{folder} was split by a newer version of Tiebreak (prompt_fold {fold!r}). Install that version."
+        )
+    return int(fold)
 
 
 def check_same_data(folder: RunFolder, digest: str) -> None:

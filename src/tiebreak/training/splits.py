@@ -12,6 +12,7 @@ from tiebreak.calibration import check_calibration_votes
 from tiebreak.data import load_comparisons, split_by_prompt
 from tiebreak.errors import DataError, RecipeError
 from tiebreak.formatting import pluralize
+from tiebreak.prompt_folding import CURRENT_FOLD, FOLDS
 from tiebreak.recipe import DataSection, ModelSection
 from tiebreak.types import Comparison
 
@@ -25,11 +26,27 @@ class SplitVotes(NamedTuple):
     """Empty unless the recipe asks for a calibration."""
 
 
-def split_votes(settings: DataSection, log: Callable[[str], None]) -> SplitVotes:
+def replay_split(settings: DataSection) -> SplitVotes:
+    """Draw the split of a run of Tiebreak 0.1 again, which keeps no rows, with the prompts folded as it folded them.
+
+    Notes about the votes are dropped: they were logged in training.
+
+    Raises:
+        DataError, RecipeError: as in `split_votes`.
+    """
+    return split_votes(settings, lambda _: None, fold=1)
+
+
+def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> SplitVotes:
     """Read the votes of a recipe and split them.
 
     Rows that are split off `data.train` share no prompt with the rows that remain. Validation rows are split off first,
     so that they do not depend on whether the recipe asks for a calibration.
+
+    Args:
+        settings: the recipe's `data` section.
+        log: called with one note on the votes at a time.
+        fold: the number in `FOLDS` by which prompts are compared.
 
     Raises:
         DataError: votes cannot be used, or there are too few to calibrate on.
@@ -45,8 +62,10 @@ def split_votes(settings: DataSection, log: Callable[[str], None]) -> SplitVotes
         rows, share = settings.validation_rows, settings.validation_share
         if rows is None and share is None:
             rows = max(1, min(1000, len(votes) // 10))
-        votes, validation = split_by_prompt(votes, validation_rows=rows, validation_share=share, seed=settings.seed)
-    votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log)
+        votes, validation = split_by_prompt(
+            votes, validation_rows=rows, validation_share=share, seed=settings.seed, fold=FOLDS[fold]
+        )
+    votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log, fold)
     training = _sample(votes, settings.train_rows, settings.seed, "data.train_rows")
     return SplitVotes(training, validation, calibration)
 
@@ -71,7 +90,11 @@ def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list
 
 
 def _split_off_calibration(
-    votes: list[Comparison], rows_in_file: int, settings: DataSection, log: Callable[[str], None]
+    votes: list[Comparison],
+    rows_in_file: int,
+    settings: DataSection,
+    log: Callable[[str], None],
+    fold: int,
 ) -> tuple[list[Comparison], list[Comparison]]:
     """The remaining votes and the calibration rows.
 
@@ -90,7 +113,9 @@ def _split_off_calibration(
         remedy = f"Raise it, or train without a calibration: data.calibration_{key}=null."
         if wanted is None or wanted >= len(votes):
             raise RecipeError(f"{source} leaves nothing of {len(votes):,} rows to learn from. Lower it.")
-        votes, calibration = split_by_prompt(votes, validation_rows=wanted, validation_share=None, seed=settings.seed)
+        votes, calibration = split_by_prompt(
+            votes, validation_rows=wanted, validation_share=None, seed=settings.seed, fold=FOLDS[fold]
+        )
     else:
         return votes, []
     check_calibration_votes(

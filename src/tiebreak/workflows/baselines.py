@@ -11,9 +11,11 @@ from typing import Final
 
 from tiebreak.baselines import BaselineKind, load_baseline, read_baseline_card
 from tiebreak.errors import RecipeError, RunError, TiebreakError
+from tiebreak.judges.ensemble import read_blend
 from tiebreak.recipe import BaselineSection, Recipe, load_recipe
 from tiebreak.runs import RunFolder
-from tiebreak.training import train
+from tiebreak.training.fit_baseline import fit
+from tiebreak.training.resume import recorded_fold
 from tiebreak.workflows.predictions import RunPredictions, align_predictions, read_run_predictions
 from tiebreak.workflows.validation_rows import read_data_section
 
@@ -68,7 +70,8 @@ def fit_baselines_beside(
                     return
                 log(f"Fitting a baseline: {name}.")
                 shutil.rmtree(baseline.path, ignore_errors=True)
-                train(recipe, log=lambda _: None)  # notes about the votes were logged when the run was trained
+                with baseline.lock(resume=False):  # notes about the votes were logged when the run was trained
+                    fit(recipe, baseline, log=lambda _: None, fold=_fold(folder))
             _read_matching(baseline, predictions)
             votes = load_baseline(baseline.model).baseline.vote_count
         except TiebreakError as error:
@@ -106,6 +109,14 @@ def _read_matching(baseline: RunFolder, predictions: RunPredictions) -> RunPredi
     if aligned.votes != predictions.votes:
         raise RunError(f"{baseline} was validated on other votes than the run: a file of votes has changed.")
     return aligned
+
+
+def _fold(run: RunFolder) -> int:
+    """As `recorded_fold`; for a blend, that of its first member, whose votes `read_data_section` names."""
+    if not run.holds_a_blend:
+        return recorded_fold(run)
+    members = [RunFolder(run.path / member.run) for member in read_blend(run.model).members]
+    return next((recorded_fold(member) for member in members if member.recipe.is_file()), 1)
 
 
 def _is_current(baseline: RunFolder, recipe: Recipe) -> bool:

@@ -27,6 +27,7 @@ from tiebreak.runs import (
     write_validation_rows,
 )
 from tiebreak.training.environment import describe_environment
+from tiebreak.training.resume import recorded_fold
 from tiebreak.types import Comparison, Vote
 from tiebreak.workflows.predictions import read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
@@ -96,7 +97,7 @@ def soup_runs(
     with created.create():
         rank = _write_model(created, folders, cards)
         _write_training_prompts(created, folders)
-        overlap = measure_training_overlap(created, [row.folded_prompt for row in rows], log)
+        overlap = measure_training_overlap(created, [row.prompt[0] for row in rows], log)
         losses = {}
         for folder in folders:
             log(f"Judging {len(rows):,} comparisons with {folder}.")
@@ -166,7 +167,9 @@ def _write_model(created: RunFolder, folders: Sequence[RunFolder], cards: Sequen
     rank = average_adapters([folder.model for folder in folders], created.model)
     lora = recipe.lora.model_copy(update={"r": rank, "lora_alpha": rank, "use_rslora": False})
     created.begin(dump_recipe(recipe.model_copy(update={"lora": lora, "output": created.path})))
-    environment = describe_environment(recipe.training.seed) | {"soup_of": [str(folder) for folder in folders]}
+    environment = describe_environment(recipe.training.seed) | {
+        "soup_of": [str(folder) for folder in folders], "prompt_fold": recorded_fold(folders[0]),
+    }  # fmt: skip
     write_json(created.environment, environment)
     rewards = cards[0].rewards
     if rewards is not None:

@@ -10,7 +10,7 @@ from tiebreak.errors import DataError, RecipeError, RunError, TiebreakError
 from tiebreak.judges.ensemble import read_blend
 from tiebreak.recipe import DataSection, load_recipe
 from tiebreak.runs import RunFolder, ValidationRows, read_validation_rows
-from tiebreak.training.splits import SplitVotes, split_votes
+from tiebreak.training.splits import replay_split
 from tiebreak.types import Comparison
 
 
@@ -71,15 +71,6 @@ def read_data_section(run: RunFolder) -> DataSection | None:
             except RecipeError:  # of another version of Tiebreak
                 continue
     return None
-
-
-def replay_split(data: DataSection) -> SplitVotes:
-    """Draw the split of a recipe again. Notes about the votes are dropped: they were logged in training.
-
-    Raises:
-        DataError, RecipeError: as in `split_votes`.
-    """
-    return split_votes(data, lambda _: None)
 
 
 def _rows_of_file(run: RunFolder, ids: Sequence[str], on: Path) -> ValidationRows:

@@ -11,9 +11,10 @@ import numpy as np
 from tiebreak.errors import DataError, TiebreakError
 from tiebreak.formatting import pluralize
 from tiebreak.judges.ensemble import read_blend
-from tiebreak.runs import RunFolder, prompt_hashes, read_training_prompts, read_validation_rows
+from tiebreak.runs import RunFolder, have_hashes, prompt_hashes, read_training_prompts, read_validation_rows
+from tiebreak.training.splits import replay_split
 from tiebreak.types import Comparison
-from tiebreak.workflows.validation_rows import read_data_section, replay_split
+from tiebreak.workflows.validation_rows import read_data_section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,36 +55,34 @@ def measure_training_overlap(
 
     Args:
         run: a finished run. For a blend, its members are checked.
-        prompts: [rows], as `Comparison.folded_prompt` gives them.
+        prompts: [rows], first turns.
         log: called with one sentence at a time.
 
     Returns:
         None, after a sentence that says so, if the prompts that the run was trained on are not known.
     """
-    known = _rows_trained_on(run, prompt_hashes(prompts), log)
+    known = _rows_trained_on(run, prompts, log)
     return None if known is None else TrainingOverlap(int(known.sum()), len(known))
 
 
-def _rows_trained_on(
-    run: RunFolder, hashes: NDArray[np.uint64], log: Callable[[str], None]
-) -> NDArray[np.bool_] | None:
+def _rows_trained_on(run: RunFolder, prompts: Sequence[str], log: Callable[[str], None]) -> NDArray[np.bool_] | None:
     """[rows], whether each prompt was trained on; None if that is not known."""
     if run.holds_a_blend:
         kept = read_validation_rows(run)
         if kept is not None:
-            fitted = prompt_hashes(row.folded_prompt for row in kept.comparisons)
-            _log_fitted(run, int(np.isin(hashes, fitted).sum()), len(hashes), "prompts", log)
+            fitted = prompt_hashes(row.prompt[0] for row in kept.comparisons)
+            _log_fitted(run, int(have_hashes(prompts, fitted).sum()), len(prompts), "prompts", log)
         parts = [
-            _rows_trained_on(RunFolder(run.path / member.run), hashes, log) for member in read_blend(run.model).members
+            _rows_trained_on(RunFolder(run.path / member.run), prompts, log) for member in read_blend(run.model).members
         ]
         known = [part for part in parts if part is not None]
         return np.logical_or.reduce(known) if len(known) == len(parts) else None
     try:
-        trained_on = np.isin(hashes, training_prompts(run))
+        trained_on = have_hashes(prompts, training_prompts(run))
     except (TiebreakError, OSError) as error:
         log(_unknown(run, error))
         return None
-    _log_shared(run, int(trained_on.sum()), len(hashes), *_TRAINED, log)
+    _log_shared(run, int(trained_on.sum()), len(prompts), *_TRAINED, log)
     return trained_on
 
 
@@ -134,7 +133,7 @@ def _warn_about_blend(run: RunFolder, votes: Sequence[Comparison], log: Callable
     if kept is None:
         same, what = _rows_with_known_ids(run, votes), "ids"
     else:
-        hashes = prompt_hashes(row.folded_prompt for row in kept.comparisons)
+        hashes = prompt_hashes(row.prompt[0] for row in kept.comparisons)
         same, what = _rows_with_known_prompts(hashes, votes), "prompts"
     _log_fitted(run, same, len(votes), what, log)
 
@@ -154,14 +153,14 @@ def training_prompts(run: RunFolder) -> NDArray[np.uint64]:
         DataError, RecipeError, RunError: neither can be read.
     """
     kept = read_training_prompts(run)
-    return prompt_hashes(row.folded_prompt for row in _replay(run).training) if kept is None else kept
+    return prompt_hashes(row.prompt[0] for row in _replay(run).training) if kept is None else kept
 
 
 def _known_prompts(run: RunFolder) -> KnownPrompts:
     """From the run's folder; what it does not keep, from its votes, split again."""
     kept = read_validation_rows(run)
     validation = _replay(run).validation if kept is None else kept.comparisons
-    return KnownPrompts(training_prompts(run), prompt_hashes(row.folded_prompt for row in validation))
+    return KnownPrompts(training_prompts(run), prompt_hashes(row.prompt[0] for row in validation))
 
 
 def _replay(run: RunFolder) -> SplitVotes:
@@ -172,7 +171,7 @@ def _replay(run: RunFolder) -> SplitVotes:
 
 
 def _rows_with_known_prompts(hashes: NDArray[np.uint64], votes: Sequence[Comparison]) -> int:
-    return int(np.isin(prompt_hashes(row.folded_prompt for row in votes), hashes).sum())
+    return int(have_hashes([row.prompt[0] for row in votes], hashes).sum())
 
 
 def _rows_with_known_ids(run: RunFolder, votes: Sequence[Comparison]) -> int:

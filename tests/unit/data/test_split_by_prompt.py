@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from hashlib import blake2b
 from itertools import combinations
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tiebreak.data import split_by_prompt
+from tiebreak.data.synthetic import arithmetic_comparisons
 from tiebreak.errors import DataError
+from tiebreak.prompt_folding import fold_prompt_0_1
 from tiebreak.types import Comparison
 
 
@@ -51,6 +54,34 @@ def test_the_size_is_the_closest_possible(sizes: list[int], data: st.DataObject)
     _, validation = split_by_prompt(groups_of(sizes), validation_rows=asked, validation_share=None, seed=3)
     possible = {sum(chosen) for count in range(1, len(sizes)) for chosen in combinations(sizes, count)}
     assert abs(len(validation) - asked) == min(abs(size - asked) for size in possible)
+
+
+@pytest.mark.parametrize(
+    ("seed", "digest"), [(0, "3833d907ccbbee75"), (1, "8427374e7f8a7006"), (7, "cb493212afd89eb9")]
+)
+def test_the_rows_of_a_seed_are_those_of_version_0_1(seed: int, digest: str) -> None:
+    """The digests were computed with version 0.1 of the fold."""
+    rows = arithmetic_comparisons(400, seed=0, split="training")
+    _, validation = split_by_prompt(rows, validation_rows=40, validation_share=None, seed=seed)
+    texts = "\n".join(f"{row.prompt[0]}|{row.answer_a[0]}" for row in validation)
+    assert blake2b(texts.encode(), digest_size=8).hexdigest() == digest
+
+
+def test_a_joined_group_is_placed_by_its_smallest_spelling_in_any_order_of_rows() -> None:
+    rows = comparisons([*(f"prompt {number}" for number in range(40)), "Prompt, 7!", "\uff30rompt 7"])
+    _, validation = split_by_prompt(rows, validation_rows=20, validation_share=None, seed=0)
+    _, again = split_by_prompt(rows[::-1], validation_rows=20, validation_share=None, seed=0)
+    assert set(validation) == set(again)
+    assert len({"7", "40", "41"} & {row.id for row in validation}) in (0, 3)
+
+
+def test_the_split_of_an_older_run_keeps_apart_what_its_fold_kept_apart() -> None:
+    rows = comparisons(["Why?", "why", "WHY ?", "how", "who", "when", "where", "what"])
+    sides = set()
+    for seed in range(30):
+        _, validation = split_by_prompt(rows, validation_rows=4, validation_share=None, seed=seed, fold=fold_prompt_0_1)
+        sides.add(frozenset({"0", "1", "2"} & {row.id for row in validation}))
+    assert len(sides) > 2
 
 
 def test_prompts_are_compared_without_case_and_white_space() -> None:

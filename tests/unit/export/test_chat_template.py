@@ -56,10 +56,10 @@ def card_of(tokenizer: PreTrainedTokenizerFast, template: Template | AnswerTempl
 
 
 def harmless(row: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
-    """Without lone surrogates and special tokens, which the encoder alone takes care of."""
+    """Without special tokens, which the encoder alone takes care of."""
 
     def clean(text: str) -> str:
-        for token in (*tokenizer.all_special_tokens, "\ud83d", "<b", "os>", "<|", "<start_of_turn>"):
+        for token in (*tokenizer.all_special_tokens, "<b", "os>", "<|", "<start_of_turn>"):
             text = text.replace(token, "x")
         return text
 
@@ -178,3 +178,21 @@ def test_what_pads_is_no_token_that_texts_end_in(special: dict[str, str], templa
     tokenizer = word_tokenizer(prefix_space=False, **special)
     _choose_pad_token(tokenizer, card_of(tokenizer, AnswerTemplate(template)))
     assert tokenizer.pad_token == wanted
+
+
+def test_line_ends_are_those_that_the_judge_reads() -> None:
+    tokenizer = load_tokenizer("nano")
+    raw = ("a\r\nb", "c\rd", "e\r", "\r\n")
+    unix = ("a\nb", "c\nd", "e\n", "\n")
+    for template in (REWARD_TEMPLATE, SEED_TEMPLATE):
+        answers = ["assistant"] if template is REWARD_TEMPLATE else ["response_a", "response_b"]
+        roles = ["system", "user", *answers]
+        tokenizer.chat_template = chat_template(template)
+        rendered = [
+            tokenizer.apply_chat_template(
+                [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)], tokenize=False
+            )
+            for texts in (raw, unix)
+        ]
+        assert rendered[0] == rendered[1]
+        assert "\r" not in rendered[0]

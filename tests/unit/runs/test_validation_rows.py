@@ -5,17 +5,19 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tiebreak.errors import RunError
+from tiebreak.prompt_folding import fold_prompt_0_1
 from tiebreak.runs import (
     RunFolder,
+    have_hashes,
     prompt_hashes,
     read_training_prompts,
     read_validation_rows,
+    write_prompt_hashes,
     write_training_prompts,
     write_validation_rows,
 )
@@ -64,11 +66,20 @@ def test_a_run_without_them_has_none_and_a_damaged_file_is_refused(tmp_path: Pat
         read_training_prompts(run)
 
 
-def test_seen_prompts_are_found_whatever_their_case_and_spaces(tmp_path: Path) -> None:
+def test_seen_prompts_are_found_in_other_spellings(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     write_training_prompts(run, [Comparison((text,), ("a",), ("b",)) for text in ("Why  me?", "why me?", "Other")])
     kept = read_training_prompts(run)
     assert kept is not None
     assert len(kept) == 2
-    asked = [Comparison((text,), ("a",), ("b",)) for text in ("WHY ME?", "new")]
-    assert np.isin(prompt_hashes(row.folded_prompt for row in asked), kept).tolist() == [True, False]
+    asked = ["WHY ME?", "\u201cWhy\u200b me\u201d", "new", "Other.", "Another"]
+    assert have_hashes(asked, kept).tolist() == [True, True, False, True, False]
+
+
+def test_hashes_of_an_older_run_find_prompts_as_they_did(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    write_prompt_hashes(run, prompt_hashes(["Why  me?", "2 - 2 = ?", "Other"], fold_prompt_0_1))
+    kept = read_training_prompts(run)
+    assert kept is not None
+    asked = ["WHY ME? ", "2 -  2 = ?", "other", "2 + 2 = ?", "22 = ?", "new"]
+    assert have_hashes(asked, kept).tolist() == [True, True, True, False, False, False]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.workflows.runs import VOTES, comparisons, write_run
 from tiebreak.data import write_comparisons
+from tiebreak.errors import RunError
 from tiebreak.recipe import BaselineSection, DataSection, Recipe, dump_recipe, load_recipe
-from tiebreak.runs import RunFolder
+from tiebreak.runs import RunFolder, write_predictions
+from tiebreak.training.resume import recorded_fold
+from tiebreak.training.splits import split_votes
 from tiebreak.workflows import baselines
 from tiebreak.workflows.baselines import BASELINE_NAMES, fit_baselines_beside, read_baselines
 from tiebreak.workflows.predictions import read_run_predictions
@@ -90,3 +96,33 @@ def test_votes_that_are_gone_are_logged(run: RunFolder, tmp_path: Path) -> None:
 def test_baselines_have_the_settings_of_the_shipped_recipes() -> None:
     for kind in BASELINE_NAMES:
         assert load_recipe(f"baseline-{kind}").baseline == BaselineSection(kind=kind)
+
+
+@pytest.mark.parametrize(("environment", "fold"), [({}, 1), ({"prompt_fold": 2}, 2)])
+def test_baselines_split_the_votes_as_the_run_did(
+    run: RunFolder, tmp_path: Path, environment: dict[str, int], fold: int
+) -> None:
+    """Prompts that differ in punctuation are one group only for runs of the new fold."""
+    rows = [
+        replace(row, prompt=(f"prompt {i // 3}{'.?!'[i % 3]}",), id=str(i))
+        for i, row in enumerate(comparisons(VOTES * 20))
+    ]
+    write_comparisons(tmp_path / "train.csv", rows)
+    data = DataSection(train=tmp_path / "train.csv", validation_rows=21, problem_rows="keep")
+    _, validation, _ = split_votes(data, print, fold)
+    assert (len({row.folded_prompt for row in validation}) == 7) == (fold == 2)
+    run.recipe.write_text(dump_recipe(Recipe(baseline=BaselineSection(kind="trees"), data=data, output=run.path)))
+    run.environment.write_text(json.dumps(environment))
+    write_predictions(run.predictions, validation, np.full((len(validation), 3), 1 / 3))
+    assert not [line for line in fitted(run) if "not fitted" in line]
+    assert list(read_baselines(run, read_run_predictions(run.path))) == list(FAST)
+    written = json.loads(RunFolder(run.baselines / "length").environment.read_text())
+    assert written["prompt_fold"] == fold
+
+
+def test_a_run_of_a_newer_fold_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert recorded_fold(run) == 1
+    run.environment.write_text('{"prompt_fold": 3}')
+    with pytest.raises(RunError, match=r"newer version of Tiebreak \(prompt_fold 3\). Install that version"):
+        recorded_fold(run)

@@ -11,8 +11,8 @@ from tiebreak.data.issues import RowReport
 from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
 from tiebreak.data.layouts.votes import parse_margin
 from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
-from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.types import A_WINS, Comparison
+from tiebreak.unicode import clean_text
 
 _MESSAGE_COLUMNS: Final = (*CHOSEN_REJECTED_COLUMNS, "prompt")
 """Whole conversations count before the prompt, as in `parse_side`."""
@@ -36,7 +36,7 @@ def parse_chosen_rejected(cells: dict[str, object], row_id: str, report: RowRepo
         return None
     (prompt, chosen), (_, rejected) = sides
     prompt, chosen, rejected = clean_texts(("prompt", *CHOSEN_REJECTED_COLUMNS), (prompt, chosen, rejected), report)
-    system, _ = replace_lone_surrogates(system_message(*(messages[name] for name in _MESSAGE_COLUMNS)))
+    system = clean_text(system_message(*(messages[name] for name in _MESSAGE_COLUMNS)))
     comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin, system=system)
     return comparison.swap() if _chosen_is_b(prompt, chosen, rejected) else comparison
 

@@ -12,9 +12,9 @@ from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_h
 from tiebreak.data.issues import Problem, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
 from tiebreak.data.readers import read_table
-from tiebreak.data.unicode import replace_lone_surrogates
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
+from tiebreak.unicode import clean_text
 
 RESPONSES: Final = "responses"
 RESPONSE: Final = "response"
@@ -48,7 +48,7 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
     A prompt is a text or a list of turns, as in files of votes. `responses` is a list of at least one answer (CSV and
     JSON lines may hold it as JSON text); each is a text, or a list of as many turns as the prompt has. `response` is
     one such answer, which may be empty; turns are distinguished from plain text as in files of votes (see
-    `tiebreak.data.cells`). Without ids, rows are numbered from 0. Lone surrogates and NUL are replaced.
+    `tiebreak.data.cells`). Without ids, rows are numbered from 0. Texts are cleaned as by `clean_text`.
 
     Raises:
         DataError: the file cannot be read, lacks a column, has both columns of answers, has no rows, or has rows that
@@ -140,7 +140,7 @@ def _turns(column: str, cell: object, *, row_of_turns: bool = False) -> Turns:
     turns = parse_turns(column, cell, row_of_turns=row_of_turns)
     if not turns:
         raise UnreadableError(column, "no_turns", "is a list of no turns")
-    return tuple(replace_lone_surrogates(turn)[0] for turn in turns)
+    return tuple(map(clean_text, turns))
 
 
 def _check_turn_count(column: str, answer: Turns, prompt: Turns) -> None:
