@@ -108,7 +108,7 @@ def _score(judge: Judge, rows: tuple[Candidates, ...], output: Path) -> dict[str
     with progress:
         task = progress.add_task("", total=len(rows))
         scores = judge.score_many(
-            [Conversation(row.prompt, row.answers[0]) for row in rows],
+            [Conversation(row.prompt, row.answers[0], row.system) for row in rows],
             on_progress=lambda n: progress.advance(task, n),
         )
     _log_truncated(sum(score.tokens_lost > 0 for score in scores), pluralize(len(scores), "answer"))
@@ -124,7 +124,10 @@ def _rank(judge: Judge, rows: tuple[Candidates, ...], output: Path, swap: Swap) 
     with progress:
         task = progress.add_task("", total=len(rows))
         rankings = judge.rank_many(
-            [(row.prompt, row.answers) for row in rows], swap=swap, on_progress=lambda n: progress.advance(task, n)
+            [(row.prompt, row.answers) for row in rows],
+            systems=[row.system for row in rows],
+            swap=swap,
+            on_progress=lambda n: progress.advance(task, n),
         )
     _log_truncated(
         sum(r.tokens_lost > 0 for r in rankings), pluralize(len(rows), "prompt"), what="Answers to {} of {}"

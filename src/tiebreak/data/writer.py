@@ -20,7 +20,8 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
-        ValueError: a comparison has no vote, or has a margin although its vote prefers neither answer.
+        ValueError: a comparison has no vote, has a margin although its vote prefers neither answer, or has a system
+            message, which `without_system` or `replace(comparison, system="")` removes.
     """
     has_margins = any(comparison.margin for comparison in comparisons)
     names = {name for tags in {comparison.tags for comparison in comparisons} for name, _ in tags}
@@ -33,6 +34,8 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
             rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *margin_column, *tag_columns))
             for comparison in comparisons:
                 vote = comparison.required_vote()
+                if comparison.system:
+                    raise ValueError(f"comparison {comparison.id} has a system message, which no column holds")
                 if comparison.margin and vote[0] == vote[1]:
                     raise ValueError(f"comparison {comparison.id} has a margin, but its vote prefers neither answer")
                 turns = (comparison.prompt, comparison.answer_a, comparison.answer_b)

@@ -114,9 +114,7 @@ def _answers(template: Template | AnswerTemplate) -> dict[str, str]:
     """What fills the slots of the answers."""
     roles = _answer_roles(template)
     return {
-        slot: f"{{{{- given[{roles.index(role)}]['content'] -}}}}\n"
-        for slot, role in ROLES.items()
-        if role in roles
+        slot: f"{{{{- given[{roles.index(role)}]['content'] -}}}}\n" for slot, role in ROLES.items() if role in roles
     }
 
 

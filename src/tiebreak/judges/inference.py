@@ -39,20 +39,21 @@ class HeadInference(Generic[TruncatableT]):
         self._encoder = encoder
         self._compute_dtype = compute_dtype
         self.budget = budget
+        chat = encoder.chat_tokenizer
+        self._chat_template = None if chat is None else ChatTemplate.of(chat)
         self._one_at_a_time = Lock()  # one thread encodes while another computes
 
     @property
     def reads(self) -> InputLimits:
         """As in `Judge`."""
         on_gpu = next(self._model.parameters()).device.type != "cpu"
-        chat = self._encoder.chat_tokenizer
         return InputLimits(
             self._encoder.max_length,
             self.budget.tokens,
             self._encoder.template,
             self._encoder.bos,
             on_gpu,
-            None if chat is None else ChatTemplate.of(chat),
+            self._chat_template,
         )
 
     def read(

@@ -26,7 +26,9 @@ HOW_TO_NAME: Final = (
 )
 
 
-def policy_parser(policy: str = AUTO, *, run: str | Path | None = None) -> RenderedTextParser:
+def policy_parser(
+    policy: str = AUTO, *, run: str | Path | None = None, own: ChatTemplate | None = None
+) -> RenderedTextParser:
     """What parses the rendered texts of a policy.
 
     Args:
@@ -34,12 +36,13 @@ def policy_parser(policy: str = AUTO, *, run: str | Path | None = None) -> Rende
             for a policy without a chat template. Otherwise the name of a known template, a file of Jinja source, or the
             folder or hub name of a model whose tokenizer has a chat template.
         run: the judge's run folder, for `auto`.
+        own: without a run folder, the chat template that the judge reads, if it reads one.
 
     Raises:
         ModelError: the model has no chat template or cannot be loaded, or its template cannot be inverted.
     """
     if policy == AUTO:
-        base = None if run is None else _base_parser(RunFolder(run))
+        base = _own_parser(own) if run is None else _base_parser(RunFolder(run))
         known = [known_parser(name) for name in KNOWN_TEMPLATES]
         return TemplateDetector(known if base is None else [base, *known])
     if policy == NONE:
@@ -61,8 +64,15 @@ def _base_parser(folder: RunFolder) -> ChatTemplateParser | None:
     if folder.holds_a_blend or folder.holds_a_baseline:
         return None
     try:
-        return ChatTemplateParser(_model_template(str(folder.model)))
-    except (ModelError, ChatTemplateError):
+        return _own_parser(_model_template(str(folder.model)))
+    except ModelError:
+        return None
+
+
+def _own_parser(template: ChatTemplate | None) -> ChatTemplateParser | None:
+    try:
+        return None if template is None else ChatTemplateParser(template)
+    except ChatTemplateError:
         return None
 
 

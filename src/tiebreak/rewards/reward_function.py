@@ -66,7 +66,8 @@ def reward_function(
     Any loop can call `reward(prompts, completions)` and use the floats; PPO too, with a reward model. TRL's own
     PPOTrainer (`trl.experimental.ppo`, up to TRL 1.12) takes a model that reads the policy's token ids instead of a
     function: pass what `tiebreak export` makes of a pointwise run whose base has the policy's tokenizer. That trainer
-    does not apply a template, so choose a `text.template` that matches the policy's prompts.
+    does not apply a template, so choose a `text.template` that matches the policy's prompts: `chat`, if they are
+    rendered by the chat template of the judge's base model.
 
     Args:
         run: a run folder, or a loaded judge such as a `Client`.

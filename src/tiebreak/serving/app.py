@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from tiebreak._version import RELEASE
-from tiebreak.errors import MemoryBudgetError, TiebreakError
+from tiebreak.errors import MemoryBudgetError, RecipeError, TiebreakError
 from tiebreak.serving.compat import compat_routes, error_body
 from tiebreak.serving.errors import ServingError
 from tiebreak.serving.judge_service import JudgeService, Limits
@@ -158,6 +158,8 @@ def _add_error_handlers(app: FastAPI) -> None:
             return _error_response(request, error)
         if isinstance(error, MemoryBudgetError):
             return _error_response(request, _serving_error(str(error), 503, "out_of_memory"))
+        if isinstance(error, RecipeError):  # a text that cannot be cut, or that the judge's chat template refuses
+            return _error_response(request, _serving_error(str(error), 422, "invalid_request"))
         return _error_response(request, ServingError(str(error)))
 
     @app.exception_handler(RequestValidationError)

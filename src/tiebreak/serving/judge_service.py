@@ -63,7 +63,7 @@ class JudgeService:
         policy: RenderedTextParser | None = None,
     ) -> None:
         self.name = name
-        self.policy = policy or policy_parser()
+        self.policy = policy or policy_parser(own=None if judge.reads is None else judge.reads.chat_template)
         self.limits = limits
         self._judge = judge
         self._batcher = Batcher(judge, queue=limits.queue, on_pass=on_pass)

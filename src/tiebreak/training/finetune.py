@@ -58,14 +58,15 @@ def fine_tune(
         log(note)
     compute_dtype = resolve_compute_dtype(recipe.model.compute_dtype, recipe.model.precision, default_device())
     arguments = _trainer_arguments(recipe.training, folder, rows=len(votes.training), compute_dtype=compute_dtype)
-    tokenised = tokenise(recipe, votes, log, on_tokenised, today=start_date(folder) if resume else None)
+    today = (start_date(folder) if resume else None) or date.today()
+    tokenised = tokenise(recipe, votes, log, on_tokenised, today=today)
     warn_about_shared_prompts(votes, log)
     if resume:
         check_same_data(folder, tokenised.digest)
     model = prepare_model(recipe, votes.training, compute_dtype, log)
     budget = _token_budget(model, recipe.training, tokenised.training, compute_dtype, log)
     if is_rank_zero():
-        _begin_run(folder, recipe, tokenised, fold)
+        _begin_run(folder, recipe, tokenised, fold, today)
     with _abandon_if_not_started(folder):
         trainer = JudgeTrainer(
             model,
@@ -122,11 +123,11 @@ def _token_budget(
     return TokenBudget(budget.tokens, log, on_exhausted if settings.gradient_checkpointing == "auto" else None)
 
 
-def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, fold: int) -> None:
+def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, fold: int, today: date) -> None:
     """Write what identifies the run: recipe, environment, validation rows."""
     folder.begin(dump_recipe(recipe))
     environment = describe_environment(recipe.training.seed) | {
-        "data_digest": tokenised.digest, "start_date": date.today().isoformat(), "prompt_fold": fold,
+        "data_digest": tokenised.digest, "start_date": today.isoformat(), "prompt_fold": fold,
     }  # fmt: skip
     write_json(folder.environment, environment)
     keep_rows(folder, tokenised.votes, recipe.data)

@@ -52,7 +52,7 @@ def tokenise(
     log: Callable[[str], None],
     on_tokenised: Callable[[int, int], None] | None,
     *,
-    today: date | None = None,
+    today: date,
 ) -> TokenisedVotes:
     """Tokenise a run's votes as its recipe says, and log how many rows there are and what was truncated.
 
@@ -61,7 +61,7 @@ def tokenise(
         votes: its rows.
         log: called with one sentence at a time.
         on_tokenised: called with the number of texts that are tokenised and the number of all texts.
-        today: the date that a chat template writes, by default the current one.
+        today: the date that a chat template writes.
 
     Raises:
         ModelError: as in `base_tokenizer`.

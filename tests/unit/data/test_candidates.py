@@ -113,3 +113,41 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     path.write_text("prompt,responses\n")
     with pytest.raises(DataError, match="has no rows: there is nothing to score"):
         read_candidates(path)
+
+
+CHAT = [
+    {"role": "system", "content": "S"},
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "hello"},
+    {"role": "user", "content": "why?"},
+]
+
+
+def test_prompts_of_messages(tmp_path: Path) -> None:
+    row = {"prompt": CHAT, "responses": ["so", [{"role": "assistant", "content": "no"}], None]}
+    expected = Candidates("0", ("S\n\nhi", "why?"), (("hello", "so"), ("hello", "no"), ("hello", "")), "S")
+    assert read_candidates(write_jsonl(tmp_path / "a.jsonl", [row])).rows == (expected,)
+    single = {"prompt": CHAT, "response": "so"}
+    for path in (
+        write_jsonl(tmp_path / "b.jsonl", [single]),
+        write_parquet(tmp_path / "b.parquet", [single]),
+    ):
+        assert read_candidates(path) == CandidatesFile(
+            (Candidates("0", ("S\n\nhi", "why?"), (("hello", "so"),), "S"),), listed=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "reason"),
+    [
+        (CHAT[:3], "so", "the roles are"),
+        (CHAT, [{"role": "user", "content": "x"}], "does not contain the column prompt"),
+        (CHAT, [], "is a list of no messages"),
+        (CHAT, 7, "neither text nor a list of messages"),
+        ([*CHAT, "x"], "so", "as message 5"),
+    ],
+)
+def test_unclear_messages_are_refused(tmp_path: Path, prompt: object, answer: object, reason: str) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", [{"prompt": prompt, "responses": [answer]}])
+    with pytest.raises(DataError, match=reason):
+        read_candidates(path)

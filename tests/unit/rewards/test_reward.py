@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from tiebreak import Conversation
+from tiebreak.judges.grouping import group_by_prompt
 from tiebreak.rewards import JudgeReward
 from tiebreak.rewards.judge_reward import make_async
+from tiebreak.rewards.rendered_text import rewards_of_rendered_text
 
 
 def lengths(conversations: Sequence[Conversation]) -> list[float | None]:
@@ -30,6 +32,33 @@ def test_only_conversations_reach_the_judge() -> None:
     assert reward([], []) == []
     with pytest.raises(ValueError, match="2 prompts for 1 completions"):
         reward(["p", "p"], ["a"])
+
+
+def test_a_system_message_is_known_as_such() -> None:
+    seen: list[Conversation] = []
+
+    def see(conversations: Sequence[Conversation]) -> list[float | None]:
+        seen.extend(conversations)
+        return [0.0] * len(conversations)
+
+    reward = JudgeReward(see, scores_alone=True)
+    system, user = {"role": "system", "content": "S\ud800"}, {"role": "user", "content": "p"}
+    reward([[system, user], "S\n\np", [user]], ["a", "a", [system, user, {"role": "assistant", "content": "a"}]])
+    assert seen == [
+        Conversation(("S\ufffd\n\np",), ("a",), "S\ufffd"),
+        Conversation(("S\n\np",), ("a",)),
+        Conversation(("S\ufffd\n\np",), ("a",), "S\ufffd"),
+    ]
+    chat = "<|im_start|>{}\n{}<|im_end|>\n"
+    prompt = chat.format("system", "Be kind.") + chat.format("user", "p") + "<|im_start|>assistant\n"
+    seen.clear()
+    rewards_of_rendered_text(reward, [prompt], [f"{prompt}a<|im_end|>"])
+    assert seen == [Conversation(("Be kind.\n\np",), ("a",), "Be kind.")]
+
+
+def test_equal_texts_with_and_without_a_system_message_are_not_compared() -> None:
+    with_system = Conversation(("S\n\np",), ("a",), "S")
+    assert list(group_by_prompt([with_system, Conversation(("S\n\np",), ("b",))]).values()) == [[0], [1]]
 
 
 def test_a_loop_may_call_it_by_position_or_by_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from tiebreak.errors import RecipeError
 from tiebreak.judges import HeadOutput, InputLimits, Score, Swap, Verdict
 from tiebreak.judges.tournament_ranking import TournamentRankingJudge
 from tiebreak.types import Comparison, Conversation
@@ -13,7 +14,8 @@ WORTH = {"good": 2.0, "fair": 1.0, "bad": -1.0}
 
 
 class FakeJudge(TournamentRankingJudge):
-    """Judges by the values of words, prefers the first answer slightly, and fails on the word `poison`.
+    """Judges by the values of words, prefers the first answer slightly, fails on the word `poison` and refuses
+    the word `refused`.
 
     `passes` has the rows of each call. `begun` is released when a pass begins; no pass ends while `gate` is cleared.
     """
@@ -91,6 +93,8 @@ class FakeJudge(TournamentRankingJudge):
         assert self.gate.wait(10)
         if "poison" in texts:
             raise RuntimeError("it was poisoned")
+        if "refused" in texts:
+            raise RecipeError("the chat template refuses a conversation")
 
 
 def comparison(prompt: str, a: str = "good", b: str = "bad") -> Comparison:

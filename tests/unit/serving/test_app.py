@@ -202,6 +202,11 @@ def test_a_failing_model_is_a_readable_error(client: TestClient) -> None:
     assert client.post("/v1/compare", json=ASK).status_code == 200
 
 
+def test_a_text_that_the_judges_template_refuses_is_the_requests_error(client: TestClient) -> None:
+    response = client.post("/v1/compare", json=ASK | {"answers": ["refused", "bad"]})
+    assert message(response, 422) == "the chat template refuses a conversation"
+
+
 def test_every_path_but_health_checks_and_the_page_needs_the_key(judge: FakeJudge) -> None:
     with TestClient(create_app(judge, name="fake", api_key="let me in", grace=1)) as client:
         for path in ("/healthz", "/readyz", "/health", "/"):

@@ -11,6 +11,7 @@ from typing import Final
 from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_holds_turns
 from tiebreak.data.issues import Problem, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
+from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
 from tiebreak.data.readers import read_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -23,11 +24,15 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A prompt and the answers to it, in turns; each answer has as many turns as the prompt."""
+    """A prompt and the answers to it, in turns; each answer has as many turns as the prompt.
+
+    `system` is the system message of a prompt of messages, as in `Comparison`.
+    """
 
     id: str
     prompt: Turns
     answers: tuple[Turns, ...]
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
     one such answer, which may be empty; turns are distinguished from plain text as in files of votes (see
     `tiebreak.data.cells`). Without ids, rows are numbered from 0. Texts are cleaned as by `clean_text`.
 
+    In JSON lines and Parquet a prompt may also be a list of messages with `role` and `content`, up to the last one of
+    the user. Then each answer is the last reply, as a text or as messages.
+
     Raises:
         DataError: the file cannot be read, lacks a column, has both columns of answers, has no rows, or has rows that
             cannot be used, which the message lists.
@@ -62,9 +70,12 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
             problems.append(str(row))
             continue
         try:
-            prompt, answers = (_parse_list if listed else _parse_single)(row.cells)
-            row_id = decode_cell("id", row.cells.get("id"))
-            candidates.append(Candidates(str(number) if is_blank(row_id) else str(row_id), prompt, answers))
+            cell = decode_cell("id", row.cells.get("id"))
+            row_id = str(number) if is_blank(cell) else str(cell)
+            if _is_messages(row.cells.get("prompt")):
+                candidates.append(_parse_messages(row_id, row.cells, listed))
+            else:
+                candidates.append(Candidates(row_id, *(_parse_list if listed else _parse_single)(row.cells)))
         except UnreadableError as error:
             problems.append(f"{table.unit} {row.line}: {error.column} {error.message}")
     if problems:
@@ -96,7 +107,17 @@ def _has_lists(name: str, columns: tuple[str, ...]) -> bool:
 
 def _parse_list(cells: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:
     """The prompt and the answers of a row with a list of answers."""
-    prompt_cell = _required_cell("prompt", cells)
+    prompt_cell, cell = _required_cell("prompt", cells), _answers(cells)
+    # A prompt written like a JSON list is a list of turns only if an answer is one too.
+    prompt = _turns("prompt", prompt_cell, row_of_turns=any(isinstance(answer, list) for answer in cell))
+    answers = tuple(_turns(f"{RESPONSES}[{i}]", "" if answer is None else answer) for i, answer in enumerate(cell))
+    for i, answer in enumerate(answers):
+        _check_turn_count(f"{RESPONSES}[{i}]", answer, prompt)
+    return prompt, answers
+
+
+def _answers(cells: dict[str, object]) -> list[object]:
+    """The answers of a row with a list of them, at least one."""
     cell = decode_cell(RESPONSES, cells.get(RESPONSES))
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
@@ -107,12 +128,35 @@ def _parse_list(cells: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:
         raise UnreadableError(RESPONSES, "not_text", f"is {short_repr(cell)}: give a list of answers")
     if not cell:
         raise UnreadableError(RESPONSES, "not_text", "is an empty list: give at least one answer")
-    # A prompt written like a JSON list is a list of turns only if an answer is one too.
-    prompt = _turns("prompt", prompt_cell, row_of_turns=any(isinstance(answer, list) for answer in cell))
-    answers = tuple(_turns(f"{RESPONSES}[{i}]", "" if answer is None else answer) for i, answer in enumerate(cell))
-    for i, answer in enumerate(answers):
-        _check_turn_count(f"{RESPONSES}[{i}]", answer, prompt)
-    return prompt, answers
+    return cell
+
+
+def _is_messages(prompt: object) -> bool:
+    return isinstance(prompt, list) and any(isinstance(message, dict) for message in prompt)
+
+
+def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Candidates:
+    """A row whose prompt is a list of messages."""
+    messages = _repaired(parse_messages("prompt", cells["prompt"], role="user"))
+    replies = (
+        {f"{RESPONSES}[{i}]": answer for i, answer in enumerate(_answers(cells))}
+        if listed
+        else {RESPONSE: _required_cell(RESPONSE, cells)}
+    )
+    sides, system = [], ""
+    for column, answer in replies.items():
+        reply = _repaired(parse_messages(column, "" if answer is None else answer, role="assistant"))
+        if not reply:
+            raise UnreadableError(column, "no_turns", "is a list of no messages")
+        sides.append(parse_side(column, messages, reply))
+        system = system or system_message(reply, messages)
+        if sides[-1][0] != sides[0][0]:
+            raise UnreadableError(column, "prompt_mismatch", "is a conversation with another prompt than the first one")
+    return Candidates(row_id, sides[0][0], tuple(answer for _, answer in sides), system)
+
+
+def _repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple((role, replace_lone_surrogates(content)[0]) for role, content in messages)
 
 
 def _parse_single(cells: dict[str, object]) -> tuple[Turns, tuple[Turns]]:
