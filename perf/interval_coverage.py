@@ -151,7 +151,7 @@ def coverage(simulation: Simulation, rows: int, runs: int, truths: dict[tuple[st
     inside: dict[str, list[bool]] = {}
     for run in range(runs):
         sample = simulation(np.random.default_rng([run, rows]), rows)
-        for name, key, estimate in measures(sample):
+        for name, key, estimate in measures(sample, resamples=1):
             truth = truths.get((name.removesuffix(_size(name)), key))
             if np.isfinite(estimate.low) and truth is not None:
                 inside.setdefault(name, []).append(estimate.low - 1e-9 <= truth <= estimate.high + 1e-9)

@@ -113,19 +113,19 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         for name, column in zip(names[len(present) :], columns, strict=True)
     }
     totals_first = [Score(name, estimates[name], None, missing) for name, missing in missing_parts.items()]
-    return totals_first + [
-        Score(r.name, estimates[r.name], int(np.count_nonzero(r.denominators))) for r in present if r.shown
-    ]
+    counted = [(ratio.name, int(np.count_nonzero(ratio.denominators))) for ratio in present if ratio.shown]
+    return totals_first + [Score(name, estimates[name], rows) for name, rows in counted]
 
 
 def _part_estimates(
     numerators: NDArray[np.float64], denominators: NDArray[np.float64], grouped: GroupedRows
 ) -> list[Estimate]:
     """The ratios of the columns [rows, parts]; those outside 0 to 1, such as margins, have t intervals."""
-    shares = ((numerators >= 0) & (numerators <= denominators)).all(axis=0)
+    inside = (numerators >= 0) & (numerators <= denominators)
+    shares: NDArray[np.bool_] = np.all(inside, axis=0)
     proportions = grouped.proportions(np.where(shares, numerators, 0.0), denominators)
     means = grouped.means(numerators, denominators)
-    return [proportions[i] if share else means[i] for i, share in enumerate(shares)]
+    return [proportions[i] if share else means[i] for i, share in enumerate(shares.tolist())]
 
 
 def _correlations(

@@ -65,6 +65,6 @@ def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[flo
 
 def _ranked_below(sorted_scores: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """How many of the sorted scores are below each score; equal ones count half."""
-    sides = (np.searchsorted(sorted_scores, scores, side=side) for side in ("left", "right"))
-    counts: NDArray[np.float64] = sum(sides) / 2
+    left, right = (np.searchsorted(sorted_scores, scores, side=side) for side in ("left", "right"))
+    counts: NDArray[np.float64] = (left + right) / 2
     return counts

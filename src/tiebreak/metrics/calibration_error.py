@@ -111,7 +111,7 @@ def _sampled_errors(
     rng = np.random.default_rng(seed)
     cumulative = p.cumsum(axis=1)
     top = p.argmax(axis=1)
-    outcome = {name: index for index, name in enumerate(OUTCOMES)}
+    outcome: dict[str, int] = {name: index for index, name in enumerate(OUTCOMES)}
     orders = [np.argsort(curve.bin_of_row, kind="stable") for curve in curves]
     starts, expected = [], []
     for curve, order in zip(curves, orders, strict=True):
@@ -126,7 +126,7 @@ def _sampled_errors(
         votes = (drawn > cumulative[:, 0]).astype(np.int8) + (drawn > cumulative[:, 1])
         errors = []
         for curve, order, first, mean in zip(curves, orders, starts, expected, strict=True):
-            event = votes == (top if curve.of == TOP else outcome[curve.of])
+            event: NDArray[np.bool_] = votes == (top if curve.of == TOP else outcome[curve.of])
             observed = np.add.reduceat(event[:, order], first, axis=1, dtype=np.int32)
             errors.append(np.abs(observed - mean).sum(axis=1) / len(p))
         batches.append(np.stack(errors, axis=1))

@@ -131,11 +131,13 @@ def _mean_metrics(p: NDArray[np.float64], targets: NDArray[np.float64], grouped:
     correct = (voted * top).sum(axis=1, keepdims=True)
     accuracies = grouped.proportions(np.concatenate([correct, correct * voted], axis=1), np.c_[ones, voted])
     by_outcome = losses_by_outcome(p)
-    brier_by_outcome = 1 - 2 * p + (p**2).sum(axis=1, keepdims=True)
     losses = (targets * by_outcome).sum(axis=1, keepdims=True)
     brier = ((p - targets) ** 2).sum(axis=1, keepdims=True)
     others = [_mean_where(by_outcome, of) for of in (top, 1 - top)]
-    rare = np.column_stack([right_and_wrong(by_outcome, p), right_and_wrong(brier_by_outcome, p), np.stack(others)])
+    extremes = right_and_wrong(p, targets)
+    rare_losses = (extremes * by_outcome).sum(axis=2).mean(axis=1)
+    rare_brier = ((extremes - p) ** 2).sum(axis=2).mean(axis=1)
+    rare = np.column_stack([rare_losses, rare_brier, np.stack(others)])
     means = grouped.means(
         np.concatenate([losses, brier, losses * voted], axis=1),
         np.c_[ones, ones, voted],

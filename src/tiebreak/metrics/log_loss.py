@@ -87,14 +87,18 @@ def losses_by_outcome(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return losses
 
 
-def right_and_wrong(by_outcome: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of a loss [rows, 3] if all votes were for the most likely outcome, and for the second one, [2].
+def right_and_wrong(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Votes with which the judge is right in every row, and with which it is wrong, [2, rows, 3].
 
-    These are the values that `GroupedRows.means` takes as `rare`.
+    The shares of each vote stay as they are, in another order: the largest share goes to the judge's most likely
+    outcome, or to its second one. So soft votes stay as soft as they are. The mean losses with these votes are what
+    `GroupedRows.means` takes as `rare`.
     """
-    order = np.argsort(p, axis=1)
-    rows = np.arange(len(p))
-    return np.array([by_outcome[rows, order[:, rank]].mean() for rank in (2, 1)])
+    order, shares = np.argsort(p, axis=1), np.sort(targets, axis=1)
+    votes = np.empty((2, *p.shape))
+    np.put_along_axis(votes[0], order, shares, axis=1)
+    np.put_along_axis(votes[1], order[:, [0, 2, 1]], shares, axis=1)
+    return votes
 
 
 def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[str, float]:

@@ -74,7 +74,8 @@ def slice_metrics(
     p, targets = validate_rows(probabilities, [c.vote for c in comparisons])
     if not len(p):
         raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
-    losses, by_outcome = log_loss_per_row(p, targets)[:, None], losses_by_outcome(p)
+    losses = log_loss_per_row(p, targets)[:, None]
+    right_or_wrong = (right_and_wrong(p, targets) * losses_by_outcome(p)).sum(axis=2)  # [2, rows]
     correct = (p.argmax(axis=1) == targets.argmax(axis=1))[:, None]
     prompts = [c.folded_prompt for c in comparisons]
     slices = []
@@ -83,7 +84,7 @@ def slice_metrics(
             continue
         for value, rows in _pool_small(rows_by_value, min_rows).items():
             grouped = GroupedRows(len(rows), [prompts[row] for row in rows], level=level)
-            rare = right_and_wrong(by_outcome[rows], p[rows])[:, None]
+            rare = right_or_wrong[:, rows].mean(axis=1, keepdims=True)
             [loss] = grouped.means(losses[rows], rare=rare, bounds=(0.0, np.inf))
             [accuracy] = grouped.proportions(correct[rows])
             slices.append(Slice(by, value, len(rows), loss, accuracy))

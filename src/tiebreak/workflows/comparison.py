@@ -62,8 +62,10 @@ def compare_judges(
 
     def compare(name: str, p: NDArray[np.float64], *, names_outcome: bool = True) -> JudgeComparison:
         losses = losses_by_outcome(p)
-        numerators = np.stack([(target * of_judge).sum(axis=1) for of_judge in (losses, losses - own_losses)], axis=1)
-        rare = np.stack([right_and_wrong(losses, p), right_and_wrong(losses - own_losses, own)], axis=1)
+        gains = losses - own_losses
+        numerators = np.stack([(target * of_judge).sum(axis=1) for of_judge in (losses, gains)], axis=1)
+        extremes = right_and_wrong(p, target) * losses, right_and_wrong(own, target) * gains
+        rare = np.stack([of_judge.sum(axis=2).mean(axis=1) for of_judge in extremes], axis=1)
         loss, gain = grouped.means(numerators, rare=rare, bounds=([0, -np.inf], np.inf))
         [accuracy] = grouped.proportions((p.argmax(axis=1) == voted)[:, None])
         return JudgeComparison(name, loss, accuracy if names_outcome else None, gain)

@@ -137,7 +137,7 @@ def _is_messages(prompt: object) -> bool:
 
 def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Candidates:
     """A row whose prompt is a list of messages."""
-    messages = _repaired(parse_messages("prompt", cells["prompt"], role="user"))
+    messages = _cleaned(parse_messages("prompt", cells["prompt"], role="user"))
     replies = (
         {f"{RESPONSES}[{i}]": answer for i, answer in enumerate(_answers(cells))}
         if listed
@@ -145,7 +145,7 @@ def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Cand
     )
     sides, system = [], ""
     for column, answer in replies.items():
-        reply = _repaired(parse_messages(column, "" if answer is None else answer, role="assistant"))
+        reply = _cleaned(parse_messages(column, "" if answer is None else answer, role="assistant"))
         if not reply:
             raise UnreadableError(column, "no_turns", "is a list of no messages")
         sides.append(parse_side(column, messages, reply))
@@ -155,8 +155,8 @@ def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Cand
     return Candidates(row_id, sides[0][0], tuple(answer for _, answer in sides), system)
 
 
-def _repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    return tuple((role, replace_lone_surrogates(content)[0]) for role, content in messages)
+def _cleaned(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple((role, clean_text(content)) for role, content in messages)
 
 
 def _parse_single(cells: dict[str, object]) -> tuple[Turns, tuple[Turns]]:

@@ -20,8 +20,8 @@ from tiebreak.metrics.bias.preference import (
     validate_amounts,
     win_rate,
 )
-from tiebreak.metrics.intervals import Estimate, GroupedRows, divide, t_quantile
-from tiebreak.metrics.log_loss import validate_rows
+from tiebreak.metrics.intervals import Estimate, GroupedRows, divide, normal_quantile, t_quantile
+from tiebreak.metrics.log_loss import right_and_wrong, validate_rows
 from tiebreak.types import OUTCOMES, Comparison, Vote
 
 if TYPE_CHECKING:
@@ -192,10 +192,12 @@ def _length_controlled(
     design = np.stack([np.stack(row, axis=1) for row in logits], axis=1)  # [R, L, C]
     fits = [_fit(design, soft) for soft in labels.values()]
     probabilities, influences = {}, {}
-    slopes, of_slopes = [], []
+    slopes, of_slopes, curvature_inverses = [], [], []
     for (who, soft), fit in zip(labels.items(), fits, strict=True):
         gradient, curvature = _derivatives(design, soft, fit)
-        of_fit = np.linalg.solve(curvature.sum(axis=0) + RIDGE * np.eye(len(fit)), gradient.T).T
+        inverse = np.linalg.inv(curvature.sum(axis=0) + RIDGE * np.eye(len(fit)))
+        curvature_inverses.append(inverse)
+        of_fit = gradient @ inverse
         p = softmax([fit[0], fit[1], 0.0])
         of_p = of_fit[:, :2] @ (np.diag(p) - np.outer(p, p))[:2]
         probabilities[who] = np.append(p, p[0] + p[2] / 2)
@@ -204,7 +206,9 @@ def _length_controlled(
         of_slopes.append(of_fit[:, 2])
     parameters = design.shape[2]
     slope_influence = np.stack([*of_slopes, of_slopes[0] - of_slopes[1]], axis=1)
-    errors = np.sqrt(grouped.variances(slope_influence, parameters=parameters))
+    variances = grouped.variances(slope_influence, parameters=parameters)
+    variances[2] += _rare_variance(design, labels, curvature_inverses[1][2], grouped)
+    errors = np.sqrt(variances)
     estimates = grouped.t_estimates(np.array([*slopes, slopes[0] - slopes[1]]), errors, grouped.groups - parameters)
     controlled = {
         who: dict(
@@ -217,6 +221,29 @@ def _length_controlled(
         for who, p in probabilities.items()
     }
     return dict(zip((*labels, "excess"), estimates, strict=True)), controlled
+
+
+def _rare_variance(
+    design: NDArray[np.float64],
+    labels: Mapping[str, NDArray[np.float64]],
+    of_gradient: NDArray[np.float64],
+    grouped: GroupedRows,
+) -> float:
+    """The variance of the slope's excess from groups whose votes are for the judge's second outcome, not its first.
+
+    Votes that differ from a confident judge are few, and a sample without one has next to no variance. As in
+    `GroupedRows.means`, z^2 / 2 groups of average size have such votes.
+
+    Args:
+        design: [R, L, C].
+        labels: the probabilities of the `judge` and the votes of `people`, [R, L].
+        of_gradient: [C], the influence on the slope of a row's gradient.
+        grouped: the same rows.
+    """
+    right, wrong = right_and_wrong(labels["judge"], labels["people"])
+    changes = np.einsum("rl,rlc->rc", wrong - right, design) @ of_gradient
+    size = grouped.rows / grouped.groups
+    return float(normal_quantile(grouped.level) ** 2 / 2 * size**2 * (changes**2).mean())
 
 
 def _fit(design: NDArray[np.float64], soft: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -90,8 +90,8 @@ def _orders(p: NDArray[np.float64], q: NDArray[np.float64]) -> dict[str, NDArray
 
 
 def _log_loss(p: NDArray[np.float64], targets: NDArray[np.float64], grouped: GroupedRows) -> Estimate:
-    rare = right_and_wrong(losses_by_outcome(p), p)[:, None]
-    [loss] = grouped.means(log_loss_per_row(p, targets)[:, None], rare=rare, bounds=(0.0, np.inf))
+    rare = (right_and_wrong(p, targets) * losses_by_outcome(p)).sum(axis=2).mean(axis=1)
+    [loss] = grouped.means(log_loss_per_row(p, targets)[:, None], rare=rare[:, None], bounds=(0.0, np.inf))
     return loss
 
 
