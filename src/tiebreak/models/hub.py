@@ -90,14 +90,6 @@ def _check_location(name: str) -> None:
 @contextmanager
 def translate_load_errors(name: str) -> Iterator[None]:
     """Turn errors of loading a checkpoint into a ModelError that says what to do."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
     if name != NANO and not Path(name).exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(
             f"There is no folder {name}. Give a local folder with a config.json, or a hub name "
@@ -110,46 +102,61 @@ def translate_load_errors(name: str) -> Iterator[None]:
     except Exception as error:  # libraries raise many kinds of errors for a damaged file
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported for a tokenizer
             raise
-        causes = list(_causes(error))
-        local = Path(model_location(name)).is_dir()
-
-        def caused_by(*kinds: type[BaseException]) -> bool:
-            return any(isinstance(cause, kinds) for cause in causes)
-
-        if caused_by(GatedRepoError):
-            advice = (
-                f"{name} is gated. Accept its licence on its hub page, create an access token there, and run "
-                "`hf auth login` (or set HF_TOKEN). On Kaggle, add the model to the notebook and use its folder."
-            )
-        elif caused_by(RepositoryNotFoundError):
-            advice = (
-                f"The hub has no model {name}, or it is private. Check the spelling; for a private model, log in with "
-                "`hf auth login` or set HF_TOKEN."
-            )
-        elif caused_by(RevisionNotFoundError):
-            advice = f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
-        elif any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
-            advice = (
-                f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
-            )
-        elif not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
-            advice = (
-                f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
-                "download the model elsewhere (`hf download`) and set model.name to its folder."
-            )
-        elif "trust_remote_code" in str(error):
-            advice = (
-                f"{name} needs Python code that comes with the checkpoint, and Tiebreak does not execute such code. "
-                "Use a checkpoint of a family that transformers itself has."
-            )
-        elif "does not recognize this architecture" in str(error):
-            advice = (
-                f"transformers {version('transformers')} does not know the architecture of {name}. Install a newer "
-                "transformers, or use another base model."
-            )
-        else:
-            advice = f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
+        advice = _hub_advice(name, error) or _checkpoint_advice(name, error)
         raise ModelError(advice) from error
+
+
+def _hub_advice(name: str, error: Exception) -> str | None:
+    """What to do if the hub did not give the checkpoint; None if that is not the reason."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    causes = list(_causes(error))
+
+    def caused_by(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if caused_by(GatedRepoError):
+        return (
+            f"{name} is gated. Accept its licence on its hub page, create an access token there, and run "
+            "`hf auth login` (or set HF_TOKEN). On Kaggle, add the model to the notebook and use its folder."
+        )
+    if caused_by(RepositoryNotFoundError):
+        return (
+            f"The hub has no model {name}, or it is private. Check the spelling; for a private model, log in with "
+            "`hf auth login` or set HF_TOKEN."
+        )
+    if caused_by(RevisionNotFoundError):
+        return f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
+    if any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+        return f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
+    local = Path(model_location(name)).is_dir()
+    if not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
+        return (
+            f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
+            "download the model elsewhere (`hf download`) and set model.name to its folder."
+        )
+    return None
+
+
+def _checkpoint_advice(name: str, error: Exception) -> str:
+    """What to do about a checkpoint that cannot be used."""
+    if "trust_remote_code" in str(error):
+        return (
+            f"{name} needs Python code that comes with the checkpoint, and Tiebreak does not execute such code. "
+            "Use a checkpoint of a family that transformers itself has."
+        )
+    if "does not recognize this architecture" in str(error):
+        return (
+            f"transformers {version('transformers')} does not know the architecture of {name}. Install a newer "
+            "transformers, or use another base model."
+        )
+    return f"{name} cannot be loaded as a decoder-only model: {_first_line(error)}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
