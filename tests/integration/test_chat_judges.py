@@ -118,6 +118,7 @@ def run(
         return train(recipe(base, chats, tmp_path_factory.mktemp("chat") / request.param, request.param))
 
 
+@pytest.mark.parametrize("run", ["pointwise"], indirect=True)
 def test_a_run_that_is_resumed_on_other_days_keeps_its_date(
     base: Path, chats: tuple[Path, Path], run: TrainingResult, tmp_path: Path
 ) -> None:
@@ -168,10 +169,19 @@ def test_every_way_of_asking_gives_the_numbers_of_the_export(run: TrainingResult
     judge = load_judge(run.folder.path)
     with on_day(30), TestClient(create_app(judge, name="judge", grace=1)) as client:
         ask(client, judge, conversations, ids, texts, outputs)
+        assert scored_by_command(run, tmp_path) == close(judge.rank(MESSAGES, ANSWERS).rewards)
         if pointwise:
             ask_for_rewards(client, judge, run, texts, [float(one[0]) for one in outputs])
         else:
             ask_for_probabilities(client, judge, run, tmp_path, softmax(outputs, axis=-1))
+
+
+def scored_by_command(run: TrainingResult, folder: Path) -> tuple[float, ...]:
+    file, output = folder / "candidates.jsonl", folder / "scores.jsonl"
+    file.write_text(json.dumps({"prompt": MESSAGES, "responses": ANSWERS}))
+    result = CliRunner().invoke(app, ["score", str(run.folder.path), str(file), "-o", str(output)])
+    assert result.exit_code == 0, result.output
+    return tuple(json.loads(output.read_text())["rewards"])
 
 
 def post(client: TestClient, path: str, **body: Any) -> Any:
@@ -248,13 +258,20 @@ def ask_for_probabilities(
     ranked = post(client, "/v1/rank", prompt=MESSAGES, answers=ANSWERS)["ranking"]
     assert sorted((one["index"], one["reward"]) for one in ranked) == [(i, close(r)) for i, r in enumerate(rewards)]
 
-    file = folder / "row.jsonl"
+    file, output = folder / "row.jsonl", folder / "predictions.jsonl"
     file.write_text(json.dumps({side: chat(one) for side, one in zip(("chosen", "rejected"), SIDES, strict=True)}))
     judged = CliRunner().invoke(app, ["judge", str(run.folder.path), "--file", str(file), "--json"])
     assert judged.exit_code == 0, judged.output
     assert [json.loads(judged.stdout)[name] for name in ("model_a", "model_b", "tie")] == close(as_given)
+    predicted = CliRunner().invoke(
+        app, ["predict", str(run.folder.path), str(file), "-o", str(output), "--swap", "average"]
+    )
+    assert predicted.exit_code == 0, predicted.output
+    row = json.loads(output.read_text())
+    assert [row[f"winner_{name}"] for name in ("model_a", "model_b", "tie")] == close(mean.tolist())
 
 
+@pytest.mark.parametrize("run", ["pointwise"], indirect=True)
 def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(
     base: Path, chats: tuple[Path, Path], run: TrainingResult, tmp_path: Path
 ) -> None:

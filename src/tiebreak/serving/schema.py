@@ -36,9 +36,7 @@ Answer = Annotated[
 ]
 System = Annotated[
     StrictStr,
-    Field(
-        description="A system message before the prompt. If the prompt is a list of messages, it is their first one."
-    ),
+    Field(description="A system message before the prompt; a list of messages may begin with it instead."),
 ]
 Swap = Annotated[
     Literal["none", "average"],
