@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MIN_VARIANCE = 1e-20
 """Smaller variances of a mean are rounding errors of 0."""
 
+MIN_GROUPS = 5
+"""Fewer groups do not estimate the variance of shares that are not counts: each then counts as one binary trial, which
+has the largest variance that a share can have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -103,6 +107,7 @@ class GroupedRows:
         sizes = np.where(counts, divide(ratios.total, effects), of_shares)
         more, fewer = (t_quantile(self.level, np.maximum(n - 1, 1)) for n in (ratios.total, ratios.groups))
         sizes *= (np.where(counts, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
+        sizes = np.where(~counts & (ratios.groups < MIN_GROUPS), ratios.groups, sizes)
         return self.proportion_estimates(values, np.where(ratios.groups == 1, 1.0, sizes))
 
     def smooth_proportions(

@@ -253,6 +253,14 @@ def test_bins_with_few_rows_have_wide_intervals() -> None:
     assert few.observed_low == pytest.approx(0.05**0.5)
 
 
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_the_interval_of_a_share_of_few_soft_votes(rows: int) -> None:
+    """Equal values of 2 to 4 rows are no evidence of a small variance."""
+    shares = np.random.default_rng(rows).binomial(4, 0.7, (rows, RUNS)) / 4
+    # Conservative: with 4 voters a row says more than the one binary trial that it counts as.
+    assert share_inside(GroupedRows(rows).proportions(shares), 0.7) >= 0.97
+
+
 def test_values_without_spread_have_intervals_of_no_width() -> None:
     [constant] = GroupedRows(30).proportions(np.full((30, 1), 0.3))
     assert (constant.low, constant.high) == (pytest.approx(0.3, abs=1e-4), pytest.approx(0.3, abs=1e-4))
