@@ -118,6 +118,7 @@ class GroupedRows:
         parameters: int = 1,
         degrees: ArrayLike = np.inf,
         extreme: ArrayLike = 1,
+        added: ArrayLike = 0,
     ) -> list[Estimate]:
         """Statistics between 0 and 1 with mid-P intervals at the effective sample sizes of their variances.
 
@@ -127,8 +128,9 @@ class GroupedRows:
             parameters: as in `variances`.
             degrees: [M], the degrees of freedom, if there are fewer than groups.
             extreme: [M], the effective sample sizes of values of 0 and 1, which have no variance.
+            added: [M], variances to add for rare rows that the sample may lack.
         """
-        variances = np.maximum(self.variances(influence, parameters=parameters), MIN_VARIANCE)
+        variances = np.maximum(self.variances(influence, parameters=parameters) + added, MIN_VARIANCE)
         freedom = np.clip(degrees, 1, max(self.groups - parameters, 1))
         lost = (normal_quantile(self.level) / t_quantile(self.level, freedom)) ** 2
         inside = (values > 0) & (values < 1)
