@@ -130,7 +130,9 @@ class GroupedRows:
             extreme: [M], the effective sample sizes of values of 0 and 1, which have no variance.
             added: [M], variances to add for rare rows that the sample may lack.
         """
-        variances = np.maximum(self.variances(influence, parameters=parameters) + added, MIN_VARIANCE)
+        variances = np.maximum(
+            self.variances(influence, parameters=parameters) + np.asarray(added, dtype=np.float64), MIN_VARIANCE
+        )
         freedom = np.clip(degrees, 1, max(self.groups - parameters, 1))
         lost = (normal_quantile(self.level) / t_quantile(self.level, freedom)) ** 2
         inside = (values > 0) & (values < 1)
