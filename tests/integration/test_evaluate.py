@@ -54,6 +54,10 @@ def test_everything_is_in_the_json(small_run: TrainingResult, tagged: Path) -> N
     assert evaluation["metrics"]["loss"]["value"] == pytest.approx(wanted["loss"], abs=1e-6)
     for name in ("loss", "accuracy", "brier", "ece", "ece_classwise", "ece_tie", "auc", "auc_model_b"):
         estimate = evaluation["metrics"][name]
+        if name.startswith("ece"):
+            assert (estimate["low"], estimate["high"]) == (None, None)
+            estimate = evaluation["expected_if_calibrated"][name]
+            assert 0 < estimate["low"] < estimate["high"] < 0.3
         assert estimate["low"] <= estimate["value"] <= estimate["high"], name
     assert np.sum(evaluation["confusion"]["voted_by_judged"]) == 66
     assert len(evaluation["reliability"]) == 8

@@ -12,6 +12,9 @@ from tiebreak.types import OUTCOMES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+RARE_WEIGHT = 0.125
+"""Chosen by simulation: with 0 an area of 0.985 of 200 rows is inside in 91 % of samples, with 0.5 in 99 %."""
+
 
 def auc_metrics(
     p: NDArray[np.float64], voted: NDArray[np.intp], grouped: GroupedRows
@@ -21,7 +24,8 @@ def auc_metrics(
     The variance is that of E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson (1988), "Comparing the areas under two
     or more correlated receiver operating characteristic curves", summed over groups as in N. A. Obuchowski (1997),
     "Nonparametric analysis of clustered ROC curve data". An area of 1 has no variance; its effective sample size is
-    the smaller number of positive and negative rows.
+    the smaller number of positive and negative rows. As an area near 1 depends on a few rows, `RARE_WEIGHT` groups of
+    average size in each class add to the variance as if all of their rows were ranked wrong.
 
     Args:
         p: [rows, 3], the probabilities.
@@ -42,11 +46,14 @@ def auc_metrics(
     influence = np.stack([of_area for _, of_area in parts], axis=1)
     positives = np.array([(voted == i).sum() for i in defined])
     smaller = np.minimum(positives, len(voted) - positives)
+    size = len(voted) / grouped.groups
+    misranked = (size * areas) ** 2 * (1 / positives**2 + 1 / (len(voted) - positives) ** 2) * RARE_WEIGHT
     estimates = grouped.smooth_proportions(
         np.append(areas.mean(), areas),
         np.column_stack([influence.mean(axis=1), influence]),
         degrees=np.append(smaller.min(), smaller) - 1,
         extreme=np.append(smaller.min(), smaller),
+        added=np.append(misranked.sum() / len(defined) ** 2, misranked),
     )
     names = ["auc", *(f"auc_{OUTCOMES[i]}" for i in defined)]
     return dict(zip(names, estimates, strict=True)), undefined

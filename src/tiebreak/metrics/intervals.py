@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MIN_VARIANCE = 1e-20
 """Smaller variances of a mean are rounding errors of 0."""
 
+MIN_GROUPS = 5
+"""Fewer groups do not estimate the variance of shares that are not counts: each then counts as one binary trial, which
+has the largest variance that a share can have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -103,6 +107,7 @@ class GroupedRows:
         sizes = np.where(counts, divide(ratios.total, effects), of_shares)
         more, fewer = (t_quantile(self.level, np.maximum(n - 1, 1)) for n in (ratios.total, ratios.groups))
         sizes *= (np.where(counts, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
+        sizes = np.where(~counts & (ratios.groups < MIN_GROUPS), ratios.groups, sizes)
         return self.proportion_estimates(values, np.where(ratios.groups == 1, 1.0, sizes))
 
     def smooth_proportions(
@@ -113,6 +118,7 @@ class GroupedRows:
         parameters: int = 1,
         degrees: ArrayLike = np.inf,
         extreme: ArrayLike = 1,
+        added: ArrayLike = 0,
     ) -> list[Estimate]:
         """Statistics between 0 and 1 with mid-P intervals at the effective sample sizes of their variances.
 
@@ -122,8 +128,11 @@ class GroupedRows:
             parameters: as in `variances`.
             degrees: [M], the degrees of freedom, if there are fewer than groups.
             extreme: [M], the effective sample sizes of values of 0 and 1, which have no variance.
+            added: [M], variances to add for rare rows that the sample may lack.
         """
-        variances = np.maximum(self.variances(influence, parameters=parameters), MIN_VARIANCE)
+        variances = np.maximum(
+            self.variances(influence, parameters=parameters) + np.asarray(added, dtype=np.float64), MIN_VARIANCE
+        )
         freedom = np.clip(degrees, 1, max(self.groups - parameters, 1))
         lost = (normal_quantile(self.level) / t_quantile(self.level, freedom)) ** 2
         inside = (values > 0) & (values < 1)

@@ -1,8 +1,8 @@
 """How often intervals contain the true value, by simulation, and the edges of what they are defined for.
 
-95 % intervals should contain it in 92 to 97 % of runs; the standard error of a share of 2,000 runs is 0.5 %. Where the
-data are few and discrete, no interval comes that close, and these contain it more often. `perf/interval_coverage.py`
-measures every printed interval.
+95 % intervals should contain it in 92 to 97 % of runs. Seeds are fixed. Where the data are few and discrete, no
+interval comes that close, and these contain it more often: then only the upper bound is higher.
+`perf/interval_coverage.py` measures every printed interval.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tiebreak.metrics.log_loss import losses_by_outcome, right_and_wrong
 from tiebreak.types import A_WINS, Comparison
 
 RUNS = 2000
-RANGES = 100
+RANGES = 120
 
 
 def share_inside(estimates: Sequence[Estimate], truth: float) -> float:
@@ -93,11 +93,12 @@ def test_the_interval_of_a_log_loss(n: int, stated: float, right: float, voters:
     says = np.full((n, 3), (1 - stated) / 2)
     says[:, 0] = stated
     true = np.array([right, (1 - right) * 0.5, (1 - right) * 0.5])
-    counts = rng.multinomial(voters, true, size=(n, min(RUNS, 1_000_000 // n)))
-    by_outcome = losses_by_outcome(says)
-    rare = np.tile(right_and_wrong(by_outcome, says)[:, None], counts.shape[1])
-    found = GroupedRows(n).means(counts @ by_outcome[0] / voters, rare=rare)
-    assert 0.92 <= share_inside(found, float(true @ by_outcome[0])) <= most
+    votes = rng.multinomial(voters, true, size=(n, min(RUNS, 300_000 // n))) / voters
+    by_outcome = losses_by_outcome(says)[0]
+    extremes = right_and_wrong(np.broadcast_to(says[0], votes.shape).reshape(-1, 3), votes.reshape(-1, 3))
+    rare = (extremes @ by_outcome).reshape(2, *votes.shape[:2]).mean(axis=1)
+    estimates = GroupedRows(n).means(votes @ by_outcome, rare=rare)
+    assert 0.92 <= share_inside(estimates, float(true @ by_outcome)) <= most
 
 
 @pytest.mark.parametrize("n", [50, 200, 1000])
@@ -123,28 +124,68 @@ def test_the_interval_of_the_auc(n: int) -> None:
         return auc_metrics(p, votes_from(rng, p).argmax(axis=1), GroupedRows(rows))[0]["auc_model_a"]
 
     truth = area(200_000).value
-    assert 0.92 <= share_inside([area(n) for _ in range(800)], truth) <= 0.97
+    assert 0.92 <= share_inside([area(n) for _ in range(300)], truth) <= 0.97
 
 
-@pytest.mark.parametrize("n", [50, 200])
-def test_the_interval_of_a_length_slope(n: int) -> None:
-    rng = np.random.default_rng(n)
-    found = []
+def test_the_interval_of_a_length_slope() -> None:
+    rng = np.random.default_rng(50)
+    biases = []
     for _ in range(100):
-        a, b = rng.integers(50, 2000, size=(2, n))
+        a, b = rng.integers(50, 2000, size=(2, 50))
         t = (a - b) / (a + b)
         scores = np.exp(np.stack([0.5 * t, -0.5 * t, 0 * t - 0.5], axis=1))
         p = scores / scores.sum(axis=1, keepdims=True)
-        found.append(length_bias(p, votes_from(rng, p), a, b, bins=1))
-    assert 0.88 <= share_inside([bias.slope["people"] for bias in found], 0.5) <= 1  # a standard error is 2 %
-    assert 0.88 <= share_inside([bias.slope["excess"] for bias in found], 0.0) <= 1
+        biases.append(length_bias(p, votes_from(rng, p), a, b, bins=1))
+    assert 0.92 <= share_inside([bias.slope["people"] for bias in biases], 0.5) <= 0.98
+    assert 0.92 <= share_inside([bias.slope["excess"] for bias in biases], 0.0) <= 0.98
+
+
+def test_the_interval_of_a_length_excess_of_a_judge_that_is_too_confident() -> None:
+    """Right in 98 % of 50 rows, and says 99.8 %: in 36 % of samples no vote differs from the judge."""
+    rng = np.random.default_rng(98)
+    biases = []
+    for _ in range(50):
+        a, b = rng.integers(50, 2000, size=(2, 50))
+        side = rng.integers(2, size=50)
+        says = np.full((50, 3), 0.001)
+        says[np.arange(50), side] = 0.998
+        voted = np.where(rng.random(50) < 0.98, side, np.where(rng.random(50) < 0.5, 2, 1 - side))
+        biases.append(length_bias(says, np.eye(3)[voted], a, b, bins=1))
+    # The true excesses are 0, for the sides do not depend on the lengths. These intervals are conservative: between no
+    # and one different vote of 50, nothing smaller than one vote can be told from 0.
+    for excess in ([bias.longer.excess for bias in biases], [bias.slope["excess"] for bias in biases]):
+        assert share_inside(excess, 0.0) >= 0.92
+        assert all(e.high - e.low > 0.05 for e in excess)
+
+
+@pytest.mark.parametrize(("n", "voters"), [(50, 1), (50, 4), (200, 4)])
+def test_the_interval_of_a_brier_score(n: int, voters: int) -> None:
+    rng = np.random.default_rng(n)
+    p = rng.dirichlet([1.5, 1.5, 1.0], (n, 100_000 // n))
+    votes = np.mean([votes_from(rng, p) for _ in range(voters)], axis=0)
+    extremes = right_and_wrong(p.reshape(-1, 3), votes.reshape(-1, 3)).reshape(2, *p.shape)
+    rare = ((extremes - p) ** 2).sum(axis=-1).mean(axis=1)
+    estimates = GroupedRows(n).means(((p - votes) ** 2).sum(axis=-1), rare=rare)
+    # E|p - v|^2 of a row is (1 - |p|^2) / voters, and E|p|^2 of a Dirichlet distribution is sum a(a + 1) / (s (s + 1)).
+    truth = (1 - (2 * 1.5 * 2.5 + 2.0) / (4 * 5)) / voters
+    assert 0.92 <= share_inside(estimates, truth) <= 0.98
+
+
+def test_soft_votes_stay_as_soft_when_all_are_right_or_wrong() -> None:
+    right, wrong = right_and_wrong(np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]), np.array([[0.75, 0.25, 0], [0, 0, 1]]))
+    assert right.tolist() == [[0.25, 0.75, 0], [1, 0, 0]]
+    assert wrong.tolist() == [[0.75, 0.25, 0], [0, 0, 1]]
 
 
 @pytest.mark.parametrize(
     ("kind", "n"),
-    [("hard", 50), ("hard", 200), ("hard", 1000), ("soft", 50), ("soft", 200), ("prompts", 50), ("prompts", 200)],
+    [("hard", 50), ("hard", 1000), ("soft", 50), ("soft", 200), ("prompts", 200)],
 )
-def test_the_range_of_calibration_errors_holds_those_of_calibrated_judges(kind: str, n: int) -> None:
+def test_the_range_of_calibration_errors_holds_those_of_calibrated_judges(
+    kind: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the intervals of the bins, which take most of the time.
+    monkeypatch.setattr(GroupedRows, "proportions", lambda _, values, _weights: [Estimate(0, 0, 0)] * values.shape[1])
     rng = np.random.default_rng(n)
     prompts = clusters(rng, n)[:n] if kind == "prompts" else np.arange(n)
     grouped = GroupedRows(n, [str(prompt) for prompt in prompts])
@@ -155,7 +196,7 @@ def test_the_range_of_calibration_errors_holds_those_of_calibrated_judges(kind: 
         if kind == "prompts":  # half of the votes on a prompt are copies of its first
             first = np.unique(prompts, return_index=True)[1][prompts]
             votes = votes[np.where(rng.random(n) < 0.5, first, np.arange(n))]
-        found = calibration_metrics(p, votes, grouped, samples=150, seed=run)
+        found = calibration_metrics(p, votes, grouped, samples=400, seed=run)
         inside.append(
             [
                 e.low - 1e-9 <= found.errors[name].value <= e.high + 1e-9
@@ -164,7 +205,6 @@ def test_the_range_of_calibration_errors_holds_those_of_calibrated_judges(kind: 
         )
     covered = np.mean(inside, axis=0)
     assert 0.92 <= covered.mean() <= (0.99 if kind == "prompts" else 0.975)
-    assert covered.min() > 0.86  # of 9 errors, each with a standard error of 2.2 %
 
 
 def test_a_miscalibrated_judge_is_outside_the_range() -> None:
@@ -211,6 +251,14 @@ def test_bins_with_few_rows_have_wide_intervals() -> None:
     few = evaluate(p, votes).curves[0].bins[-1]
     assert (few.rows, few.observed, few.observed_high) == (2, 1, 1)
     assert few.observed_low == pytest.approx(0.05**0.5)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_the_interval_of_a_share_of_few_soft_votes(rows: int) -> None:
+    """Equal values of 2 to 4 rows are no evidence of a small variance."""
+    shares = np.random.default_rng(rows).binomial(4, 0.7, (rows, RUNS)) / 4
+    # Conservative: with 4 voters a row says more than the one binary trial that it counts as.
+    assert share_inside(GroupedRows(rows).proportions(shares), 0.7) >= 0.97
 
 
 def test_values_without_spread_have_intervals_of_no_width() -> None:
