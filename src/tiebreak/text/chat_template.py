@@ -43,6 +43,11 @@ class AnswerChatTemplate:
         """A conversation with empty texts."""
         return Conversation(("",), ("",))
 
+    @property
+    def empty_dialogues(self) -> tuple[Conversation, ...]:
+        """A conversation of two turns with empty texts."""
+        return (Conversation(("", ""), ("", "")),)
+
     def outline(self, conversation: Conversation, *, turns_dropped: int = 0) -> Conversation:
         """A conversation with as many turns left, of harmless texts."""
         turns = len(conversation.prompt) - turns_dropped
@@ -78,6 +83,11 @@ class ChatTemplate:
     def empty_row(self) -> Comparison:
         """A comparison with empty texts."""
         return Comparison(("",), ("",), ("",))
+
+    @property
+    def empty_dialogues(self) -> tuple[Comparison, ...]:
+        """Comparisons of two turns with an empty last turn; the sides of the first turn are equal, or differ."""
+        return tuple(Comparison(("", ""), ("a", ""), (other, "")) for other in "ab")
 
     def outline(self, comparison: Comparison, *, turns_dropped: int = 0) -> Comparison:
         """A comparison with as many shared turns left, of harmless texts."""

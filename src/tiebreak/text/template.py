@@ -56,6 +56,11 @@ class Template:
         """A comparison with empty texts."""
         return Comparison(("",), ("",), ("",))
 
+    @property
+    def empty_dialogues(self) -> tuple[Comparison, ...]:
+        """Comparisons of two turns with an empty last turn; the sides of the first turn are equal, or differ."""
+        return tuple(Comparison(("", ""), ("a", ""), (other, "")) for other in "ab")
+
     def outline(self, comparison: Comparison, *, turns_dropped: int = 0) -> Comparison:
         """A comparison of harmless texts; the template's special tokens are the same around all texts."""
         return Comparison(("a",), ("a",), ("a",))
@@ -96,6 +101,11 @@ class AnswerTemplate:
     def empty_row(self) -> Conversation:
         """A conversation with empty texts."""
         return Conversation(("",), ("",))
+
+    @property
+    def empty_dialogues(self) -> tuple[Conversation, ...]:
+        """A conversation of two turns with empty texts."""
+        return (Conversation(("", ""), ("", "")),)
 
     def outline(self, conversation: Conversation, *, turns_dropped: int = 0) -> Conversation:
         """A conversation of harmless texts; the template's special tokens are the same around all texts."""

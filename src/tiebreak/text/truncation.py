@@ -88,6 +88,10 @@ class TextTemplate(Protocol[TruncatableT]):
     def empty_row(self) -> TruncatableT:
         """A row that leaves the slots empty."""
 
+    @property
+    def empty_dialogues(self) -> tuple[TruncatableT, ...]:
+        """Rows of two turns, of which the last is empty."""
+
     def outline(self, row: TruncatableT, /, *, turns_dropped: int = 0) -> TruncatableT:
         """A row of harmless texts for which the template writes the same special tokens."""
 
@@ -128,15 +132,17 @@ class Truncator(Generic[TruncatableT]):
         self._template = template
         self._max_length = max_length
         self._budget = max_length - added_tokens
-        empty = template.render(template.empty_row)
-        template_tokens, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [empty, TRUNCATION_MARK]))
-        texts = len(template.empty_row.closing)
-        minimum = added_tokens + template_tokens + texts * max(_MIN_TOKENS, self._mark_tokens + 2)
-        if max_length < minimum:
+        shortest = [template.render(template.empty_row)]
+        shortest += [template.render(row, turns_dropped=1) for row in template.empty_dialogues]  # with marks
+        *sizes, self._mark_tokens = (ids.size for ids in token_ids(tokenizer, [*shortest, TRUNCATION_MARK]))
+        needed = added_tokens + len(template.empty_row.closing) * max(_MIN_TOKENS, self._mark_tokens + 2)
+        self._advised = needed + max(sizes)
+        """A length that holds every row, with the marks of dropped turns."""
+        if max_length < needed + sizes[0]:
             raise RecipeError(
-                f"max_length is {max_length} tokens, but the template alone takes {template_tokens + added_tokens}, "
-                f"and part of the prompt and of each answer must fit too: set max_length to {minimum} or more, "
-                "or shorten the template"
+                f"max_length is {max_length} tokens, but the template alone takes {sizes[0] + added_tokens}, and part "
+                f"of the prompt and of each answer must fit too: set max_length to {self._advised} or more, or shorten "
+                "the template"
             )
 
     def __call__(self, rows: Sequence[TruncatableT], uncut: Sequence[Ids]) -> list[TruncatedRow[TruncatableT]]:
@@ -203,7 +209,8 @@ class Truncator(Generic[TruncatableT]):
             room = min(room, sum(map(min, lengths, caps))) - excess
         name = f"comparison {row.id!r}" if isinstance(row, Comparison) else "a conversation"
         raise RecipeError(
-            f"max_length of {self._max_length} tokens leaves no room for the closing turn of {name}: raise max_length"
+            f"max_length of {self._max_length} tokens leaves no room for the closing turn of {name}: set max_length to "
+            f"{max(self._advised, self._max_length + 1)} or more"
         )
 
 

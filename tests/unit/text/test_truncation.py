@@ -131,7 +131,8 @@ def least_max_length(tokenizer: PreTrainedTokenizerFast) -> int:
 
 
 def test_a_too_small_max_length_is_refused_with_the_minimum(words: PreTrainedTokenizerFast) -> None:
-    assert least_max_length(words) == AROUND + 3 * 8
+    # The advised length has room for a mark of dropped turns in every slot; shorter ones may do for single turns.
+    assert least_max_length(words) == AROUND + 3 * 8 + 3
     with pytest.raises(
         RecipeError, match=f"max_length is {AROUND + 23} tokens, but the template alone takes {AROUND},"
     ):
@@ -139,15 +140,17 @@ def test_a_too_small_max_length_is_refused_with_the_minimum(words: PreTrainedTok
     assert kept(cut(words, one_turn(99, 99, 99), AROUND + 24).row.prompt[0]) == (6, 5)
 
 
-def test_a_conversation_whose_marks_leave_no_room_is_refused() -> None:
+def test_the_advised_length_holds_the_marks_of_dropped_turns() -> None:
     # One token per character: "[...]" and "User:" alone take the 27 tokens that single turns need at least.
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     letters = Tokenizer(models.BPE({letter: index for index, letter in enumerate(sorted(alphabet))}, []))
     letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters)
-    comparison = Comparison(("p", "p", "p"), ("same", "a", "a"), ("same", "b", "b"), id="row 7")
-    with pytest.raises(RecipeError, match="leaves no room for the closing turn of comparison 'row 7': raise"):
-        cut(tokenizer, comparison, least_max_length(tokenizer))
+    comparison = Comparison(("p", "p", "p" * 99), ("same", "a", "a" * 99), ("same", "b", "b" * 99), id="row 7")
+    advised = least_max_length(tokenizer)
+    with pytest.raises(RecipeError, match=rf"closing turn of comparison 'row 7': set max_length to {advised} or more"):
+        cut(tokenizer, comparison, advised - 27)
+    assert cut(tokenizer, comparison, advised).turns_dropped == 2
 
 
 def closing(comparison: Comparison) -> tuple[str, str, str]:
