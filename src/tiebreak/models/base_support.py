@@ -12,7 +12,7 @@ from tiebreak.library_logging import quiet_model_loading
 from tiebreak.models.hub import load_config
 from tiebreak.models.precision import Precision
 from tiebreak.models.probe import ProbeResult, probe
-from tiebreak.models.text_classifier import decoder_layers
+from tiebreak.models.text_classifier import ATTENTION_DROPOUT, decoder_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -21,7 +21,6 @@ _QUANTIZED: Final = ("nf4", "int8", "fp8")
 _MIN_QUANTIZED_SHARE: Final = 0.9
 """The least share of the decoder's weights that a quantized precision must apply to."""
 
-_ATTENTION_DROPOUT: Final = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
 _ALIBI: Final = {"bloom", "mpt"}
 """Model types with ALiBi whose configuration does not say so."""
 
@@ -51,14 +50,17 @@ def check_base(name: str, revision: str | None, *, precision: Precision, max_len
     if config.is_encoder_decoder:
         raise ModelError(f"{name} is an encoder-decoder ({config.model_type}), and a judge needs a decoder. {_ADVICE}")
     _check_context_length(name, text, max_length)
+    limit = _length_limit(text)
+    if limit is not None and max_length > limit[1]:
+        raise ModelError(_too_long(name, limit, max_length))
     result = probe(text, max_length)
     if not result.passed:
-        raise ModelError(_reason(name, text, max_length, result))
+        raise ModelError(_reason(name, text, result))
     if precision in _QUANTIZED:
         _check_quantized_share(name, text, precision)
     return [
         f"{key}={getattr(text, key)} of {name} is not applied: attention over packs has no dropout."
-        for key in _ATTENTION_DROPOUT
+        for key in ATTENTION_DROPOUT
         if getattr(text, key, None)
     ]
 
@@ -71,13 +73,6 @@ def longest_usable_text(config: PreTrainedConfig) -> int | None:
     return min((length for length in lengths if isinstance(length, int)), default=None)
 
 
-def without_attention_dropout(config: PreTrainedConfig) -> None:
-    """Set the attention dropout of a text configuration to 0."""
-    for key in _ATTENTION_DROPOUT:
-        if getattr(config, key, None):
-            setattr(config, key, 0.0)
-
-
 def _check_context_length(name: str, config: Any, max_length: int) -> None:
     """Check that the model was trained on positions up to `max_length`."""
     context = getattr(config, "max_position_embeddings", None)
@@ -88,15 +83,16 @@ def _check_context_length(name: str, config: Any, max_length: int) -> None:
         )
 
 
-def _reason(name: str, config: Any, max_length: int, result: ProbeResult) -> str:
+def _too_long(name: str, limit: tuple[str, int], max_length: int) -> str:
+    why, length = limit
+    return f"{name} {why}. Set text.max_length={length} or less (it is {max_length:,})."
+
+
+def _reason(name: str, config: Any, result: ProbeResult) -> str:
     """Why the probe failed, as far as the configuration tells, and what to do."""
     kinds = sorted(set(getattr(config, "layer_types", None) or ()) - _KNOWN_LAYERS)
-    limit = _length_limit(config)
     if kinds:
         reason = f"has layers ({', '.join(kinds)}) in which the sequences of one pass would affect each other"
-    elif limit is not None and max_length > limit[1]:
-        why, length = limit
-        return f"{name} {why}. Set text.max_length={length} or less (it is {max_length:,})."
     elif result.reads_ahead:
         reason = f"is an encoder ({config.model_type}): its tokens attend to later ones"
     elif getattr(config, "alibi", False) or config.model_type in _ALIBI:
@@ -123,7 +119,13 @@ def _length_limit(config: Any) -> tuple[str, int] | None:
         )
         return why, length
     chunk = getattr(config, "attention_chunk_size", None)
-    return (f"attends within chunks of {chunk:,} tokens, which packs do not have", chunk) if chunk else None
+    scaled = getattr(config, "floor_scale", None) if getattr(config, "attn_temperature_tuning", False) else None
+    lengths = [length for length in (chunk, scaled) if length]
+    if not lengths:
+        return None
+    return f"attends within chunks, or scales attention, from {min(lengths):,} tokens on, which packs do not", min(
+        lengths
+    )
 
 
 def _varying_rope(config: Any) -> tuple[str, int] | None:

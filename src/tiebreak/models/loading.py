@@ -9,7 +9,6 @@ from torch import nn
 
 from tiebreak.errors import ModelError
 from tiebreak.models.attention import ATTENTION
-from tiebreak.models.base_support import without_attention_dropout
 from tiebreak.models.checkpoint_head import read_head
 from tiebreak.models.fp8 import quantize_to_fp8, supports_fp8
 from tiebreak.models.heads import LABELS, HeadKind, RewardHead
@@ -24,7 +23,7 @@ from tiebreak.models.precision import (
     resolve_compute_dtype,
     stored_dtype,
 )
-from tiebreak.models.text_classifier import TextClassifier, text_body
+from tiebreak.models.text_classifier import TextClassifier, adapt_to_packs, text_body
 from tiebreak.ranking import TieModel
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def load_base(
     dtype = resolve_compute_dtype(compute_dtype, precision, device)
     check_supported(precision, dtype, device)
     config = load_config(name, revision)
-    without_attention_dropout(config.get_text_config(decoder=True))
+    adapt_to_packs(config.get_text_config(decoder=True))
     body = _load_body(name, revision, config, precision, dtype, device)
     saved = read_head(name, revision, config, head)
     size, labels = config.get_text_config(decoder=True).hidden_size, LABELS[head]

@@ -21,6 +21,7 @@ from tiebreak.errors import ModelError
 from tiebreak.library_logging import quiet_model_loading
 from tiebreak.models.attention import ATTENTION
 from tiebreak.models.pack_layout import PackLayout
+from tiebreak.models.text_classifier import adapt_to_packs
 from tiebreak.text import pack
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _FEED_FORWARD: Final = 32
 _TOLERANCE: Final = 1e-4
 """Of the largest output. Right architectures differ by 1e-6, wrong ones by more than 5e-3."""
 
-_LIMITS: Final = ("sliding_window", "attention_chunk_size", "original_max_position_embeddings")
+_LIMITS: Final = ("sliding_window", "attention_chunk_size", "floor_scale", "original_max_position_embeddings")
 """Lengths at which a configuration's attention or rotary factors change."""
 
 
@@ -86,7 +87,9 @@ def _run(config: PreTrainedConfig, max_length: int) -> ProbeResult:
 
 
 def _compare(config: PreTrainedConfig) -> ProbeResult:
-    plain, packed = (tiny_model(config, attention) for attention in ("eager", ATTENTION))
+    for_packs = copy.deepcopy(config)
+    adapt_to_packs(for_packs)
+    plain, packed = tiny_model(config, "eager"), tiny_model(for_packs, ATTENTION)
     packed.load_state_dict(plain.state_dict())
     rng = np.random.default_rng(0)
     prefix, *rest = (rng.integers(5, _VOCABULARY, size=(n,), dtype=np.int32) for n in (_PREFIX, *_LENGTHS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from torch import nn
 
@@ -10,6 +10,10 @@ from tiebreak.models.precision import HEAD
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+
+
+ATTENTION_DROPOUT: Final = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
+"""Names of the dropout inside attention in configurations."""
 
 
 class TextClassifier(nn.Module):
@@ -42,7 +46,9 @@ def text_body(model: PreTrainedModel) -> PreTrainedModel:
     """
     if model.config.get_text_config() is model.config:
         return model
-    return cast("PreTrainedModel", model.language_model)
+    text = cast(Any, model).language_model
+    # That of Llama 4 is a language model with a head.
+    return cast("PreTrainedModel", text if hasattr(text, "embed_tokens") else text.model)
 
 
 def decoder_layers(body: nn.Module) -> nn.ModuleList:
@@ -56,3 +62,16 @@ def decoder_layers(body: nn.Module) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise LookupError(f"{type(body).__name__} has no list of {count} layers")
+
+
+def adapt_to_packs(config: PreTrainedConfig) -> None:
+    """Change a text configuration for packs: without attention dropout, and without scales by place in the pass.
+
+    Llama 4 scales queries by their place in a pass, from `floor_scale` on. Texts are shorter (`check_base`), so the
+    scale is 1 for each text alone, and off is exact.
+    """
+    for key in ATTENTION_DROPOUT:
+        if getattr(config, key, None):
+            setattr(config, key, 0.0)
+    if getattr(config, "attn_temperature_tuning", False):
+        cast(Any, config).attn_temperature_tuning = False

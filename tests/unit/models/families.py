@@ -132,7 +132,10 @@ FAMILIES: dict[str, Family] = {
     "llama3": Family("Llama 3.x", text("llama", rope_scaling=LLAMA3_ROPE)),
     "llama-dynamic": Family("Llama with dynamic rope, in its length", text("llama", rope_scaling=DYNAMIC_ROPE)),
     "llama4": Family(
-        "Llama 4, text, up to its chunk", text("llama4_text", attention_chunk_size=100, **LLAMA4), exported=False
+        "Llama 4, text, up to its chunk",
+        text("llama4_text", attention_chunk_size=40, floor_scale=40, **LLAMA4),
+        max_length=40,
+        exported=False,
     ),
     "llama4-long": Family(
         "Llama 4, text, beyond its chunk",
