@@ -9,10 +9,11 @@ from torch import nn
 
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.library_logging import quiet_model_loading
+from tiebreak.models.attention import ATTENTION
 from tiebreak.models.hub import load_config
 from tiebreak.models.precision import Precision
 from tiebreak.models.probe import ProbeResult, probe
-from tiebreak.models.text_classifier import ATTENTION_DROPOUT, decoder_layers
+from tiebreak.models.text_classifier import ATTENTION_DROPOUT, decoder_layers, text_body
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -50,6 +51,8 @@ def check_base(name: str, revision: str | None, *, precision: Precision, max_len
     if config.is_encoder_decoder:
         raise ModelError(f"{name} is an encoder-decoder ({config.model_type}), and a judge needs a decoder. {_ADVICE}")
     _check_context_length(name, text, max_length)
+    if text is not config:
+        _check_composite(name, config)
     limit = _length_limit(text)
     if limit is not None and max_length > limit[1]:
         raise ModelError(_too_long(name, limit, max_length))
@@ -71,6 +74,20 @@ def longest_usable_text(config: PreTrainedConfig) -> int | None:
     limit = _length_limit(text)
     lengths = [getattr(text, "max_position_embeddings", None), None if limit is None else limit[1]]
     return min((length for length in lengths if isinstance(length, int)), default=None)
+
+
+def _check_composite(name: str, config: PreTrainedConfig) -> None:
+    """Check that the text model of a model that also reads images or sound can be taken out of it."""
+    from transformers import AutoModel
+
+    try:
+        with quiet_model_loading(), torch.device("meta"):
+            text_body(AutoModel.from_config(config, attn_implementation=ATTENTION))
+    except Exception as error:  # any failure of a model that is not known
+        raise ModelError(
+            f"{name} reads more than text ({config.model_type}), and Tiebreak does not find its text model: "
+            f"{type(error).__name__}: {error}. Use a text model."
+        ) from error
 
 
 def _check_context_length(name: str, config: Any, max_length: int) -> None:
@@ -120,12 +137,12 @@ def _length_limit(config: Any) -> tuple[str, int] | None:
         return why, length
     chunk = getattr(config, "attention_chunk_size", None)
     scaled = getattr(config, "floor_scale", None) if getattr(config, "attn_temperature_tuning", False) else None
-    lengths = [length for length in (chunk, scaled) if length]
+    lengths = [length for length in (chunk, scaled and scaled - 1) if length]
     if not lengths:
         return None
-    return f"attends within chunks, or scales attention, from {min(lengths):,} tokens on, which packs do not", min(
-        lengths
-    )
+    longest = min(lengths)
+    why = f"attends in another way to texts of more than {longest:,} tokens (in chunks, or scaled), which packs do not"
+    return why, longest
 
 
 def _varying_rope(config: Any) -> tuple[str, int] | None:

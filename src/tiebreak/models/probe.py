@@ -38,7 +38,13 @@ _FEED_FORWARD: Final = 32
 _TOLERANCE: Final = 1e-4
 """Of the largest output. Right architectures differ by 1e-6, wrong ones by more than 5e-3."""
 
-_LIMITS: Final = ("sliding_window", "attention_chunk_size", "floor_scale", "original_max_position_embeddings")
+_LIMITS: Final = (
+    "sliding_window",
+    "attention_chunk_size",
+    "floor_scale",
+    "index_topk",
+    "original_max_position_embeddings",
+)
 """Lengths at which a configuration's attention or rotary factors change."""
 
 

@@ -46,7 +46,8 @@ def text_body(model: PreTrainedModel) -> PreTrainedModel:
     """
     if model.config.get_text_config() is model.config:
         return model
-    text = cast(Any, model).language_model
+    composite: Any = model
+    text = composite.language_model if hasattr(model, "language_model") else composite.text_model
     # That of Llama 4 is a language model with a head.
     return cast("PreTrainedModel", text if hasattr(text, "embed_tokens") else text.model)
 

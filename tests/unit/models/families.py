@@ -133,7 +133,7 @@ FAMILIES: dict[str, Family] = {
     "llama-dynamic": Family("Llama with dynamic rope, in its length", text("llama", rope_scaling=DYNAMIC_ROPE)),
     "llama4": Family(
         "Llama 4, text, up to its chunk",
-        text("llama4_text", attention_chunk_size=40, floor_scale=40, **LLAMA4),
+        text("llama4_text", attention_chunk_size=40, floor_scale=41, **LLAMA4),
         max_length=40,
         exported=False,
     ),

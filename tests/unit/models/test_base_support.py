@@ -58,6 +58,14 @@ def test_a_checkpoint_that_was_saved_quantized_is_refused(where: str, tmp_path: 
         check_base(name, None, precision="bf16", max_length=100)
 
 
+def test_a_composite_without_a_known_text_model_is_refused(tmp_path: Path) -> None:
+    from transformers import CLIPConfig
+
+    CLIPConfig().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="reads more than text"):
+        check_base(str(tmp_path), None, precision="fp32", max_length=50)
+
+
 def test_adapters_gguf_files_and_code_are_refused_with_what_to_do(tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
