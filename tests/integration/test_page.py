@@ -700,6 +700,7 @@ def test_targets_are_large_enough_for_a_thumb(browser: Browser, address: str, fa
 
 def test_the_served_judge_is_described(page: Page, browser: Browser, address: str, fake: Fake) -> None:
     page.click("#about summary")
+    expect(page.locator("#about-name")).to_have_text(": gemma2-9b-qlora")  # the description was fetched
     text = plain(page.locator("#about"))
     for words in ("gemma2-9b-qlora", "pairwise judge", "temperature", "0.5656", "74.4 %", "2,048 tokens"):
         assert words in text
