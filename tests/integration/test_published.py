@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,28 +49,25 @@ def reward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def benchmark_rewards(folder: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
-    """As runners of reward benchmarks read: the rendered text is tokenised like any text, with one BOS."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    rewards = []
-    for conversation in conversations:
-        text = tokenizer.apply_chat_template(conversation, tokenize=False).removeprefix(tokenizer.bos_token)
-        with torch.no_grad():
-            rewards.append(model(**tokenizer(text, return_tensors="pt")).logits[0, 0].item())
-    return rewards
-
-
-def rewards_of_its_model_card(folder: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
+def card_inputs(tokenizer: Any, conversation: list[dict[str, str]]) -> Any:
     """The call that model cards of reward models show."""
+    return tokenizer.apply_chat_template(conversation, tokenize=True, return_dict=True, return_tensors="pt")
+
+
+def benchmark_inputs(tokenizer: Any, conversation: list[dict[str, str]]) -> Any:
+    """As runners of reward benchmarks read: the rendered text is tokenised like any text, with one BOS."""
+    text = tokenizer.apply_chat_template(conversation, tokenize=False).removeprefix(tokenizer.bos_token)
+    return tokenizer(text, return_tensors="pt")
+
+
+@torch.no_grad()
+def plain_rewards(
+    folder: Path, conversations: list[list[dict[str, str]]], make_inputs: Callable[[Any, list[dict[str, str]]], Any]
+) -> list[float]:
+    """The rewards of transformers' own class."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    rewards = []
-    for conversation in conversations:
-        inputs = tokenizer.apply_chat_template(conversation, tokenize=True, return_dict=True, return_tensors="pt")
-        with torch.no_grad():
-            rewards.append(model(**inputs).logits[0, 0].item())
-    return rewards
+    return [model(**make_inputs(tokenizer, messages)).logits[0, 0].item() for messages in conversations]
 
 
 def conversation(*texts: str) -> list[dict[str, str]]:
@@ -82,13 +80,14 @@ def run(*arguments: Any) -> Any:
 
 def test_its_rewards_are_those_of_the_plain_call(reward_model: Path) -> None:
     judge = load_judge(reward_model, device="cpu")
-    wanted = rewards_of_its_model_card(
+    wanted = plain_rewards(
         reward_model,
         [
             conversation("2 + 2?", PLAIN["A"]),
             conversation("2 + 2?", PLAIN["B"]),
             conversation("Hi", "Yes?", "2 + 2?", "4"),
         ],
+        card_inputs,
     )
     rewards = [
         judge.score("2 + 2?", PLAIN["A"]).reward,
@@ -98,7 +97,7 @@ def test_its_rewards_are_those_of_the_plain_call(reward_model: Path) -> None:
     assert rewards == pytest.approx(wanted, abs=1e-5)
     assert np.ptp(rewards) > 0.1
     chat = conversation("2 + 2?", PLAIN["A"])
-    assert benchmark_rewards(reward_model, [chat]) == pytest.approx(wanted[:1], abs=1e-5)
+    assert plain_rewards(reward_model, [chat], benchmark_inputs) == pytest.approx(wanted[:1], abs=1e-5)
     verdict = judge.compare("2 + 2?", PLAIN["A"], PLAIN["B"])
     assert verdict.probabilities[0] == pytest.approx(1 / (1 + np.exp(wanted[1] - wanted[0])), abs=1e-5)
     assert verdict.probabilities[2] == 0
@@ -110,7 +109,7 @@ def test_a_template_without_bos_gets_the_one_that_the_tokenizer_adds(reward_mode
     (tmp_path / "chat_template.jinja").unlink()
     (tmp_path / "chat_template.jinja").write_text(CHATML)
     reward = load_judge(tmp_path, device="cpu").score("2 + 2?", "4").reward
-    assert [reward] == pytest.approx(benchmark_rewards(tmp_path, [conversation("2 + 2?", "4")]), abs=1e-5)
+    assert [reward] == pytest.approx(plain_rewards(tmp_path, [conversation("2 + 2?", "4")], benchmark_inputs), abs=1e-5)
 
 
 def test_calibration_teaches_it_ties_and_leaves_its_folder_alone(reward_model: Path, tmp_path: Path) -> None:
@@ -123,6 +122,13 @@ def test_calibration_teaches_it_ties_and_leaves_its_folder_alone(reward_model: P
     result = run("calibrate", reward_model, votes, "-o", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in reward_model.iterdir()) == before
+    for command in (
+        ["export", tmp_path / "run", tmp_path / "out"],
+        ["soup", tmp_path / "run", reward_model, "-o", "x"],
+    ):
+        refused = run(*command)
+        assert isinstance(refused.exception, RunError)
+        assert "refers to the published judge" in str(refused.exception)
     calibrated, plain = load_judge(tmp_path / "run"), load_judge(reward_model)
     verdict = calibrated.compare("2 + 2?", PLAIN["A"], PLAIN["B"])
     assert verdict.probabilities[2] > 0.02

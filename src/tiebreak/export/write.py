@@ -15,7 +15,7 @@ from tiebreak.export.merge import as_transformers_classifier, check_adapter, che
 from tiebreak.export.model_card import model_card
 from tiebreak.export.result import ExportDtype, ExportReport
 from tiebreak.library_logging import quiet_model_loading
-from tiebreak.models import LABELS, NANO, JudgeCard, card_encoder, load_config, load_tokenizer, read_card
+from tiebreak.models import LABELS, NANO, JudgeCard, card_encoder, load_config, load_tokenizer, read_adapter_card
 from tiebreak.models.nano import NANO_PATH
 from tiebreak.models.precision import HEAD
 from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_text
@@ -43,7 +43,7 @@ def write_export(
     on_stage: Callable[[str], None],
 ) -> ExportReport:
     """`export_run`, into the folder `draft`, which is renamed to `target` afterwards."""
-    card = read_card(source.model)
+    card = read_adapter_card(source.model)
     check_family(card, base_model, adapter_only=adapter_only)
     check_adapter(source.model)
     on_what, rows = ("", []) if skip_drift else comparisons_to_measure_on(source, on, log)

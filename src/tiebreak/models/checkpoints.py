@@ -191,6 +191,21 @@ def read_card(folder: Path) -> JudgeCard:
     return read_card_file(path)
 
 
+def read_adapter_card(folder: Path) -> JudgeCard:
+    """Read the card of a run's `model` folder, which must hold an adapter.
+
+    Raises:
+        RunError: as in `read_card`, or the run refers to a published judge.
+    """
+    card = read_card(folder)
+    if not card.adapter:
+        raise RunError(
+            f"{folder.parent} refers to the published judge {card.base_model} and has no adapter. Train one: "
+            f"tiebreak train RECIPE model.name={card.base_model} model.head={card.head} text.template=chat."
+        )
+    return card
+
+
 def read_card_file(path: Path) -> JudgeCard:
     """Read a card.
 

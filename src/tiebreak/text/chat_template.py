@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from tiebreak.text.chat_format import ChatFormat, Message
-from tiebreak.text.template import DROPPED_TURNS_MARK, SEED_TEMPLATE, check_turns_dropped, history_length
+from tiebreak.text.template import (
+    DROPPED_TURNS_MARK,
+    EMPTY_COMPARISON,
+    EMPTY_COMPARISON_DIALOGUES,
+    EMPTY_CONVERSATION,
+    EMPTY_CONVERSATION_DIALOGUES,
+    SEED_TEMPLATE,
+    check_turns_dropped,
+    history_length,
+)
 from tiebreak.types import Comparison, Conversation, join_system
 
 CHAT: Final = "chat"
@@ -31,22 +40,14 @@ class AnswerChatTemplate:
 
     text: ClassVar[str] = CHAT
     adds_special_tokens: ClassVar[bool] = False
+    empty_row: ClassVar[Conversation] = EMPTY_CONVERSATION
+    empty_dialogues: ClassVar[tuple[Conversation, ...]] = EMPTY_CONVERSATION_DIALOGUES
     format: ChatFormat
 
     @property
     def markers(self) -> frozenset[str]:
         """Added tokens that the chat template writes."""
         return self.format.markers
-
-    @property
-    def empty_row(self) -> Conversation:
-        """A conversation with empty texts."""
-        return Conversation(("",), ("",))
-
-    @property
-    def empty_dialogues(self) -> tuple[Conversation, ...]:
-        """A conversation of two turns with empty texts."""
-        return (Conversation(("", ""), ("", "")),)
 
     def outline(self, conversation: Conversation, *, turns_dropped: int = 0) -> Conversation:
         """A conversation with as many turns left, of harmless texts."""
@@ -72,22 +73,14 @@ class ChatTemplate:
 
     text: ClassVar[str] = CHAT
     adds_special_tokens: ClassVar[bool] = False
+    empty_row: ClassVar[Comparison] = EMPTY_COMPARISON
+    empty_dialogues: ClassVar[tuple[Comparison, ...]] = EMPTY_COMPARISON_DIALOGUES
     format: ChatFormat
 
     @property
     def markers(self) -> frozenset[str]:
         """Added tokens that the chat template writes."""
         return self.format.markers
-
-    @property
-    def empty_row(self) -> Comparison:
-        """A comparison with empty texts."""
-        return Comparison(("",), ("",), ("",))
-
-    @property
-    def empty_dialogues(self) -> tuple[Comparison, ...]:
-        """Comparisons of two turns with an empty last turn; the sides of the first turn are equal, or differ."""
-        return tuple(Comparison(("", ""), ("a", ""), (other, "")) for other in "ab")
 
     def outline(self, comparison: Comparison, *, turns_dropped: int = 0) -> Comparison:
         """A comparison with as many shared turns left, of harmless texts."""

@@ -33,6 +33,13 @@ DROPPED_TURNS_MARK: Final = "[...]"
 """Replaces the dropped turns, once in every slot that lost some."""
 
 
+EMPTY_COMPARISON: Final = Comparison(("",), ("",), ("",))
+EMPTY_COMPARISON_DIALOGUES: Final = tuple(Comparison(("", ""), ("a", ""), (other, "")) for other in "ab")
+"""Two turns, of which the last is empty; the sides of the first are equal, or differ."""
+EMPTY_CONVERSATION: Final = Conversation(("",), ("",))
+EMPTY_CONVERSATION_DIALOGUES: Final = (Conversation(("", ""), ("", "")),)
+
+
 @dataclass(frozen=True)
 class Template:
     """The text around a prompt and two answers: `{prompt}`, `{response_a}`, `{response_b}`, each exactly once.
@@ -45,21 +52,13 @@ class Template:
 
     adds_special_tokens: ClassVar[bool] = True
     markers: ClassVar[frozenset[str]] = frozenset()
+    empty_row: ClassVar[Comparison] = EMPTY_COMPARISON
+    empty_dialogues: ClassVar[tuple[Comparison, ...]] = EMPTY_COMPARISON_DIALOGUES
     text: str
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_pieces", _pieces(self.text, SLOTS))
-
-    @property
-    def empty_row(self) -> Comparison:
-        """A comparison with empty texts."""
-        return Comparison(("",), ("",), ("",))
-
-    @property
-    def empty_dialogues(self) -> tuple[Comparison, ...]:
-        """Comparisons of two turns with an empty last turn; the sides of the first turn are equal, or differ."""
-        return tuple(Comparison(("", ""), ("a", ""), (other, "")) for other in "ab")
 
     def outline(self, comparison: Comparison, *, turns_dropped: int = 0) -> Comparison:
         """A comparison of harmless texts; the template's special tokens are the same around all texts."""
@@ -91,21 +90,13 @@ class AnswerTemplate:
 
     adds_special_tokens: ClassVar[bool] = True
     markers: ClassVar[frozenset[str]] = frozenset()
+    empty_row: ClassVar[Conversation] = EMPTY_CONVERSATION
+    empty_dialogues: ClassVar[tuple[Conversation, ...]] = EMPTY_CONVERSATION_DIALOGUES
     text: str
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_pieces", _pieces(self.text, ANSWER_SLOTS))
-
-    @property
-    def empty_row(self) -> Conversation:
-        """A conversation with empty texts."""
-        return Conversation(("",), ("",))
-
-    @property
-    def empty_dialogues(self) -> tuple[Conversation, ...]:
-        """A conversation of two turns with empty texts."""
-        return (Conversation(("", ""), ("", "")),)
 
     def outline(self, conversation: Conversation, *, turns_dropped: int = 0) -> Conversation:
         """A conversation of harmless texts; the template's special tokens are the same around all texts."""

@@ -17,7 +17,7 @@ from tiebreak.models import (
     load_base,
     load_trainable_adapter,
     lora_config,
-    read_card,
+    read_adapter_card,
     reset_head,
     resolve_compute_dtype,
     use_fused_layers,
@@ -81,7 +81,7 @@ def _exported_tie_parameter(settings: ModelSection, default: float) -> float:
 
 def _check_start(start: RunFolder, settings: ModelSection) -> None:
     start.check_trained()
-    card = read_card(start.model)
+    card = read_adapter_card(start.model)
     if card.base_model != settings.name:
         raise ModelError(f"{start} was trained on {card.base_model}, not on {settings.name}: set model.name to that.")
     if card.head != settings.head:

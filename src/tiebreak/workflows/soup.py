@@ -14,7 +14,7 @@ import numpy as np
 from tiebreak.errors import DataError, ModelError, RunError, TiebreakError
 from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import preference_metrics
-from tiebreak.models import read_card, write_card
+from tiebreak.models import read_adapter_card, write_card
 from tiebreak.models.averaging import average_adapters
 from tiebreak.recipe import dump_recipe, load_recipe
 from tiebreak.runs import (
@@ -127,7 +127,7 @@ def _check_members(folders: Sequence[RunFolder]) -> list[JudgeCard]:
         raise RunError("A soup needs two different runs or more.")
     for folder in folders:
         folder.check_trained()
-    cards = [read_card(folder.model) for folder in folders]
+    cards = [read_adapter_card(folder.model) for folder in folders]
     for folder, card in zip(folders, cards, strict=True):
         for name in ("base_model", "revision", "head", "precision", "template", "max_length"):
             _check_equal(name, folders[0], getattr(cards[0], name), folder, getattr(card, name))
@@ -191,7 +191,7 @@ def _update_reward_scale(
     created: RunFolder, rows: Sequence[Comparison], base_model: str | None, device: str | None
 ) -> None:
     """Write the mean and the standard deviation of a reward model's rewards to its card."""
-    card = read_card(created.model)
+    card = read_adapter_card(created.model)
     if card.rewards is None:
         return
     judge = load_judge(created.path, base_model=base_model, device=device)
