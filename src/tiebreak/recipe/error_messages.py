@@ -44,7 +44,8 @@ def _location(detail: Mapping[str, Any], source: str, overrides: Sequence[str]) 
     wrong = ".".join(str(part) for part in detail["loc"])
     by_key = {override.partition("=")[0]: override for override in overrides}
     for key, override in by_key.items():
-        if wrong == key or wrong.startswith(f"{key}."):
+        misspelt_section = detail["type"] == "extra_forbidden" and key.startswith(f"{wrong}.")
+        if wrong == key or wrong.startswith(f"{key}.") or misspelt_section:
             return f"the override {override}"
     involved = [  # two keys that cannot be combined are reported for the section that contains them
         override

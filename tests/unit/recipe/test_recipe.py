@@ -236,3 +236,8 @@ def test_trainer_arguments_are_checked(arguments: dict[str, object], message: st
     recipe = load_recipe("demo", [f"training.trainer_arguments={json.dumps(arguments)}"])
     with pytest.raises(RecipeError, match=message):
         training_arguments(recipe.training, checkpoints=tmp_path, total_steps=200, compute_dtype=torch.float32)
+
+
+def test_a_misspelt_section_is_that_of_the_override() -> None:
+    with pytest.raises(RecipeError, match=r"in the override modle\.name=x:\n  modle: there is no such key.*model"):
+        load_recipe("demo", ["modle.name=x"])
