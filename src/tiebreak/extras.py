@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from tiebreak.errors import TiebreakError
 
-Extra = Literal["train", "serve"]
+Extra = Literal["train", "serve", "gguf"]
 
 _PACKAGES: Final[dict[Extra, tuple[str, ...]]] = {
     "train": ("torch", "transformers", "peft", "accelerate", "bitsandbytes"),
     "serve": ("fastapi", "uvicorn", "prometheus_client"),
+    "gguf": ("gguf",),
 }
 """The packages that an extra adds to the core install, by the name under which they are imported."""
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tiebreak.errors import ModelError
 from tiebreak.export.result import ExportDtype
-from tiebreak.models import JudgeCard, Precision, judge_head, load_config, load_trained, load_trained_base
+from tiebreak.models import JudgeCard, Precision, is_gguf, judge_head, load_config, load_trained, load_trained_base
 from tiebreak.models.precision import HEAD
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ def check_family(card: JudgeCard, base_model: str | None, *, adapter_only: bool)
         raise ModelError(
             f"transformers has no sequence classifier for {name} ({text.model_type}), so it could not load an export. "
             "Use the run itself: tiebreak serve, tiebreak judge, load_judge."
+        )
+    if adapter_only and is_gguf(name):
+        raise ModelError(
+            f"{name} is a GGUF file, and PEFT cannot put an adapter on one. Export the merged weights: leave out "
+            "--adapter-only."
         )
     if adapter_only and text is not config:
         raise ModelError(

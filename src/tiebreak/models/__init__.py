@@ -16,6 +16,7 @@ from tiebreak.models.checkpoints import (
 )
 from tiebreak.models.forward import pack_logits, predict_logits
 from tiebreak.models.fused.patch import use_fused_layers
+from tiebreak.models.gguf import is_gguf
 from tiebreak.models.heads import (
     LABELS,
     HeadKind,
@@ -53,6 +54,7 @@ __all__ = [
     "default_device",
     "emulation_note",
     "exported_card",
+    "is_gguf",
     "judge_head",
     "layer_stack",
     "load_base",

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tiebreak.errors import ModelError
+from tiebreak.errors import ModelError, TiebreakError
+from tiebreak.models.gguf import converted_description, converted_weights, is_gguf
 from tiebreak.models.nano import NANO_PATH
 
 if TYPE_CHECKING:
@@ -21,12 +22,19 @@ NANO: Final = "nano"
 
 
 def model_location(name: str) -> str:
-    """What transformers loads for a hub name, a local folder or `nano`."""
+    """What transformers loads configuration and tokenizer from: a hub name or a folder."""
+    if is_gguf(name):
+        return converted_description(name)
     return str(NANO_PATH) if name == NANO else name
 
 
+def weights_location(name: str) -> str:
+    """What transformers loads the weights from: a hub name or a folder."""
+    return converted_weights(name) if is_gguf(name) else model_location(name)
+
+
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer of a hub name, a local folder or `nano`.
+    """The tokenizer of a hub name, a local folder, a GGUF file or `nano`.
 
     Raises:
         ModelError: it cannot be loaded, or has no fast version.
@@ -44,7 +52,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def load_config(name: str, revision: str | None = None) -> PreTrainedConfig:
-    """The configuration of a hub name, a local folder or `nano`.
+    """The configuration of a hub name, a local folder, a GGUF file or `nano`.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -68,13 +76,9 @@ def load_text_config(name: str, revision: str | None = None) -> Any:
 
 def _check_location(name: str) -> None:
     """Reject files and folders that hold something else than a model."""
-    path = Path(model_location(name))
-    if path.is_file():
-        kind = "a GGUF file" if path.suffix == ".gguf" else "a file"
-        raise ModelError(
-            f"{name} is {kind}, and model.name must be a folder or a hub name. Use the original checkpoint in "
-            "transformers' format: model.precision quantizes it while loading."
-        )
+    path = Path(name)
+    if path.is_file() and not is_gguf(name):
+        raise ModelError(f"{name} is a file. A model is a folder with a config.json, a .gguf file or a hub name.")
     adapter = path / "adapter_config.json"
     if adapter.is_file() and not (path / "config.json").is_file():
         base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -97,7 +101,7 @@ def translate_load_errors(name: str) -> Iterator[None]:
         )
     try:
         yield
-    except ModelError:
+    except TiebreakError:
         raise
     except Exception as error:  # libraries raise many kinds of errors for a damaged file
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be imported for a tokenizer
@@ -135,7 +139,7 @@ def _hub_advice(name: str, error: Exception) -> str | None:
         return f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
     if any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
         return f"The disk is full: {name} could not be downloaded. Free some space, or set HF_HOME to another disk."
-    local = Path(model_location(name)).is_dir()
+    local = name == NANO or Path(name).exists()
     if not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
         return (
             f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "

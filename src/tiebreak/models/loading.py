@@ -11,8 +11,9 @@ from tiebreak.errors import ModelError
 from tiebreak.models.attention import ATTENTION
 from tiebreak.models.checkpoint_head import read_head
 from tiebreak.models.fp8 import quantize_to_fp8, supports_fp8
+from tiebreak.models.gguf import is_gguf
 from tiebreak.models.heads import LABELS, HeadKind, RewardHead
-from tiebreak.models.hub import load_config, model_location, translate_load_errors
+from tiebreak.models.hub import load_config, model_location, translate_load_errors, weights_location
 from tiebreak.models.layer_stack import transformer_body
 from tiebreak.models.precision import (
     HEAD,
@@ -50,7 +51,7 @@ def load_base(
     model_a, model_b and tie (pairwise), or with one label, as reward models have (pointwise).
 
     Args:
-        name: a hub name, a local folder, or `nano`.
+        name: a hub name, a local folder, a GGUF file, or `nano`.
         revision: branch, tag or commit on the hub.
         precision: the type of the stored body weights.
         compute_dtype: the type of matrix products in the body.
@@ -98,7 +99,7 @@ def _load_body(
 
     with translate_load_errors(name):
         model, report = AutoModel.from_pretrained(
-            model_location(name),
+            weights_location(name),
             revision=revision,
             config=config,
             trust_remote_code=False,
@@ -112,7 +113,7 @@ def _load_body(
         )
         body = text_body(model)
     _check_complete(report, name, tuple(body.state_dict()))
-    body.name_or_path = model_location(name)
+    body.name_or_path = name if is_gguf(name) else model_location(name)
     return body
 
 

@@ -66,16 +66,16 @@ def test_a_composite_without_a_known_text_model_is_refused(tmp_path: Path) -> No
         check_base(str(tmp_path), None, precision="fp32", max_length=50)
 
 
-def test_adapters_gguf_files_and_code_are_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_adapters_files_and_code_are_refused_with_what_to_do(tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
     with pytest.raises(ModelError, match=r"is an adapter, not a model\. Merge it into its base, org/base"):
         check_base(str(adapter), None, precision="fp32", max_length=100)
-    gguf = tmp_path / "model.Q4_K_M.gguf"
-    gguf.write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="is a GGUF file"):
-        check_base(str(gguf), None, precision="fp32", max_length=100)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"")
+    with pytest.raises(ModelError, match=r"is a file\. A model is a folder with a config\.json, a \.gguf file"):
+        check_base(str(file), None, precision="fp32", max_length=100)
     code = tmp_path / "code"
     code.mkdir()
     config = {"model_type": "my_own", "auto_map": {"AutoConfig": "configuration.Mine", "AutoModel": "modeling.Mine"}}
