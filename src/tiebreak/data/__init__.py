@@ -9,7 +9,8 @@ reported with their line, and every row that is left out is counted.
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
-from tiebreak.data.messages import Message, parse_messages, parse_side
+from tiebreak.data.message_content import Message
+from tiebreak.data.messages import parse_messages, parse_side
 from tiebreak.data.readers import Format, check_votes_path, read_table
 from tiebreak.data.splits import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise

@@ -26,6 +26,7 @@ Kind = Literal[
     "no_turns",
     "turn_mismatch",
     "roles",
+    "tool_calls",
     "prompt_mismatch",
     "no_vote",
     "no_winner",

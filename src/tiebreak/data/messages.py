@@ -3,26 +3,33 @@
 A side of a comparison is plain text (the reply), or a list of `{"role", "content"}` messages, as a list or as JSON
 text. A list holds either only the reply to the prompt, or the whole conversation. A system message at the start is put
 before the first user turn, separated by a blank line.
+
+Turns of the user and the assistant alternate, so messages in a row with the same role are joined by a blank line. A
+conversation that begins with the assistant, as with a greeting, has an empty first turn of the user. A tool's result is
+read by the assistant, so it is a turn of the user. A tool call may be in the prompt; in an answer it is refused, unless
+the caller asks for it. Then the answer is all that follows the last message of the user.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from itertools import groupby, takewhile
+from typing import Final, Literal
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
+from tiebreak.data.message_content import TOOL, TOOL_CALL, Message, join_texts, read_message
 from tiebreak.unicode import unify_line_ends
 
-Message = tuple[str, str]
-"""Role and content."""
+ToolCalls = Literal["refuse", "text"]
+"""How tool calls in answers are handled: refused, or read as text (see `tiebreak.data.message_content`)."""
 
 _WRITTEN_AS_MESSAGES: Final = re.compile(r'\s*\[\s*\{\s*"(?:role|content)"')
 
 
 def parse_side(
-    column: str, prompt: tuple[Message, ...], messages: tuple[Message, ...]
+    column: str, prompt: tuple[Message, ...], messages: tuple[Message, ...], *, tool_calls: ToolCalls = "refuse"
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The user's turns and the replies to them, in the conversation that ends in the reply of one side.
 
@@ -30,19 +37,23 @@ def parse_side(
         column: of the reply, for messages of errors.
         prompt: the messages of the prompt, which may be empty if `messages` is a whole conversation.
         messages: at least one: the reply, or the whole conversation.
+        tool_calls: whether an answer may hold them.
 
     Raises:
-        UnreadableError: the messages do not alternate between user and assistant, or do not contain the prompt.
+        UnreadableError: the messages do not make a conversation that ends in the assistant's reply, or do not contain
+            the prompt.
     """
     prompt, messages = _unify(prompt), _unify(messages)
+    has_user = any(role == "user" for role, _ in messages)
     if messages[0][0] not in ("system", "user"):
-        if not prompt:
+        if prompt and not (has_user and _contains(messages, prompt)):
+            return _turns(column, prompt + messages, len(prompt), tool_calls)
+        if not has_user:
             raise UnreadableError(column, "missing_prompt", "is a reply alone, and there is no prompt")
-        return _turns(column, prompt + messages)
     if not _contains(messages, prompt):
         message = "starts a conversation that does not contain the column prompt: drop that column, or fix it"
         raise UnreadableError(column, "prompt_mismatch", message)
-    return _turns(column, messages)
+    return _turns(column, messages, 0, tool_calls)
 
 
 def system_message(*lists: tuple[Message, ...]) -> str:
@@ -73,16 +84,7 @@ def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ..
             raise UnreadableError(column, "broken_json", f"is not a JSON list of messages: {error}") from None
     if not isinstance(messages, list):
         raise UnreadableError(column, "not_text", f"is {short_repr(messages)}, neither text nor a list of messages")
-    return tuple(_message(column, number, message) for number, message in enumerate(messages, start=1))
-
-
-def _message(column: str, number: int, message: object) -> Message:
-    if isinstance(message, dict):
-        role, content = message.get("role"), message.get("content")
-        if isinstance(role, str) and isinstance(content, str | None):
-            return role, content or ""
-    text = f'has {short_repr(message)} as message {number}: expected {{"role": ..., "content": text}}'
-    raise UnreadableError(column, "not_text", text)
+    return tuple(read_message(column, number, message) for number, message in enumerate(messages, start=1))
 
 
 def _unify(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -97,18 +99,46 @@ def _contains(messages: tuple[Message, ...], prompt: tuple[Message, ...]) -> boo
     return any(stripped[start : start + len(expected)] == expected for start in range(len(stripped)))
 
 
-def _turns(column: str, messages: tuple[Message, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _turns(
+    column: str, messages: tuple[Message, ...], prompt_length: int, tool_calls: ToolCalls
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The turns of a conversation, of which the first `prompt_length` messages are in the prompt."""
+    if tool_calls == "text":
+        last_user = max((i for i, (role, _) in enumerate(messages) if role == "user"), default=-1)
+        start = max(prompt_length, last_user + 1)
+        answer = "\n".join(content for _, content in messages[start:] if content)
+        messages = (*messages[:start], ("assistant", answer))[: len(messages)]
+    elif _calls_tool_at_end(messages):
+        message = "ends in a tool call, which is no text to judge (tool_calls=text reads tool calls as text)"
+        raise UnreadableError(column, "tool_calls", message)
     system = messages[0][1] if messages[0][0] == "system" else None
     rest = messages if system is None else messages[1:]
-    roles = [role for role, _ in rest]
-    if not rest or roles != ["user", "assistant"] * (len(rest) // 2):
+    turns = [
+        (role, join_texts(content for _, content in group)) for role, group in groupby(rest, key=lambda m: _side(m[0]))
+    ]
+    roles = [role for role, _ in turns]
+    continues = prompt_length > 0 and _side(messages[prompt_length - 1][0]) == "assistant"
+    if not turns or roles[-1] != "assistant" or not {*roles} <= {"user", "assistant"} or continues:
         names = ", ".join(short_repr(role) for role, _ in messages[:12])
         text = (
-            f"the roles are {names}: expected user and assistant in turn, assistant last, at most one system message "
-            "at the start"
+            f"the roles are {names}: expected user and assistant, a prompt that ends in the user's message, a reply "
+            "that ends in the assistant's, and a system message only first"
         )
         raise UnreadableError(column, "roles", text)
-    prompts = [content for _, content in rest[::2]]
+    if roles[0] == "assistant":
+        turns.insert(0, ("user", ""))
+    prompts = [content for _, content in turns[::2]]
     if system:
         prompts[0] = f"{system}\n\n{prompts[0]}"
-    return tuple(prompts), tuple(content for _, content in rest[1::2])
+    return tuple(prompts), tuple(content for _, content in turns[1::2])
+
+
+def _calls_tool_at_end(messages: tuple[Message, ...]) -> bool:
+    """Whether the last turn of the assistant has a tool call."""
+    last_turn = takewhile(lambda message: _side(message[0]) == "assistant", reversed(messages))
+    return any(role == TOOL_CALL for role, _ in last_turn)
+
+
+def _side(role: str) -> str:
+    """Who speaks in a message: a tool's result is read by the assistant, as the user's messages are."""
+    return {TOOL: "user", TOOL_CALL: "assistant"}.get(role, role)

@@ -6,7 +6,8 @@ import reprlib
 from collections.abc import Mapping, Sequence
 
 from tiebreak.data.issues import UnreadableError
-from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
+from tiebreak.data.message_content import Message
+from tiebreak.data.messages import parse_messages, parse_side, system_message
 from tiebreak.types import Comparison, Conversation
 
 Turns = str | Sequence[str]

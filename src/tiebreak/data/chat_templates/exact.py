@@ -6,7 +6,7 @@ from typing import Final
 
 from tiebreak.data.chat_templates.parsing import ChatTemplateParser
 from tiebreak.data.chat_templates.rendering import ChatRenderer, ChatTemplate, ChatTemplateError
-from tiebreak.data.messages import Message
+from tiebreak.data.message_content import Message
 
 _PROBE: Final = "xqUserProbeqx"
 

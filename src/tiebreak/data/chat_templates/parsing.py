@@ -15,7 +15,7 @@ from typing import Final
 
 from tiebreak.data.chat_templates.probing import DATE, Probe, Shape, first_token, is_marker
 from tiebreak.data.chat_templates.rendering import ChatRenderer, ChatTemplate, ChatTemplateError
-from tiebreak.data.messages import Message
+from tiebreak.data.message_content import Message
 
 Parsed = tuple[tuple[Message, ...], str]
 """The messages up to the last one of the user, and the reply to it."""

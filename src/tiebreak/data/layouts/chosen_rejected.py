@@ -10,7 +10,8 @@ from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, clean_texts, decode_cel
 from tiebreak.data.issues import RowReport
 from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
 from tiebreak.data.layouts.votes import parse_margin
-from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
+from tiebreak.data.message_content import Message
+from tiebreak.data.messages import parse_messages, parse_side, system_message
 from tiebreak.types import A_WINS, Comparison
 from tiebreak.unicode import clean_text
 

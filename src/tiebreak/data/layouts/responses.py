@@ -11,7 +11,8 @@ from typing import Final
 from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_holds_turns
 from tiebreak.data.issues import Problem, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
-from tiebreak.data.messages import Message, parse_messages, parse_side, system_message
+from tiebreak.data.message_content import Message
+from tiebreak.data.messages import parse_messages, parse_side, system_message
 from tiebreak.data.readers import read_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize

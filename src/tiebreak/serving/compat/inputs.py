@@ -28,7 +28,8 @@ from pydantic_core import PydanticCustomError
 
 from tiebreak.data import UnreadableError, short_repr
 from tiebreak.data.chat_templates import KNOWN_TEMPLATES
-from tiebreak.data.messages import Message, parse_side, system_message
+from tiebreak.data.message_content import Message
+from tiebreak.data.messages import parse_side, system_message
 from tiebreak.serving.errors import InvalidRequestError
 from tiebreak.text.template import ANSWER_SLOTS, SEED_TEMPLATE, SLOTS
 from tiebreak.types import Comparison, Conversation
