@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiebreak.data.issues import Problem, Severity
 from tiebreak.data.layouts import (
     CHOSEN_REJECTED_COLUMNS,
-    KNOWN_COLUMNS,
     TEXT_COLUMNS,
     UnreadColumn,
     Votes,
-    recognise_layout,
-    unread_columns,
 )
+from tiebreak.data.recognition import READABLE_COLUMNS, recognise
 from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
 from tiebreak.errors import DataError
@@ -51,10 +49,11 @@ def load_comparisons(
     *,
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
+    columns: Mapping[str, str] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[Comparison, ...]:
     """The comparisons of a file, in its order. See `load_votes`."""
-    return load_votes(path, votes=votes, problem_rows=problem_rows, on_note=on_note).comparisons
+    return load_votes(path, votes=votes, problem_rows=problem_rows, columns=columns, on_note=on_note).comparisons
 
 
 def load_votes(
@@ -62,6 +61,7 @@ def load_votes(
     *,
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
+    columns: Mapping[str, str] | None = None,
     setting: str | None = "data.problem_rows=",
     on_note: Callable[[str], None] | None = None,
 ) -> VoteFile:
@@ -71,6 +71,7 @@ def load_votes(
         path: see `read_votes`.
         votes: see `read_votes`.
         problem_rows: see `ProblemRows`.
+        columns: see `read_votes`.
         setting: the text that users write before another value of `problem_rows`, for messages; None if they cannot
             change it.
         on_note: called with one line that says how many rows were left out or repaired and why, if there are any; and
@@ -80,7 +81,7 @@ def load_votes(
     Raises:
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
     """
-    file = read_votes(path, votes=votes)
+    file = read_votes(path, votes=votes, columns=columns)
     _check_problems(str(path), file.problems, file.rows, problem_rows, setting)
     invalid = {problem.line for problem in file.problems if problem.severity != "note"}
     dropped = invalid if problem_rows == "skip" else set()
@@ -111,20 +112,20 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
             in `frame.iloc`.
     """
     columns = tuple(map(str, frame.columns))
-    for column in KNOWN_COLUMNS:
+    for column in READABLE_COLUMNS:
         if columns.count(column) > 1:
             raise DataError(f"the data frame has {columns.count(column)} columns named {column!r}: rename all but one.")
-    layout = recognise_layout("the data frame", columns, votes)
-    checked = check_rows(Table(columns, _frame_rows(frame), "row"), layout, votes)
+    recognised = recognise("the data frame", Table(columns, _frame_rows(frame), "row"), votes)
+    checked = check_rows(recognised.table, recognised.layout, votes)
     _check_problems("the data frame", checked.problems, checked.rows, None, None)
     if votes == "required":
-        for line in _unread_columns_line("the data frame", unread_columns(columns, checked.layout)):
+        for line in _unread_columns_line("the data frame", recognised.unread):
             warnings.warn(line, stacklevel=2)
     return checked.comparisons
 
 
 def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
-    columns = [column for column in frame.columns if column in KNOWN_COLUMNS]
+    columns = [column for column in frame.columns if column in READABLE_COLUMNS]
     texts = {*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS}
     cells = ((_texts if column in texts else _cells)(frame[column]) for column in columns)
     for position, row in enumerate(zip(*cells, strict=True)):
@@ -133,8 +134,17 @@ def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
 
 def _cells(series: pd.Series[Any]) -> list[object]:
     """The values as Python objects: null as None, arrays (lists in Parquet, as pandas reads them) as lists."""
-    values = (value.tolist() if hasattr(value, "tolist") else value for value in series.tolist())
+    values = (_plain(value) for value in series.tolist())
     return [None if missing else value for value, missing in zip(values, series.isna(), strict=True)]
+
+
+def _plain(value: object) -> object:
+    """A value without arrays, at any depth."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _texts(series: pd.Series[Any]) -> list[object]:

@@ -34,6 +34,7 @@ Kind = Literal[
     "not_a_probability",
     "bad_sum",
     "unknown_winner",
+    "not_a_number",
     "not_a_margin",
     "margin_of_tie",
     "empty_prompt",

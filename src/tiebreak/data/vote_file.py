@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.issues import Problem, RowReport
 from tiebreak.data.layouts import (
-    KNOWN_COLUMNS,
     MODEL_COLUMNS,
     TAG_COLUMNS,
     Layout,
@@ -19,10 +19,10 @@ from tiebreak.data.layouts import (
     Votes,
     parse_chosen_rejected,
     parse_side_by_side,
-    recognise_layout,
-    unread_columns,
 )
+from tiebreak.data.layouts.votes import BOTH_BAD_TAG, is_both_bad
 from tiebreak.data.readers import Format, read_table
+from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.table import Table
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags
@@ -48,6 +48,12 @@ class VoteFile:
     """Whether the ids are whole numbers in the file, not texts."""
     unread_columns: tuple[UnreadColumn, ...] = ()
     """Columns that are ignored."""
+    source_layout: str = ""
+    """The layout of the file, if it is one that a converter reads; then `layout` is what it was turned into."""
+    column_sources: dict[str, str] = field(default_factory=dict)
+    """Tiebreak's columns that are read from a column of another name, and that name."""
+    vote_source: str = ""
+    """How the votes of another layout are read."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,9 @@ class CheckedRows:
     integer_ids: bool
 
 
-def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
+def read_votes(
+    path: str | os.PathLike[str], *, votes: Votes, columns: Mapping[str, str] | None = None
+) -> VoteFile:  # fmt: skip
     """Read a whole file of comparisons and report every problem in its rows.
 
     Args:
@@ -74,14 +82,17 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
             (.csv.gz).
         votes: `required` for training and evaluation. With `optional` a file may have no columns of votes, and a row
             may have no vote; a vote that is present has to be valid.
+        columns: Tiebreak's columns, and the file's columns that they are read from, if its layout is not recognised
+            (see `tiebreak.data.column_mapping`).
 
     Raises:
         DataError: the rows cannot be read, because the file is missing, damaged, empty or of unknown format, or
             because its columns are not those of a `Layout`.
     """
     path = Path(path)
-    file_format, table = read_table(path, KNOWN_COLUMNS)
-    checked = check_rows(table, recognise_layout(str(path), table.columns, votes), votes)
+    file_format, table = read_table(path, columns_to_read(columns))
+    recognised = recognise(str(path), table, votes, columns)
+    checked = check_rows(recognised.table, recognised.layout, votes)
     if not checked.rows:
         raise DataError(f"{path} has column names but no rows: there is nothing to read in it.")
     return VoteFile(
@@ -93,7 +104,10 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
         problems=checked.problems,
         rows=checked.rows,
         integer_ids=checked.integer_ids,
-        unread_columns=unread_columns(table.columns, checked.layout),
+        unread_columns=recognised.unread,
+        source_layout=recognised.source_layout if recognised.source_layout != recognised.layout else "",
+        column_sources=recognised.sources,
+        vote_source=recognised.votes,
     )
 
 
@@ -135,6 +149,8 @@ def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
         problems += report.problems
         if comparison is not None:
             tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
+            if is_both_bad(row.cells.get("winner")):
+                tags = (*tags, (BOTH_BAD_TAG, "both bad"))
             if tags:
                 comparison = replace(comparison, tags=known_tags.setdefault(tags, tags))
             comparisons.append(comparison)

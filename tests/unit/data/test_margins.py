@@ -70,7 +70,7 @@ def test_an_invalid_margin_is_reported_with_other_problems_of_the_row(tmp_path: 
         for problem in read_votes(write_jsonl(tmp_path / f"{number}.jsonl", [row]), votes="required").problems
     ]
     assert problems == [
-        "line 1, id 7, winner: is 'who': expected model_a, model_b or tie",
+        "line 1, id 7, winner: is 'who': expected model_a, model_b or tie; A and B; 1 and 2; left and right",
         "line 1, id 7, margin: is '-3': expected a finite number of at least 0, or an empty cell",
         "line 1, id 7, chosen: is a reply alone, and there is no prompt",
         "line 1, id 7, rejected: is a reply alone, and there is no prompt",

@@ -54,7 +54,7 @@ def test_jsonl_takes_lists_texts_and_json_texts_and_skips_blank_lines(tmp_path: 
     file = read_votes(path, votes="required")
     assert file.comparisons == (
         Comparison(("a", ""), ("b", "c"), ("d", "e"), A_WINS, "5"),
-        Comparison(("[not json",), ("[1]",), ("x",), TIE, "six"),
+        Comparison(("[not json",), ("[1]",), ("x",), TIE, "six", tags=(("tie_kind", "both bad"),)),
     )
     assert (file.format, file.layout, file.lines) == ("jsonl", "winner", (2, 4))
 
@@ -116,7 +116,10 @@ def test_ids_default_to_the_number_of_the_row_counting_unreadable_ones(tmp_path:
     path = write_jsonl(tmp_path / "v.jsonl", [{k: v for k, v in row.items() if k != "id"} for row in rows])
     file = read_votes(path, votes="required")
     assert [c.id for c in file.comparisons] == ["0", "2"]
-    assert str(file.problems[0]) == "line 2, winner: is 'nobody': expected model_a, model_b or tie"
+    assert (
+        str(file.problems[0])
+        == "line 2, winner: is 'nobody': expected model_a, model_b or tie; A and B; 1 and 2; left and right"
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,12 +152,40 @@ def test_json_booleans_are_votes(tmp_path: Path) -> None:
         ("model_a", A_WINS),
         ("model_b", B_WINS),
         (" Model_B ", B_WINS),
-        *((name, TIE) for name in ("tie", "tie (bothbad)", "tie_bothbad", "both_bad")),
+        *((name, A_WINS) for name in ("A", "a", "left", "response_a", "1", 1, 1.0)),
+        *((name, B_WINS) for name in ("B", "right", "2", 2, 2.0)),
+        *((name, TIE) for name in ("tie", "draw", "tie (bothbad)", "tie (both bad)", "tie_bothbad", "both_bad")),
     ],
 )
-def test_winner_column(tmp_path: Path, winner: str, vote: tuple[float, float, float]) -> None:
+def test_winner_column(tmp_path: Path, winner: object, vote: tuple[float, float, float]) -> None:
     path = write_jsonl(tmp_path / "v.jsonl", [texts(winner=winner)])
-    assert read_votes(path, votes="required").comparisons[0].vote == vote
+    comparison = read_votes(path, votes="required").comparisons[0]
+    assert comparison.vote == vote
+    assert comparison.tags == ((("tie_kind", "both bad"),) if "bad" in str(winner) else ())
+
+
+@pytest.mark.parametrize("winner", [0, "0", 0.0])
+def test_winners_0_and_1_are_not_guessed(tmp_path: Path, winner: object) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", [texts(winner=1), texts(winner=winner)])
+    with pytest.raises(DataError, match="it is not clear which answers 0 and 1 stand for"):
+        read_votes(path, votes="required")
+    named = {"winner.0": "model_b", "winner.1": "model_a"}
+    votes = [c.vote for c in read_votes(path, votes="required", columns=named).comparisons]
+    assert votes == [A_WINS, B_WINS]
+
+
+@pytest.mark.parametrize("winner", [True, 3, "model_c", "C"])
+def test_other_winners_are_refused(tmp_path: Path, winner: object) -> None:
+    (problem,) = read_votes(write_jsonl(tmp_path / "v.jsonl", [texts(winner=winner)]), votes="required").problems
+    assert problem.kind == "unknown_winner"
+
+
+def test_two_winner_columns_are_votes_without_ties(tmp_path: Path) -> None:
+    votes = ((1, 0), (0, 1), (0.25, 0.75), (0, 0))
+    rows = [texts(id=i, winner_model_a=a, winner_model_b=b) for i, (a, b) in enumerate(votes)]
+    file = read_votes(write_jsonl(tmp_path / "v.jsonl", rows), votes="required")
+    assert [c.vote for c in file.comparisons] == [A_WINS, B_WINS, (0.25, 0.75, 0.0)]
+    assert [problem.kind for problem in file.problems] == ["no_winner"]
 
 
 def test_votes_may_be_absent_as_columns_or_in_a_row_where_they_are_optional(tmp_path: Path) -> None:
@@ -173,9 +204,10 @@ def test_votes_may_be_absent_as_columns_or_in_a_row_where_they_are_optional(tmp_
 
 
 def test_some_winner_columns_are_not_enough_even_where_votes_are_optional(tmp_path: Path) -> None:
-    path = write_jsonl(tmp_path / "v.jsonl", [texts(winner_model_a=1, winner_model_b=0, winner_ties=0)])
-    with pytest.raises(DataError, match=r"lacks winner_tie \(rename 'winner_ties'\?\)"):
-        read_votes(path, votes="optional")
+    for name in ("winner_ties", "tie", "is_draw"):
+        path = write_jsonl(tmp_path / "v.jsonl", [texts(winner_model_a=1, winner_model_b=0, **{name: 0})])
+        with pytest.raises(DataError, match=r"lacks winner_tie"):
+            read_votes(path, votes="optional")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The layouts of files: which columns they have, and how a row of each makes a comparison or candidates to score."""
 
-from tiebreak.data.layouts.chosen_rejected import parse_chosen_rejected
+from tiebreak.data.layouts.chosen_rejected import parse_chosen_rejected, places_second
 from tiebreak.data.layouts.columns import (
     CHOSEN_REJECTED_COLUMNS,
     KNOWN_COLUMNS,
@@ -11,6 +11,7 @@ from tiebreak.data.layouts.columns import (
     WINNER_COLUMNS,
     Layout,
     Votes,
+    is_native,
     recognise_layout,
 )
 from tiebreak.data.layouts.responses import Candidates, CandidatesFile, read_candidates
@@ -30,8 +31,10 @@ __all__ = [
     "Layout",
     "UnreadColumn",
     "Votes",
+    "is_native",
     "parse_chosen_rejected",
     "parse_side_by_side",
+    "places_second",
     "read_candidates",
     "recognise_layout",
     "unread_columns",

@@ -12,6 +12,7 @@ from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
 from tiebreak.data.layouts.votes import parse_margin
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
+from tiebreak.data.transcripts import is_transcript, parse_transcript
 from tiebreak.types import A_WINS, Comparison
 from tiebreak.unicode import clean_text
 
@@ -39,10 +40,11 @@ def parse_chosen_rejected(cells: dict[str, object], row_id: str, report: RowRepo
     prompt, chosen, rejected = clean_texts(("prompt", *CHOSEN_REJECTED_COLUMNS), (prompt, chosen, rejected), report)
     system = clean_text(system_message(*(messages[name] for name in _MESSAGE_COLUMNS)))
     comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin, system=system)
-    return comparison.swap() if _chosen_is_b(prompt, chosen, rejected) else comparison
+    return comparison.swap() if places_second(prompt, chosen, rejected) else comparison
 
 
-def _chosen_is_b(*texts: Turns) -> bool:
+def places_second(*texts: Turns | str) -> bool:
+    """Whether a hash of prompt and two answers puts the first answer on side B."""
     digest = blake2b(json.dumps(texts).encode(), digest_size=1).digest()
     return digest[0] % 2 == 1
 
@@ -55,6 +57,9 @@ def _parse_messages(cells: dict[str, object], report: RowReport) -> dict[str, tu
             cell = decode_cell(column, cells.get(column))
             if looks_like_python_repr(cell):
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
+            if isinstance(cell, str) and is_transcript(cell) and (column == "prompt" or is_blank(cells.get("prompt"))):
+                messages[column] = parse_transcript(cell)
+                continue
             blank = is_blank(cell) and column != "prompt"
             messages[column] = () if blank else parse_messages(column, cell, role=role)
     return None if report.is_unreadable() else messages

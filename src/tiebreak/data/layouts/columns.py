@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Final, Literal
 
@@ -29,7 +30,7 @@ MARGIN_COLUMN: Final = "margin"
 """By how much the preferred answer is better; the name is that of TRL's RewardTrainer."""
 MODEL_COLUMNS: Final = ("model_a", "model_b")
 """The models that gave response_a and response_b."""
-TAG_COLUMNS: Final = ("language", *MODEL_COLUMNS, "source")
+TAG_COLUMNS: Final = ("language", *MODEL_COLUMNS, "source", "tie_kind")
 """Sorted, as `Comparison.tags` are."""
 KNOWN_COLUMNS: Final = (
     "id", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, *TAG_COLUMNS
@@ -37,6 +38,22 @@ KNOWN_COLUMNS: Final = (
 """All columns that are read; others are ignored."""
 
 _SHOWN: Final = 30
+_SIDE: Final = re.compile(r"(?<=_)[ab]$")
+"""What tells the columns of the two sides apart."""
+_LIKE_TIE: Final = re.compile(r"(^|[_\W])(is_?)?(tie|ties|draw|both)s?($|[_\W])", re.IGNORECASE)
+"""A name that a column of ties might have."""
+
+
+_PROMPT_ALIASES: Final = {"conversations", "messages", "instruction", "question", "query", "input"}
+"""Columns that hold the prompt where there is none of that name (see `tiebreak.data.converters.pairs`)."""
+
+
+def is_native(columns: Collection[str]) -> bool:
+    """Whether a file with these columns has its texts in Tiebreak's own columns."""
+    present = set(columns)
+    if present.issuperset(TEXT_COLUMNS):
+        return True
+    return present.issuperset(CHOSEN_REJECTED_COLUMNS) and ("prompt" in present or not present & _PROMPT_ALIASES)
 
 
 def recognise_layout(name: str, columns: Sequence[str], votes: Votes) -> Layout:
@@ -54,6 +71,8 @@ def recognise_layout(name: str, columns: Sequence[str], votes: Votes) -> Layout:
             return "lmsys"
         if "winner" in present:
             return "winner"
+        if present.issuperset(WINNER_COLUMNS[:2]) and not any(map(_LIKE_TIE.search, columns)):
+            return "lmsys"  # votes without ties
         if votes == "optional" and present.isdisjoint(WINNER_COLUMNS):
             return "unlabelled"
         raise _missing_columns(name, columns, WINNER_COLUMNS)
@@ -67,7 +86,14 @@ def recognise_layout(name: str, columns: Sequence[str], votes: Votes) -> Layout:
 
 
 def _nearest(expected: str, columns: Sequence[str]) -> str:
-    """The column with the name nearest to the expected one, or an empty text."""
+    """The column with the name nearest to the expected one, or an empty text.
+
+    A column of one side is near only if its name ends in the letter of that side: a hint that exchanges A and B would
+    turn the votes around.
+    """
+    side = _SIDE.search(expected)
+    if side is not None:
+        columns = [column for column in columns if column.casefold().endswith(side.group())]
     folded = {column.casefold(): column for column in columns}
     return next((folded[match] for match in get_close_matches(expected, folded, n=1)), "")
 
@@ -87,5 +113,6 @@ def _missing_columns(name: str, columns: Sequence[str], expected: Sequence[str])
         f"{name} lacks {', '.join(missing)}.\n"
         f"  columns found: {', '.join(map(repr, columns[:_SHOWN]))}{more}\n"
         f"  expected: {', '.join(TEXT_COLUMNS)} and the votes as {', '.join(WINNER_COLUMNS)}, or as winner (model_a, "
-        f"model_b, tie);\n  or: prompt, chosen, rejected."
+        f"model_b, tie);\n  or: prompt, chosen, rejected; or a layout of another project (see the guide on votes).\n"
+        "  Name other columns with --map (check, convert) or data.columns (recipes), such as prompt=question."
     )

@@ -83,7 +83,8 @@ def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: 
             vote = parse_winner(decode_cell(column, cells.get(column)))
         else:
             column = ALL_WINNER_COLUMNS
-            vote = parse_winner_columns(*(decode_cell(winner, cells.get(winner)) for winner in WINNER_COLUMNS))
+            no_tie = 0 if WINNER_COLUMNS[2] not in cells else None  # a file of votes without ties may lack the column
+            vote = parse_winner_columns(*(decode_cell(name, cells.get(name, no_tie)) for name in WINNER_COLUMNS))
         if vote is None and votes == "required":
             raise UnreadableError(column, "no_vote", "no vote: a vote is needed here")
     with report:

@@ -9,6 +9,7 @@ from typing import Final
 from tiebreak.data.cells import decode_cell, is_blank
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.layouts.columns import MARGIN_COLUMN, WINNER_COLUMNS
+from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Vote
 
 ALL_WINNER_COLUMNS: Final = "winner_*"
@@ -16,14 +17,14 @@ ALL_WINNER_COLUMNS: Final = "winner_*"
 
 _SUM_TOLERANCE: Final = 1e-3
 _ONE_HOT: Final[dict[tuple[float, ...], Vote]] = {vote: vote for vote in (A_WINS, B_WINS, TIE)}
+_BOTH_BAD: Final = ("tie (bothbad)", "tie (both bad)", "tie_bothbad", "both_bad", "both bad", "bothbad")
 _VOTES_BY_WINNER: Final[dict[str, Vote]] = {
-    "model_a": A_WINS,
-    "model_b": B_WINS,
-    "tie": TIE,
-    "tie (bothbad)": TIE,
-    "tie_bothbad": TIE,
-    "both_bad": TIE,
+    **dict.fromkeys(("model_a", "response_a", "answer_a", "a", "1", "left"), A_WINS),
+    **dict.fromkeys(("model_b", "response_b", "answer_b", "b", "2", "right"), B_WINS),
+    **dict.fromkeys(("tie", "draw", *_BOTH_BAD), TIE),
 }
+BOTH_BAD_TAG: Final = "tie_kind"
+"""The tag of a tie because both answers are bad."""
 
 
 def parse_winner_columns(model_a: object, model_b: object, tie: object) -> Vote | None:
@@ -62,13 +63,29 @@ def parse_winner(cell: object) -> Vote | None:
 
     Raises:
         UnreadableError: the cell is not a known winner.
+        DataError: the cell is 0. Then 1 may mean the second answer, and no row of the file is understood.
     """
     if is_blank(cell):
         return None
-    vote = _VOTES_BY_WINNER.get(cell.strip().casefold()) if isinstance(cell, str) else None
+    if isinstance(cell, float) and cell.is_integer():  # a column of whole numbers with a gap
+        cell = int(cell)
+    name = str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell
+    if isinstance(name, str) and name.strip() == "0":
+        raise DataError(
+            "winner is 0 in a row: it is not clear which answers 0 and 1 stand for. Say it with --map winner.0=model_a "
+            "--map winner.1=model_b (or the reverse), in a recipe with data.columns. Without it, 1 is response_a and 2 "
+            "response_b."
+        )
+    vote = _VOTES_BY_WINNER.get(name.strip().casefold()) if isinstance(name, str) else None
     if vote is None:
-        raise UnreadableError("winner", "unknown_winner", f"is {short_repr(cell)}: expected model_a, model_b or tie")
+        expected = "expected model_a, model_b or tie; A and B; 1 and 2; left and right"
+        raise UnreadableError("winner", "unknown_winner", f"is {short_repr(cell)}: {expected}")
     return vote
+
+
+def is_both_bad(cell: object) -> bool:
+    """Whether a column `winner` says that the answers tie because both are bad."""
+    return isinstance(cell, str) and cell.strip().casefold() in _BOTH_BAD
 
 
 def parse_margin(cell: object, vote: Vote | None) -> float:

@@ -1,0 +1,93 @@
+"""A mapping of Tiebreak's columns to those of a file, for layouts that are not recognised.
+
+`{"prompt": "question", "winner": "label", "winner.0": "model_a"}` reads the prompt from `question` and the vote from
+`label`, where 0 stands for model_a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from tiebreak.data.converters import Converter
+from tiebreak.data.issues import Problem
+from tiebreak.data.layouts import KNOWN_COLUMNS
+from tiebreak.data.table import Row, Table
+from tiebreak.errors import DataError
+
+_WINNER_VALUE: Final = "winner."
+_OUTCOMES: Final = ("model_a", "model_b", "tie")
+
+
+def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
+    """A mapping from texts such as `prompt=question`.
+
+    Raises:
+        DataError: a text has another form, or names a column twice.
+    """
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, column = pair.partition("=")
+        if not separator or not name or not column:
+            raise DataError(f"--map {pair}: expected COLUMN=COLUMN_OF_THE_FILE, such as prompt=question.")
+        if name in mapping:
+            raise DataError(f"--map gives {name} twice: {mapping[name]} and {column}. Give one.")
+        mapping[name] = column
+    return mapping
+
+
+def check_mapping(name: str, mapping: Mapping[str, str], columns: Collection[str]) -> None:
+    """Check that a mapping is from columns that Tiebreak reads to columns that the file has.
+
+    Raises:
+        DataError: it is not.
+    """
+    for target, column in mapping.items():
+        if target.startswith(_WINNER_VALUE):
+            if column not in _OUTCOMES:
+                raise DataError(f"{name}: {target}={column}: expected one of {', '.join(_OUTCOMES)}.")
+        elif target not in KNOWN_COLUMNS:
+            raise DataError(f"{name}: {target} is no column that Tiebreak reads. It reads {', '.join(KNOWN_COLUMNS)}.")
+        elif column not in columns:
+            shown = ", ".join(map(repr, list(columns)[:30]))
+            raise DataError(f"{name} has no column {column!r} for {target}. Its columns are {shown}.")
+    sources = [column for target, column in mapping.items() if not target.startswith(_WINNER_VALUE)]
+    repeated = next((column for column in sources if sources.count(column) > 1), None)
+    if repeated is not None:
+        targets = " and ".join(target for target, column in mapping.items() if column == repeated)
+        raise DataError(f"{name}: {repeated!r} is mapped to {targets}. Map it to one of them.")
+
+
+def map_table(table: Table, mapping: Mapping[str, str], converter: Converter | None) -> Table:
+    """The table with the mapped columns under the names that the layout reads.
+
+    Args:
+        table: the file's own columns.
+        mapping: checked by `check_mapping`.
+        converter: of the layout that was recognised, in which a mapped column replaces the one that it reads.
+    """
+    read_as = {} if converter is None else converter.reads
+    sources = {read_as.get(t, t): c for t, c in mapping.items() if not t.startswith(_WINNER_VALUE)}
+    values = {t.removeprefix(_WINNER_VALUE): outcome for t, outcome in mapping.items() if t.startswith(_WINNER_VALUE)}
+    left = [name for name in table.columns if name not in sources.values()]
+    names = dict.fromkeys([*left, *sources])
+    return Table(tuple(names), _rows(table, sources, values), table.unit)
+
+
+def _rows(table: Table, sources: Mapping[str, str], values: Mapping[str, str]) -> Iterator[Row | Problem]:
+    for row in table.rows:
+        if isinstance(row, Problem):
+            yield row
+            continue
+        cells = {name: cell for name, cell in row.cells.items() if name not in sources.values()}
+        cells |= {name: row.cells[column] for name, column in sources.items() if column in row.cells}
+        if values and "winner" in cells:
+            cells["winner"] = values.get(_value_text(cells["winner"]), cells["winner"])
+        yield Row(row.line, cells)
+
+
+def _value_text(cell: object) -> str:
+    """A vote as it is written in a mapping: whole floats without `.0`, as in CSV."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return str(cell).strip()
