@@ -124,3 +124,30 @@ def test_examples_in_yaml_and_python_parse() -> None:
                 yaml.safe_load(block)
             else:
                 compile(block, page, "exec")
+
+
+def _layout_examples() -> list[tuple[str, str, str]]:
+    """Title, text and example of each section of the page on layouts that has an example."""
+    page = TEXTS["docs/how-to/layouts.md"]
+    sections = [section.partition("\n") for section in page.split("\n## ")[1:]]
+    found = [(title, text, re.search(r"```json\n(.*?)```", text, re.DOTALL)) for title, _, text in sections]
+    return [(title, text, match.group(1)) for title, text, match in found if match]
+
+
+@pytest.mark.parametrize(("title", "text", "example"), _layout_examples())
+def test_examples_of_layouts_are_read_as_the_page_says(tmp_path: Path, title: str, text: str, example: str) -> None:
+    from tiebreak.data import read_votes
+
+    assert len(example.splitlines()) == 3
+    for line in example.splitlines():
+        (tmp_path / "votes.jsonl").write_text(line, encoding="utf-8")
+        file = read_votes(tmp_path / "votes.jsonl", votes="required")
+        assert [problem for problem in file.problems if problem.severity != "note"] == []
+        assert file.layout_name.removeprefix("chosen-rejected") in text, title
+
+
+def test_every_layout_is_on_the_page() -> None:
+    from tiebreak.data.converters import CONVERTERS
+
+    page = TEXTS["docs/how-to/layouts.md"]
+    assert [c.name for c in CONVERTERS if c.name.removeprefix("chosen-rejected") not in page] == []

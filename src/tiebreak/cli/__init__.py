@@ -13,6 +13,7 @@ from tiebreak.cli import (
     blend,
     calibrate,
     check,
+    convert,
     demo,
     evaluate,
     export,
@@ -40,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    demo, check, plan, train, evaluate, calibrate, predict, score, judge, serve, blend, soup, report, export,
+    demo, check, convert, plan, train, evaluate, calibrate, predict, score, judge, serve, blend, soup, report, export,
 ):  # fmt: skip
     app.command(module.__name__.rpartition(".")[2])(module.command)
 

@@ -18,30 +18,48 @@ if TYPE_CHECKING:
     from tiebreak.data import Summary, VoteFile
 
 
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="COLUMN=COLUMN",
+        help="Read a column from one of another name, as prompt=question; winner.0=model_a says what a vote means.",
+    ),
+]
+
+
 def command(
-    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    data: Annotated[Path, typer.Argument(help="Votes: CSV, TSV, JSON lines, JSON or Parquet.")],
+    columns: MapOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Check a file of votes: a summary, and every row that cannot be used, with its line number.
 
     Reads the columns of LMSYS and WSDM (prompt, response_a, response_b, and winner_model_a, winner_model_b,
-    winner_tie as 0/1 or as probabilities, or winner), and prompt, chosen, rejected. A cell holds a text, or a JSON
-    list of turns. The exit status is 1 if a row cannot be used.
+    winner_tie as 0/1 or as probabilities, or winner), prompt, chosen, rejected, and layouts of other projects, and
+    prints what was read from which column. A cell holds a text, a list of turns, or messages. The exit status is 1 if a
+    row cannot be used.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       tiebreak check train.csv
-    """
-    from tiebreak.data import read_votes, summarise
 
-    file = read_votes(data, votes="optional")
+      tiebreak check pku.jsonl --map winner=safer_response_id
+    """
+    from tiebreak.data import parse_mapping, read_votes, summarise
+
+    mapping = parse_mapping(columns or [])
+    file = read_votes(data, votes="optional", columns=mapping)
     if file.layout != "unlabelled" and any(c.vote is None for c in file.comparisons):
-        file = read_votes(data, votes="required")  # some rows lack votes that others have: training refuses them
+        file = read_votes(
+            data, votes="required", columns=mapping
+        )  # some rows lack votes that others have: training refuses them
     summary = summarise(file)
     if as_json:
         print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
     else:
         _print_summary(summary)
+        print_sources(file)
         _print_unread_columns(summary)
         _print_duplicates(summary)
         _print_problems(file, summary)
@@ -67,6 +85,19 @@ def _print_summary(summary: Summary) -> None:
             table.add_row(name, *(f"{n:,}" for n in (words.median, words.p90, words.p99, words.max)))
     if table.row_count:
         results.print(table)
+
+
+def print_sources(file: VoteFile) -> None:
+    """Print which columns Tiebreak's own columns were read from, where the names differ."""
+    if not file.column_sources:
+        return
+    table = Table("column", "read from", box=None, header_style="bold")
+    for name, column in file.column_sources.items():
+        how = f" ({file.vote_source})" if name == "winner" and file.vote_source else ""
+        table.add_row(name, escape(column) + how)
+    results.print(table)
+    if file.vote_source and "winner" not in file.column_sources:
+        results.print(f"Votes: {file.vote_source}")
 
 
 def _print_unread_columns(summary: Summary) -> None:

@@ -6,6 +6,7 @@ hash of the row, half of the rows each way, so that the position carries no info
 reported with their line, and every row that is left out is counted.
 """
 
+from tiebreak.data.column_mapping import parse_mapping
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
@@ -16,7 +17,7 @@ from tiebreak.data.splits import split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.vote_file import VoteFile, read_votes
-from tiebreak.data.writer import write_comparisons
+from tiebreak.data.writer import check_written_path, write_comparisons
 
 __all__ = [
     "SEED_EXAMPLES",
@@ -37,9 +38,11 @@ __all__ = [
     "Votes",
     "arithmetic_comparisons",
     "check_votes_path",
+    "check_written_path",
     "from_frame",
     "load_comparisons",
     "load_votes",
+    "parse_mapping",
     "parse_messages",
     "parse_side",
     "read_candidates",

@@ -69,6 +69,10 @@ class Summary:
     """Number of problems of each kind."""
     unread_columns: dict[str, str]
     """Columns that are ignored, each with what is read instead, or with an empty text."""
+    column_sources: dict[str, str]
+    """Tiebreak's columns that are read from a column of another name, and that name."""
+    vote_source: str
+    """How the votes of another layout are read; empty for Tiebreak's own columns."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, tuples and numbers, for `json.dumps`."""
@@ -85,7 +89,7 @@ def summarise(file: VoteFile) -> Summary:
     return Summary(
         path=str(file.path),
         format=file.format,
-        layout=file.layout,
+        layout=file.layout_name,
         rows=file.rows,
         usable_rows=file.rows - len({problem.line for problem in file.problems if problem.severity != "note"}),
         shares=_shares(votes),
@@ -107,6 +111,8 @@ def summarise(file: VoteFile) -> Summary:
         ),
         problems=dict(Counter(problem.kind for problem in file.problems).most_common()),
         unread_columns={column.name: column.hint for column in file.unread_columns},
+        column_sources=file.column_sources,
+        vote_source=file.vote_source,
     )
 
 

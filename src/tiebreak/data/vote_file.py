@@ -55,6 +55,11 @@ class VoteFile:
     vote_source: str = ""
     """How the votes of another layout are read."""
 
+    @property
+    def layout_name(self) -> str:
+        """The layout of the file itself."""
+        return self.source_layout or self.layout
+
 
 @dataclass(frozen=True)
 class CheckedRows:

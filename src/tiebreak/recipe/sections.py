@@ -104,6 +104,9 @@ class DataSection(Section):
 
     train: LocalPath | None = None
     """A file of votes: CSV, JSON lines or Parquet."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Columns of the files of votes with other names than Tiebreak reads, such as `{prompt: question, winner: label,
+    winner.0: model_a}`. Layouts of other projects need no mapping."""
     validation: LocalPath | None = None
     """A separate file of votes for validation. Without it, rows are split off `train`, so that no prompt is in both."""
     train_rows: Positive | None = None

@@ -86,7 +86,11 @@ def calibration_source(settings: DataSection) -> str:
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
-    return list(load_comparisons(path, votes="required", problem_rows=settings.problem_rows, on_note=log))
+    return list(
+        load_comparisons(
+            path, votes="required", problem_rows=settings.problem_rows, columns=settings.columns, on_note=log
+        )
+    )
 
 
 def _split_off_calibration(
