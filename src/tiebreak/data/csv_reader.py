@@ -1,9 +1,13 @@
-"""Read CSV into rows, each with the physical line on which it starts."""
+"""Read CSV into rows, each with the physical line on which it starts.
+
+Cells are separated by commas; or by tabs or semicolons, if the row of column names has no comma.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import Final
 
 from tiebreak.data.decoding import decode, describe_decode_error
@@ -27,8 +31,9 @@ def read_csv(name: str, lines: Iterator[bytes], columns: Collection[str]) -> Tab
     Raises:
         DataError: there is no header, the header cannot be read, or it repeats a requested column.
     """
-    source = _Lines(lines)
-    records = _records(source)
+    first_line = next(lines, b"")
+    source = _Lines(chain([first_line] if first_line else [], lines))
+    records = _records(source, _separator(first_line))
     first = next(records, None)
     if first is None:
         raise DataError(f"{name} is empty: a CSV file of votes starts with a line of column names.")
@@ -62,9 +67,14 @@ class _Lines:
         self.exhausted = True
 
 
-def _records(source: _Lines) -> Iterator[tuple[int, list[str] | csv.Error]]:
+def _separator(names: bytes) -> str:
+    """What separates cells, by the line of column names."""
+    return next((separator for separator in ",\t;" if separator.encode() in names), ",")
+
+
+def _records(source: _Lines, separator: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
     """The line on which each record starts, and its cells or the error. Blank lines are skipped."""
-    reader = csv.reader(iter(source))
+    reader = csv.reader(iter(source), delimiter=separator)
     while True:
         start = source.number + 1
         limit = csv.field_size_limit(_MAX_CELL_LENGTH)  # a process-wide setting, restored after every record

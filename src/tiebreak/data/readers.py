@@ -21,6 +21,8 @@ Format = Literal["csv", "jsonl", "parquet"]
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
     ".csv.gz": "csv",
+    ".tsv": "csv",
+    ".tsv.gz": "csv",
     ".jsonl": "jsonl",
     ".jsonl.gz": "jsonl",
     ".json": "jsonl",

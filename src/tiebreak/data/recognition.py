@@ -1,4 +1,4 @@
-"""From a file's own columns to a layout that Tiebreak reads: mapping, conversion, and what was taken for what."""
+"""From a file's own columns to a layout that Tiebreak reads: mapping, conversion, and the source of each column."""
 
 from __future__ import annotations
 

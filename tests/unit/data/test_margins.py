@@ -148,7 +148,8 @@ def test_an_invalid_margin_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "v.csv").exists()
 
 
-def test_a_comparison_without_a_vote_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="comparison '7' has no vote"):
-        write_comparisons(tmp_path / "v.csv", [Comparison(("p",), ("a",), ("b",), id="7")])
-    assert not (tmp_path / "v.csv").exists()
+def test_comparisons_without_votes_are_written_without_columns_of_votes(tmp_path: Path) -> None:
+    rows = (Comparison(("p",), ("a",), ("b",), id="7"),)
+    write_comparisons(tmp_path / "v.csv", rows)
+    file = read_votes(tmp_path / "v.csv", votes="optional")
+    assert (file.layout, file.comparisons) == ("unlabelled", rows)

@@ -59,6 +59,15 @@ def test_jsonl_takes_lists_texts_and_json_texts_and_skips_blank_lines(tmp_path: 
     assert (file.format, file.layout, file.lines) == ("jsonl", "winner", (2, 4))
 
 
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_tabs_and_semicolons_separate_cells_too(tmp_path: Path, separator: str) -> None:
+    rows = [("prompt", "response_a", "response_b", "winner"), ("p, q; r", "a", '"say ""b"""', "tie")]
+    cells = [[f'"{cell}"' if separator in cell else cell for cell in row] for row in rows]
+    (tmp_path / "v.tsv").write_text("\n".join(separator.join(row) for row in cells))
+    (comparison,) = read_votes(tmp_path / "v.tsv", votes="required").comparisons
+    assert comparison == Comparison(("p, q; r",), ("a",), ('say "b"',), TIE, "0")
+
+
 def test_json_list_counts_rows_from_1(tmp_path: Path) -> None:
     path = tmp_path / "votes.json"
     path.write_text("\n  " + json.dumps([texts(winner="model_b"), 3, texts(id="2", winner="tie")], indent=1))

@@ -53,7 +53,7 @@ def test_a_run_keeps_it(tmp_path: Path) -> None:
     assert kept.comparisons == [row]
 
 
-def test_a_file_without_a_place_for_it_is_not_written(tmp_path: Path) -> None:
+def test_it_is_written_as_a_column_of_its_own(tmp_path: Path) -> None:
     row = Comparison(("S\n\np",), ("a",), ("c",), (1.0, 0.0, 0.0), id="r", system="S")
-    with pytest.raises(ValueError, match="comparison r has a system message"):
-        write_comparisons(tmp_path / "votes.csv", [row])
+    write_comparisons(tmp_path / "votes.csv", [row])
+    assert read_votes(tmp_path / "votes.csv", votes="required").comparisons == (row,)

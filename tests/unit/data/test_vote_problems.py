@@ -226,7 +226,7 @@ def unusable(tmp_path: Path, name: str, content: bytes | None) -> str:
     ("name", "content", "message"),
     [
         ("v.csv", None, "does not exist"),
-        ("v.tsv", b"x", "ends in '.tsv', which is not a known format. Known endings: .csv, .csv.gz"),
+        ("v.txt", b"x", "ends in '.txt', which is not a known format. Known endings: .csv, .csv.gz"),
         ("v", b"x", "ends in ''"),
         ("v.csv", b"", "is empty"),
         ("v.jsonl", b"\n\n", "holds no JSON object"),

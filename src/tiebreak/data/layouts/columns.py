@@ -99,9 +99,6 @@ def _nearest(expected: str, columns: Sequence[str]) -> str:
 
 
 def _missing_columns(name: str, columns: Sequence[str], expected: Sequence[str]) -> DataError:
-    separator = next((s for s in (";", "\t") if len(columns) == 1 and s in columns[0]), None)
-    if separator is not None:
-        return DataError(f"{name} has cells separated by {separator!r}. Save it with commas between them.")
     unknown = [column for column in columns if column not in KNOWN_COLUMNS]
     missing = []
     for column in expected:
