@@ -66,6 +66,13 @@ def system_message(*lists: tuple[Message, ...]) -> str:
     return unify_line_ends(next(systems, ""))
 
 
+def are_messages(cell: object) -> bool:
+    """Whether a cell is a list of messages, or JSON text that begins like one."""
+    if isinstance(cell, list):
+        return bool(cell) and isinstance(cell[0], dict)
+    return isinstance(cell, str) and _WRITTEN_AS_MESSAGES.match(cell) is not None
+
+
 def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ...]:
     """The messages in a cell; plain text is one message of the given role, and null has no messages.
 

@@ -22,7 +22,7 @@ USER = {"role": "user", "content": Q}
 SYSTEM = {"role": "system", "content": "Be brief."}
 
 
-def said(text: str, role: str = "assistant") -> dict[str, str]:
+def said(text: object, role: str = "assistant") -> dict[str, object]:
     return {"role": role, "content": text}
 
 
@@ -55,8 +55,8 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         [
             {
                 "id": "7", "model_a": "m", "model_b": "n", "winner": "both_bad", "evaluation_order": 1,
-                "conversation_a": [{"role": "user", "content": parts(Q)}, {"role": "assistant", "content": parts(GOOD)}],
-                "conversation_b": [{"role": "user", "content": parts(Q)}, {"role": "assistant", "content": parts(BAD)}],
+                "conversation_a": [said(parts(Q), "user"), said(parts(GOOD))],
+                "conversation_b": [said(parts(Q), "user"), said(parts(BAD))],
             }
         ],
         [

@@ -33,7 +33,7 @@ MODEL_COLUMNS: Final = ("model_a", "model_b")
 TAG_COLUMNS: Final = ("language", *MODEL_COLUMNS, "source", "tie_kind")
 """Sorted, as `Comparison.tags` are."""
 KNOWN_COLUMNS: Final = (
-    "id", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, *TAG_COLUMNS
+    "id", "system", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, *TAG_COLUMNS
 )  # fmt: skip
 """All columns that are read; others are ignored."""
 

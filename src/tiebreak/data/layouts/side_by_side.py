@@ -15,7 +15,9 @@ from tiebreak.data.cells import (
 )
 from tiebreak.data.issues import RowReport, UnreadableError
 from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.conversations import Sides, add_system, parse_sides
 from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
+from tiebreak.data.messages import are_messages
 from tiebreak.types import Comparison, Vote
 
 
@@ -23,12 +25,32 @@ def parse_side_by_side(
     cells: dict[str, object], layout: Layout, votes: Votes, row_id: str, report: RowReport
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
-    texts = _parse_texts(cells, report)
+    sides = _parse_messages(cells, report) if _holds_messages(cells) else _parse_turns(cells, report)
     vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
-    if texts is None or report.is_unreadable():
+    if sides is None or report.is_unreadable():
         return None
-    prompt, answer_a, answer_b = clean_texts(TEXT_COLUMNS, texts, report)
-    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin)
+    prompt, answer_a, answer_b = clean_texts(TEXT_COLUMNS, (sides.prompt, sides.first, sides.second), report)
+    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin, system=sides.system)
+
+
+def _holds_messages(cells: dict[str, object]) -> bool:
+    """Whether the prompt of a row, or both answers, are lists of messages."""
+    return are_messages(cells.get("prompt")) or all(are_messages(cells.get(column)) for column in TEXT_COLUMNS[1:])
+
+
+def _parse_messages(cells: dict[str, object], report: RowReport) -> Sides | None:
+    return parse_sides(cells, (TEXT_COLUMNS[1], TEXT_COLUMNS[2]), report)
+
+
+def _parse_turns(cells: dict[str, object], report: RowReport) -> Sides | None:
+    texts = _parse_texts(cells, report)
+    if texts is None:
+        return None
+    prompt, answer_a, answer_b = texts
+    system = ""
+    with report:
+        prompt, system = add_system(cells, prompt)
+    return Sides(prompt, answer_a, answer_b, system)
 
 
 def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, Turns] | None:
