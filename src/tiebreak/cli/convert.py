@@ -42,14 +42,14 @@ def command(
       tiebreak convert table.csv -o votes.parquet --map prompt=question response_a=answer_1 response_b=answer_2
       winner=label winner.0=model_a winner.1=model_b
     """
-    from tiebreak.data import check_written_path, load_votes, parse_mapping, read_votes, write_comparisons
+    from tiebreak.data import check_written_path, parse_mapping, read_votes, select_rows, write_comparisons
 
     check_written_path(output)
     if output.exists() and data.exists() and output.samefile(data):
         raise DataError(f"{output} is the file to convert. Write to another file.")
     mapping = parse_mapping([*(columns or []), *(more or [])])
     whole = read_votes(data, votes="optional", columns=mapping)
-    kept = load_votes(data, votes="optional", problem_rows=problem_rows, columns=mapping, on_note=lambda _: None)
+    kept = select_rows(whole, problem_rows, setting="--problem-rows ")
     write_comparisons(output, kept.comparisons)
     if as_json:
         print_json(_as_dict(whole, kept, output))

@@ -7,7 +7,7 @@ reported with their line, and every row that is left out is counted.
 """
 
 from tiebreak.data.column_mapping import parse_mapping
-from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
+from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes, select_rows
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
 from tiebreak.data.message_content import Message
@@ -48,6 +48,7 @@ __all__ = [
     "read_candidates",
     "read_table",
     "read_votes",
+    "select_rows",
     "short_repr",
     "split_by_prompt",
     "summarise",

@@ -82,15 +82,8 @@ def load_votes(
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
     """
     file = read_votes(path, votes=votes, columns=columns)
-    _check_problems(str(path), file.problems, file.rows, problem_rows, setting)
-    invalid = {problem.line for problem in file.problems if problem.severity != "note"}
-    dropped = invalid if problem_rows == "skip" else set()
-    kept = [(c, line) for c, line in zip(file.comparisons, file.lines, strict=True) if line not in dropped]
-    if not kept:
-        raise DataError(
-            f"{path}: {pluralize(file.rows, 'row')}, and none without a problem; `tiebreak check {path}` lists them."
-        )
-    notes = [_summary_line(str(path), file, len(dropped))] if file.problems else []
+    kept = select_rows(file, problem_rows, setting=setting)
+    notes = [_summary_line(str(path), file, file.rows - len(kept.comparisons))] if file.problems else []
     if votes == "required":
         notes += _unread_columns_line(str(path), file.unread_columns)
     for note in notes:
@@ -98,6 +91,29 @@ def load_votes(
             warnings.warn(note, stacklevel=2)
         else:
             on_note(note)
+    return kept
+
+
+def select_rows(file: VoteFile, problem_rows: ProblemRows, *, setting: str | None) -> VoteFile:
+    """A file without the rows that `problem_rows` leaves out.
+
+    Args:
+        file: as `read_votes` gives it.
+        problem_rows: see `ProblemRows`.
+        setting: see `load_votes`.
+
+    Raises:
+        DataError: rows have problems that `problem_rows` does not allow, or no row is left.
+    """
+    _check_problems(str(file.path), file.problems, file.rows, problem_rows, setting)
+    invalid = {problem.line for problem in file.problems if problem.severity != "note"}
+    dropped = invalid if problem_rows == "skip" else set()
+    kept = [(c, line) for c, line in zip(file.comparisons, file.lines, strict=True) if line not in dropped]
+    if not kept:
+        raise DataError(
+            f"{file.path}: {pluralize(file.rows, 'row')}, and none without a problem; `tiebreak check {file.path}` "
+            "lists them."
+        )
     comparisons, lines = zip(*kept, strict=True)
     return replace(file, comparisons=comparisons, lines=lines)
 
