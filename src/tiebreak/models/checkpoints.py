@@ -195,8 +195,15 @@ def read_adapter_card(folder: Path) -> JudgeCard:
     """Read the card of a run's `model` folder, which must hold an adapter.
 
     Raises:
-        RunError: as in `read_card`, or the run refers to a published judge.
+        RunError: as in `read_card`, or this is a published model, or the run refers to a published judge.
     """
+    model = folder.parent
+    if not (folder / "tiebreak.json").is_file() and RunFolder(model).names_a_model:
+        # A calibrated judge has no adapter either, so calibrating, the remedy of `read_card`, would not help here.
+        raise RunError(
+            f"{model} is a published model, not a run, and has no adapter. Train one: "
+            f"tiebreak train RECIPE model.name={model}."
+        )
     card = read_card(folder)
     if not card.adapter:
         raise RunError(

@@ -71,7 +71,8 @@ def _find_recipe(path: Path) -> Path:
             )
         if path.is_dir():
             raise RecipeError(
-                f"{path} is a folder, not a recipe (a YAML file). To train a model from a folder: model.name={path}."
+                f"{path} is a folder, not a recipe (a YAML file). To train the model in it: "
+                f"tiebreak train RECIPE model.name={path} data.train=VOTES."
             )
         raise RecipeError(f"Recipe {path} does not exist.{suggestion(path.stem, shipped, 'Tiebreak comes with')}")
     if path.suffix.lower() in (".csv", ".jsonl", ".parquet", ".gz"):

@@ -122,6 +122,8 @@ def _log_shared(
 
 
 def _unknown(run: RunFolder, error: Exception) -> str:
+    if run.names_a_model:
+        return f"Whether {run} was trained on these votes is unknown: a published model does not name its votes."
     return (
         f"Whether {run} was trained on these votes is unknown: its own votes cannot be read "
         f"({str(error).partition(chr(10))[0]})."

@@ -13,13 +13,14 @@ from tiebreak import load_judge
 from tiebreak.data import load_comparisons
 from tiebreak.errors import DataError, RunError
 from tiebreak.metrics import preference_metrics
+from tiebreak.models import read_adapter_card
 from tiebreak.runs import RunFolder, read_orders, write_validation_rows
 from tiebreak.types import Comparison
 from tiebreak.workflows.calibrate import remove_calibration
 from tiebreak.workflows.evaluate import evaluate, truncation_message
 from tiebreak.workflows.orders import is_symmetric, judge_both_orders
 from tiebreak.workflows.predictions import read_run_predictions
-from tiebreak.workflows.vote_overlap import TrainingOverlap
+from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_overlap
 
 OLD_RUNS = Path(__file__).parents[2] / "fixtures" / "runs_0_1"
 
@@ -147,3 +148,15 @@ def test_votes_that_cannot_be_used() -> None:
 def test_truncation_is_counted() -> None:
     assert truncation_message([0, 0]) is None
     assert truncation_message([0, 1200, 5]) == "2 of 3 comparisons truncated: 1,205 tokens were not read."
+
+
+def test_messages_about_a_published_model_do_not_call_it_a_run() -> None:
+    Path("rm").mkdir()
+    Path("rm/config.json").write_text("{}")
+    log: list[str] = []
+    assert measure_training_overlap(RunFolder("rm"), ["a prompt"], log.append) is None
+    assert log == ["Whether rm was trained on these votes is unknown: a published model does not name its votes."]
+    with pytest.raises(
+        RunError, match=r"^rm is a published model, .* Train one: tiebreak train RECIPE model\.name=rm\.$"
+    ):
+        read_adapter_card(RunFolder("rm").model)
