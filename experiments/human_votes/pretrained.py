@@ -126,9 +126,7 @@ def main() -> None:
         except RuntimeError as error:
             result = {"setting": setting, "error": str(error)}
         results.append(result)
-        print(
-            setting["name"], result.get("seconds"), result.get("error") or loss, flush=True
-        )
+        print(setting["name"], result.get("error") or result["evaluation"]["loss"], flush=True)
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 
     with ThreadPoolExecutor(options.side_by_side) as pool:
