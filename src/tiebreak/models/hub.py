@@ -167,4 +167,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """The first line of a message, and the next one if it only announces that."""
+    first, _, rest = str(error).strip().partition("\n")
+    if first.rstrip().endswith(":") and rest:
+        return f"{first.rstrip()} {rest.strip().partition(chr(10))[0]}"
+    return first or type(error).__name__

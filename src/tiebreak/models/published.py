@@ -13,7 +13,7 @@ import torch
 
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.models.base_support import check_base, longest_usable_text
-from tiebreak.models.checkpoint_head import checkpoint_file, is_sequence_classifier
+from tiebreak.models.checkpoint_head import checkpoint_file, has_labels, is_sequence_classifier
 from tiebreak.models.checkpoints import JudgeCard, RewardScale, read_card_file
 from tiebreak.models.heads import LABELS, HeadKind
 from tiebreak.models.hub import load_config, load_tokenizer
@@ -48,8 +48,10 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
             raise
         raise ModelError(f"There is no run folder {name}, and as the name of a model: {error}") from error
     head = published_head(name)
-    precision = "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
     exported = exported_card(name)
+    if exported is None:
+        _check_class(name, config)
+    precision = "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
     if exported is not None:
         written_by_template = exported.template == CHAT  # the chat template has every special token
         card = exported.model_copy(
@@ -62,12 +64,12 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
     tokenizer = load_tokenizer(name)
     try:
         template = resolve_template(CHAT, head, tokenizer)
+        added = _added_tokens(name, config, tokenizer, template)
     except RecipeError as error:
         raise ModelError(
             f"{name} has no chat template that can be used, and Tiebreak does not know what text it reads otherwise. "
             "Use a reward model whose tokenizer has a chat template."
         ) from error
-    added = _added_tokens(name, config, tokenizer, template)
     length = min(MAX_LENGTH, longest_usable_text(config) or MAX_LENGTH)
     card = JudgeCard(
         base_model=name,
@@ -106,23 +108,45 @@ def published_head(name: str) -> HeadKind:
         ModelError: as in `published_judge`.
     """
     config = load_config(name)
-    architecture = str((config.architectures or ["no class"])[0])
     if not is_sequence_classifier(config):
         raise ModelError(
-            f"{name} is no judge: its config.json names {architecture}, and a published judge is a sequence classifier "
+            f"{name} is no judge: its config.json names {_class_name(config)}, and a published judge is a sequence classifier "
             f"of transformers (a class that ends with ForSequenceClassification). Train a judge on it: tiebreak train "
             f"RECIPE model.name={name}."
         )
-    if config.num_labels == 1:
-        return "pointwise"
-    if config.label2id == LABELS["pairwise"]:
-        return "pairwise"
-    labels = ", ".join(map(str, config.label2id or ()))
+    for head in LABELS:
+        if has_labels(config, head):
+            return head
+    names = dict(config.id2label or {})
+    given = ", ".join(str(names[index]) for index in sorted(names))
+    if names == {index: label for label, index in LABELS["pairwise"].items()}:
+        given += "; label2id has another order"
     raise ModelError(
-        f"{name} is a classifier with {config.num_labels} labels ({labels}). A judge has one, the reward, or the three "
-        "labels model_a, model_b and tie. Use another model, or train a judge on it: tiebreak train RECIPE "
-        f"model.name={name}."
+        f"{name} is a classifier with {config.num_labels} labels ({given}). A judge has one, the reward, or the three "
+        "labels model_a, model_b and tie, in this order. Use another model, or train a judge on it: tiebreak train "
+        f"RECIPE model.name={name}."
     )
+
+
+def _class_name(config: PreTrainedConfig) -> str:
+    return str((config.architectures or ["no class"])[0])
+
+
+def _check_class(name: str, config: PreTrainedConfig) -> None:
+    """Check that transformers has the class of a sequence classifier: another one may compute another reward.
+
+    Raises:
+        ModelError: the class comes with the checkpoint.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES
+
+    own_code = "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {})
+    if own_code or _class_name(config) not in CLASSES.values():
+        raise ModelError(
+            f"{name} is read by {_class_name(config)}, Python code that comes with the checkpoint, and Tiebreak does "
+            "not execute such code. Use a sequence classifier of a class that transformers itself has, or train a "
+            f"judge on it: tiebreak train RECIPE model.name={name}."
+        )
 
 
 def _added_tokens(
@@ -130,7 +154,8 @@ def _added_tokens(
 ) -> AddedTokens:
     """The tokens to add around a rendered chat: those that the tokenizer adds to texts and the template does not write.
 
-    So there is one BOS. Reward benchmarks tokenise the rendered text and take a second BOS away.
+    So there is one BOS. Reward benchmarks tokenise the rendered text and take a second BOS away. A text without the
+    first tokens is tokenised like any text, with all tokens that the tokenizer adds.
 
     Raises:
         ModelError: texts end with the padding token, which transformers does not pool.
@@ -138,10 +163,11 @@ def _added_tokens(
     [encoded] = Encoder(tokenizer, cast(Any, template), 4096, AddedTokens()).encode([cast(Any, template).empty_row])
     ids, full = encoded.ids.tolist(), AddedTokens.of(tokenizer)
     prefix = () if tuple(ids[: len(full.prefix)]) == full.prefix else full.prefix
-    suffix = () if tuple(ids[len(ids) - len(full.suffix) :]) == full.suffix else full.suffix
+    ends = tuple(ids[len(ids) - len(full.suffix) :]) == full.suffix
+    suffix = () if ends and not prefix else full.suffix
     if [*ids, *suffix][-1] == config.get_text_config(decoder=True).pad_token_id:
         raise ModelError(
             f"The texts of {name} end with its padding token {tokenizer.pad_token!r}, so transformers reads the reward "
-            "one token earlier, which Tiebreak does not. Set another pad_token_id in config.json."
+            "one token earlier, which Tiebreak does not. Use another reward model."
         )
     return AddedTokens(prefix, suffix)

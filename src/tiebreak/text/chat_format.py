@@ -65,7 +65,7 @@ class ChatFormat:
         with_system = _probe(
             tokenizer, source, (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT), ("user", _USER))
         )
-        has_system = with_system is not None and with_system.count(_SYSTEM) == 1
+        has_system = with_system is not None and _SYSTEM in with_system
         rendered = plain + (with_system or "")
         added = {token.content for token in tokenizer.added_tokens_decoder.values()}
         markers = frozenset(content for content in added if content.strip() and content in rendered)
