@@ -129,7 +129,7 @@ def _load_language_model(
             card, tokenizer = published_judge(folder.path.as_posix(), on_device)
         else:
             card, tokenizer = read_card(folder.model), load_tokenizer(str(folder.model))
-        encoder = card_encoder(card, tokenizer)  # what does not fit is said before the weights are read
+        encoder = card_encoder(card, tokenizer)  # may fail, and the weights take minutes
         check_vocabulary(tokenizer, load_text_config(base_model or card.base_model, card.revision).vocab_size)
         adapter = folder.model if card.adapter else None
         model, compute_dtype = _load_weights(adapter, card, base_model=base_model, merge=merge, device=on_device)

@@ -75,6 +75,11 @@ def _check_location(name: str) -> None:
             f"{name} is {kind}, and model.name must be a folder or a hub name. Use the original checkpoint in "
             "transformers' format: model.precision quantizes it while loading."
         )
+    card = path / "model" / "tiebreak.json"
+    if card.is_file():
+        settings = json.loads(card.read_text(encoding="utf-8"))
+        start = f"model.start_from={path} with " if settings.get("adapter", True) else ""
+        raise ModelError(f"{name} is a run, not a model. Use {start}model.name={settings.get('base_model')}.")
     adapter = path / "adapter_config.json"
     if adapter.is_file() and not (path / "config.json").is_file():
         base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")

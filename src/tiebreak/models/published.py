@@ -6,6 +6,7 @@ its model card and reward benchmarks do. An export of Tiebreak has the card of i
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -51,20 +52,16 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
     exported = exported_card(name)
     if exported is None:
         _check_class(name, config)
-    precision = "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
+    precision: Precision = (
+        "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
+    )
     if exported is not None:
-        written_by_template = exported.template == CHAT  # the chat template has every special token
-        card = exported.model_copy(
-            update={
-                "added_tokens": AddedTokens() if written_by_template else exported.added_tokens,
-                "base_model": name, "revision": None, "precision": precision, "compute_dtype": "auto", "adapter": False,
-            }
-        )  # fmt: skip
-        return card, load_tokenizer(name)
+        return _card_of_export(name, exported, precision), load_tokenizer(name)
     tokenizer = load_tokenizer(name)
     try:
         template = resolve_template(CHAT, head, tokenizer)
-        added = _added_tokens(name, config, tokenizer, template)
+        added = _added_tokens(tokenizer, template)
+        _check_pooling(name, config, tokenizer, template, added)
     except RecipeError as error:
         raise ModelError(
             f"{name} has no chat template that can be used, and Tiebreak does not know what text it reads otherwise. "
@@ -91,6 +88,16 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
     return card, tokenizer
 
 
+def _card_of_export(name: str, exported: JudgeCard, precision: Precision) -> JudgeCard:
+    written_by_template = exported.template == CHAT  # the chat template has every special token
+    return exported.model_copy(
+        update={
+            "added_tokens": AddedTokens() if written_by_template else exported.added_tokens,
+            "base_model": name, "revision": None, "precision": precision, "compute_dtype": "auto", "adapter": False,
+        }
+    )  # fmt: skip
+
+
 def exported_card(name: str, revision: str | None = None) -> JudgeCard | None:
     """The card of a checkpoint that `tiebreak export` wrote; None for any other.
 
@@ -110,14 +117,14 @@ def published_head(name: str) -> HeadKind:
     config = load_config(name)
     if not is_sequence_classifier(config):
         raise ModelError(
-            f"{name} is no judge: its config.json names {_class_name(config)}, and a published judge is a sequence classifier "
-            f"of transformers (a class that ends with ForSequenceClassification). Train a judge on it: tiebreak train "
-            f"RECIPE model.name={name}."
+            f"{name} is no judge: its config.json names {_class_name(config)}, and a published judge is a sequence "
+            "classifier of transformers (a class that ends with ForSequenceClassification). Train a judge on it: "
+            f"tiebreak train RECIPE model.name={name}."
         )
     for head in LABELS:
         if has_labels(config, head):
             return head
-    names = dict(config.id2label or {})
+    names: dict[Any, Any] = dict(config.id2label or {})
     given = ", ".join(str(names[index]) for index in sorted(names))
     if names == {index: label for label, index in LABELS["pairwise"].items()}:
         given += "; label2id has another order"
@@ -149,25 +156,76 @@ def _check_class(name: str, config: PreTrainedConfig) -> None:
         )
 
 
-def _added_tokens(
-    name: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate
-) -> AddedTokens:
+def write_published_tokens(
+    name: str,
+    revision: str | None,
+    head: HeadKind,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    today: date | None = None,
+) -> None:
+    """Make the chat template of a published judge write all tokens that it reads, so that training reads them too.
+
+    In training a chat template writes every special token, and a judge's tokenizer may add some to rendered chats.
+    Other base models keep their chat template.
+
+    Args:
+        name: of the base model.
+        revision: of the base model.
+        head: that is trained.
+        tokenizer: of the base model; its chat template is changed.
+        today: as in `resolve_template`.
+
+    Raises:
+        ModelError: the tokens would differ from those that the judge reads.
+        RecipeError: there is no usable chat template.
+    """
+    config = load_config(name, revision)
+    if not is_sequence_classifier(config) or not has_labels(config, head):
+        return
+    template = resolve_template(CHAT, head, tokenizer, today=today)
+    added = _added_tokens(tokenizer, template)
+    if not added.count:
+        return
+    read = _shortest_text(tokenizer, template, added)
+    before, after = added.text(tokenizer)
+    source = str(tokenizer.get_chat_template()).removesuffix("\n")  # as Jinja does at the end of a template
+    tokenizer.chat_template = f"{{{{ {before!r} }}}}{source}{{{{ {after!r} }}}}"
+    if _shortest_text(tokenizer, resolve_template(CHAT, head, tokenizer), AddedTokens()) != read:
+        raise ModelError(
+            f"The tokenizer of {name} adds {before!r} and {after!r} to rendered chats, and gives other tokens if the "
+            "chat template writes them. Leave text.template out, or use another base model."
+        )
+
+
+def _added_tokens(tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate) -> AddedTokens:
     """The tokens to add around a rendered chat: those that the tokenizer adds to texts and the template does not write.
 
     So there is one BOS. Reward benchmarks tokenise the rendered text and take a second BOS away. A text without the
     first tokens is tokenised like any text, with all tokens that the tokenizer adds.
-
-    Raises:
-        ModelError: texts end with the padding token, which transformers does not pool.
     """
-    [encoded] = Encoder(tokenizer, cast(Any, template), 4096, AddedTokens()).encode([cast(Any, template).empty_row])
-    ids, full = encoded.ids.tolist(), AddedTokens.of(tokenizer)
+    ids, full = _shortest_text(tokenizer, template, AddedTokens()), AddedTokens.of(tokenizer)
     prefix = () if tuple(ids[: len(full.prefix)]) == full.prefix else full.prefix
     ends = tuple(ids[len(ids) - len(full.suffix) :]) == full.suffix
-    suffix = () if ends and not prefix else full.suffix
-    if [*ids, *suffix][-1] == config.get_text_config(decoder=True).pad_token_id:
+    return AddedTokens(prefix, () if ends and not prefix else full.suffix)
+
+
+def _check_pooling(
+    name: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate,
+    added: AddedTokens,
+) -> None:  # fmt: skip
+    """Raise ModelError if texts end with the padding token, which transformers does not pool."""
+    if _shortest_text(tokenizer, template, added)[-1] == config.get_text_config(decoder=True).pad_token_id:
         raise ModelError(
             f"The texts of {name} end with its padding token {tokenizer.pad_token!r}, so transformers reads the reward "
             "one token earlier, which Tiebreak does not. Use another reward model."
         )
-    return AddedTokens(prefix, suffix)
+
+
+def _shortest_text(
+    tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate, added: AddedTokens
+) -> list[int]:
+    """The ids of a row of empty texts."""
+    [encoded] = Encoder(tokenizer, cast(Any, template), 4096, added).encode([cast(Any, template).empty_row])
+    ids: list[int] = encoded.ids.tolist()
+    return ids
