@@ -258,6 +258,34 @@ def test_commands_that_need_votes_or_a_folder_say_so_first(reward_model: Path, t
     assert "owner/model is a model on the hub, and a blend refers to folders" in str(refused.exception)
 
 
+@pytest.mark.parametrize(
+    ("template", "padding"),
+    [
+        ("{{ bos_token }}" + CHATML + "{{ eos_token }}", 1),
+        ("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}", 400),  # an ordinary token
+    ],
+)
+def test_texts_that_may_end_with_the_padding_token_are_refused(
+    template: str, padding: int, reward_model: Path, tmp_path: Path
+) -> None:
+    folder = with_template(variant(reward_model, tmp_path / "model", pad_token_id=padding), template)
+    with pytest.raises(ModelError, match="may end with its padding token"):
+        load_judge(folder, device="cpu")
+    chat = conversation("2 + 2?", "4")
+    variant(folder, tmp_path / "other", pad_token_id=0)
+    reward = load_judge(tmp_path / "other", device="cpu").score("2 + 2?", "4").reward
+    assert [reward] == pytest.approx(plain_rewards(tmp_path / "other", [chat], card_inputs), abs=1e-5)
+
+
+def test_a_template_that_must_end_with_an_answer_renders_a_system_message(reward_model: Path, tmp_path: Path) -> None:
+    check = "{% if messages[-1].role != 'assistant' %}{{ raise_exception('an answer must be last') }}{% endif %}"
+    folder = with_template(variant(reward_model, tmp_path / "model"), "{{ bos_token }}" + check + CHATML)
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2?"}]
+    reward = load_judge(folder, device="cpu").score(chat, "4").reward
+    wanted = plain_rewards(folder, [[*chat, {"role": "assistant", "content": "4"}]], card_inputs)
+    assert [reward] == pytest.approx(wanted, abs=1e-5)
+
+
 def test_calibration_teaches_it_ties_and_leaves_its_folder_alone(reward_model: Path, tmp_path: Path) -> None:
     before = sorted(path.name for path in reward_model.iterdir())
     rows = arithmetic_comparisons(300, seed=1, split="train")

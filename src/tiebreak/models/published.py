@@ -19,7 +19,8 @@ from tiebreak.models.checkpoints import JudgeCard, RewardScale, read_card_file
 from tiebreak.models.heads import LABELS, HeadKind
 from tiebreak.models.hub import load_config, load_tokenizer
 from tiebreak.models.precision import Precision
-from tiebreak.text import CHAT, AddedTokens, Encoder, PairTemplate, SideTemplate, resolve_template
+from tiebreak.text import CHAT, AddedTokens, AnswerChatTemplate, Encoder, PairTemplate, SideTemplate, resolve_template
+from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
@@ -214,11 +215,19 @@ def _check_pooling(
     name: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, template: PairTemplate | SideTemplate,
     added: AddedTokens,
 ) -> None:  # fmt: skip
-    """Raise ModelError if texts end with the padding token, which transformers does not pool."""
-    if _shortest_text(tokenizer, template, added)[-1] == config.get_text_config(decoder=True).pad_token_id:
+    """Raise ModelError if texts may end with the padding token: transformers pools the last other token."""
+    padding = config.get_text_config(decoder=True).pad_token_id
+    spelled = tokenizer.added_tokens_decoder.get(padding)
+    # Special tokens are kept out of texts, except for the unknown one.
+    ordinary = padding is not None and (spelled is None or not spelled.special or padding == tokenizer.unk_token_id)
+    row = Conversation(("a",), ("Answerprobe",))
+    open_end = (
+        isinstance(template, AnswerChatTemplate) and template.render(row).endswith(row.answer) and not added.suffix
+    )
+    if _shortest_text(tokenizer, template, added)[-1] == padding or (ordinary and open_end):
         raise ModelError(
-            f"The texts of {name} end with its padding token {tokenizer.pad_token!r}, so transformers reads the reward "
-            "one token earlier, which Tiebreak does not. Use another reward model."
+            f"Texts of {name} may end with its padding token {tokenizer.decode([padding])!r}, so transformers reads "
+            "the reward one token earlier, which Tiebreak does not. Use another reward model."
         )
 
 
