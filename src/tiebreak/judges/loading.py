@@ -115,12 +115,12 @@ def _load_language_model(
         TokenBudget,
         card_encoder,
         emulation_note,
+        load_text_config,
         load_tokenizer,
         published_judge,
         read_card,
         use_fused_layers,
     )
-    from tiebreak.models.layer_stack import transformer_body
     from tiebreak.text import check_vocabulary
 
     on_device = _device(device)
@@ -129,16 +129,16 @@ def _load_language_model(
             card, tokenizer = published_judge(folder.path.as_posix(), on_device)
         else:
             card, tokenizer = read_card(folder.model), load_tokenizer(str(folder.model))
+        encoder = card_encoder(card, tokenizer)  # may fail, and the weights take minutes
+        check_vocabulary(tokenizer, load_text_config(base_model or card.base_model, card.revision).vocab_size)
         adapter = folder.model if card.adapter else None
         model, compute_dtype = _load_weights(adapter, card, base_model=base_model, merge=merge, device=on_device)
     emulated = emulation_note(merge or card.precision, compute_dtype, on_device)
     if emulated is not None:
         (logger.warning if log is None else log)(emulated)
     use_fused_layers(model, compute_dtype)
-    check_vocabulary(tokenizer, transformer_body(model).get_input_embeddings().num_embeddings)
     default_tokens = max(card.tokens_per_pass, GPU_TOKENS) if on_device.type == "cuda" else card.tokens_per_pass
     budget = TokenBudget(max(tokens_per_pass or default_tokens, card.max_length), log)
-    encoder = card_encoder(card, tokenizer)
     calibration = card.calibration if calibrate else None
     if card.rewards is None:
         return PairwiseJudge(HeadInference(model, encoder, compute_dtype, budget), calibration)

@@ -31,7 +31,7 @@ from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.loading import check_supported, emulation_note, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
-from tiebreak.models.published import exported_card, published_head, published_judge
+from tiebreak.models.published import exported_card, published_head, published_judge, write_published_tokens
 from tiebreak.models.text_classifier import TextClassifier
 from tiebreak.models.token_budget import TokenBudget
 
@@ -81,4 +81,5 @@ __all__ = [
     "use_fused_layers",
     "vote_logits",
     "write_card",
+    "write_published_tokens",
 ]

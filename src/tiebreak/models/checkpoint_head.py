@@ -28,26 +28,32 @@ def is_sequence_classifier(config: PreTrainedConfig) -> bool:
     return str((config.architectures or [""])[0]).endswith(_CLASSIFIER)
 
 
-def read_head(
-    name: str, revision: str | None, config: PreTrainedConfig, head: HeadKind
-) -> dict[str, Tensor] | None:  # fmt: skip
-    """Weight and bias, if any, of the head of a sequence classifier of transformers, in float32.
+def has_labels(config: PreTrainedConfig, head: HeadKind) -> bool:
+    """Whether a sequence classifier has the labels of this head: any single one, or exactly those of votes.
+
+    Three classes can be any three: only our own labels, in our order, show that the head is a judge's. transformers
+    names outputs by `id2label`; `label2id` may be absent.
+    """
+    if head == "pointwise":
+        return bool(config.num_labels == 1)
+    ids = LABELS[head]
+    return config.id2label == {index: label for label, index in ids.items()} and config.label2id in (None, {}, ids)
+
+
+def read_head(name: str, revision: str | None, config: PreTrainedConfig, head: HeadKind) -> Tensor | None:
+    """The weight of the head of a sequence classifier of transformers, in float32.
 
     Returns:
         None if the checkpoint has no head, or one for other labels than `head` has.
 
     Raises:
-        ModelError: the checkpoint is a sequence classifier by its configuration, and its head is missing or of another
-            shape.
+        ModelError: the checkpoint is a sequence classifier by its configuration, and its head is missing, of another
+            shape, or has a bias.
     """
-    if not is_sequence_classifier(config):
-        return None
-    # Three classes can be any three: only our own labels show that the head is a judge's.
-    if config.label2id != LABELS[head] if head == "pairwise" else config.num_labels != 1:
+    if not is_sequence_classifier(config) or not has_labels(config, head):
         return None
     with translate_load_errors(name):
-        saved = {part: _tensor(name, revision, f"{HEAD}.{part}") for part in ("weight", "bias")}
-    weight = saved["weight"]
+        weight, bias = (_tensor(name, revision, f"{HEAD}.{part}") for part in ("weight", "bias"))
     expected = (len(LABELS[head]), config.get_text_config(decoder=True).hidden_size)
     if weight is None or tuple(weight.shape) != expected:
         state = "missing" if weight is None else f"of shape {tuple(weight.shape)} instead of {expected}"
@@ -56,32 +62,52 @@ def read_head(
             f"{HEAD}.weight is {state}. Tiebreak reads heads of one linear layer with this name. Use a checkpoint that "
             "has one, or the base model."
         )
-    return {part: tensor.float() for part, tensor in saved.items() if tensor is not None}
+    if bias is not None:
+        raise ModelError(
+            f"The head of {name} has a bias ({HEAD}.bias), which sequence classifiers of transformers do not have and "
+            "leave out. Use a checkpoint that was saved by transformers, or the base model."
+        )
+    return weight.float()
 
 
 def _tensor(name: str, revision: str | None, key: str) -> Tensor | None:
     """One tensor of a checkpoint; None if it has no such tensor."""
+    path = _weights_file(name, revision, key)
+    if path is None:
+        return None
+    if path.endswith(".safetensors"):
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as tensors:
+            return tensors.get_tensor(key) if key in tensors.keys() else None  # noqa: SIM118
+    tensor: Tensor | None = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(key)
+    return tensor
+
+
+def _weights_file(name: str, revision: str | None, key: str) -> str | None:
+    """The path of the weights file, or of the shard that has the tensor; None if no shard has it.
+
+    Where a checkpoint has several, it is the one that transformers reads: the body comes from there.
+
+    Raises:
+        ModelError: a file is missing.
+    """
     for file in _FILES:
-        path = _file_with(name, revision, file, key)
-        if path is None:
+        path = checkpoint_file(name, revision, file)
+        if path is not None:
+            return path
+        index = checkpoint_file(name, revision, f"{file}.index.json")
+        if index is None:
             continue
-        if file.endswith(".safetensors"):
-            from safetensors import safe_open
-
-            with safe_open(path, framework="pt") as tensors:
-                return tensors.get_tensor(key) if key in tensors.keys() else None  # noqa: SIM118
-        tensor: Tensor | None = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(key)
-        return tensor
-    return None
-
-
-def _file_with(name: str, revision: str | None, file: str, key: str) -> str | None:
-    """The path of the weights file, or of the shard that has the tensor; None if there is neither."""
-    index = checkpoint_file(name, revision, f"{file}.index.json")
-    if index is None:
-        return checkpoint_file(name, revision, file)
-    shard = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].get(key)
-    return None if shard is None else checkpoint_file(name, revision, shard)
+        shard = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].get(key)
+        path = None if shard is None else checkpoint_file(name, revision, shard)
+        if shard is not None and path is None:
+            raise ModelError(f"{name} lacks {shard}, which {file}.index.json names. Download it again.")
+        return path
+    raise ModelError(
+        f"{name} has no weights ({' or '.join(_FILES)}, or the index of their shards). Download it again, or use a "
+        "checkpoint in transformers' format."
+    )
 
 
 def checkpoint_file(name: str, revision: str | None, file: str) -> str | None:

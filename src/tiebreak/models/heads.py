@@ -36,11 +36,10 @@ class RewardHead(nn.Linear):
         in_features: the hidden size.
         tie_model: how two rewards determine the probability of a tie; see `tiebreak.ranking.outcome_logits`.
         tie_parameter: initial value of its learned parameter. Bradley and Terry's model has none.
-        bias: rewards are determined up to a constant, so only a checkpoint that has a bias needs one.
     """
 
-    def __init__(self, in_features: int, tie_model: TieModel, tie_parameter: float, *, bias: bool = False) -> None:
-        super().__init__(in_features, 1, bias=bias)
+    def __init__(self, in_features: int, tie_model: TieModel, tie_parameter: float) -> None:
+        super().__init__(in_features, 1, bias=False)  # rewards are determined up to a constant
         self.tie_model = tie_model
         self.tie_parameter = None if tie_model == "bradley-terry" else nn.Parameter(torch.tensor(tie_parameter))
 

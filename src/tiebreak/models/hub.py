@@ -76,9 +76,16 @@ def load_text_config(name: str, revision: str | None = None) -> Any:
 
 def _check_location(name: str) -> None:
     """Reject files and folders that hold something else than a model."""
+    if name == NANO:
+        return
     path = Path(name)
     if path.is_file() and not is_gguf(name):
         raise ModelError(f"{name} is a file. A model is a folder with a config.json, a .gguf file or a hub name.")
+    card = path / "model" / "tiebreak.json"
+    if card.is_file():
+        settings = json.loads(card.read_text(encoding="utf-8"))
+        start = f"model.start_from={path} with " if settings.get("adapter", True) else ""
+        raise ModelError(f"{name} is a run, not a model. Use {start}model.name={settings.get('base_model')}.")
     adapter = path / "adapter_config.json"
     if adapter.is_file() and not (path / "config.json").is_file():
         base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -89,6 +96,10 @@ def _check_location(name: str) -> None:
             "model.name to the merged folder"
         )
         raise ModelError(f"{name} is an adapter, not a model. {remedy}.")
+    if path.is_dir() and not (path / "config.json").is_file():
+        files = sorted(path.glob("*.gguf"))
+        remedy = f"Name the GGUF file itself: {files[0]}" if files else "Name a folder that save_pretrained wrote"
+        raise ModelError(f"{name} is a folder without a config.json, so it holds no model. {remedy}.")
 
 
 @contextmanager
@@ -132,8 +143,8 @@ def _hub_advice(name: str, error: Exception) -> str | None:
         )
     if caused_by(RepositoryNotFoundError):
         return (
-            f"The hub has no model {name}, or it is private. Check the spelling; for a private model, log in with "
-            "`hf auth login` or set HF_TOKEN."
+            f"The hub has no model {name}, or it is private, and there is no such folder here. Check the "
+            "spelling; for a private model, log in with `hf auth login` or set HF_TOKEN."
         )
     if caused_by(RevisionNotFoundError):
         return f"{name} has no such revision on the hub. Check model.revision (a branch, a tag or a commit)."
@@ -142,8 +153,8 @@ def _hub_advice(name: str, error: Exception) -> str | None:
     local = name == NANO or Path(name).exists()
     if not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
         return (
-            f"The hub cannot be reached for {name}, and it is not in the local cache. Check the network, or "
-            "download the model elsewhere (`hf download`) and set model.name to its folder."
+            f"The hub cannot be reached for {name}, it is not in the local cache, and there is no such folder here. Check "
+            "the network, or download the model elsewhere (`hf download`) and set model.name to its folder."
         )
     return None
 
@@ -171,4 +182,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """The first line of a message, and the next one if it only announces that."""
+    first, _, rest = str(error).strip().partition("\n")
+    if first.rstrip().endswith(":") and rest:
+        return f"{first.rstrip()} {rest.strip().partition(chr(10))[0]}"
+    return first or type(error).__name__

@@ -69,17 +69,17 @@ def load_base(
     check_supported(precision, dtype, device)
     config = load_config(name, revision)
     adapt_to_packs(config.get_text_config(decoder=True))
-    body = _load_body(name, revision, config, precision, dtype, device)
-    saved = read_head(name, revision, config, head)
-    size, labels = config.get_text_config(decoder=True).hidden_size, LABELS[head]
-    linear = _new_head(head, size, tie_model, tie_parameter, bias=saved is not None and "bias" in saved)
-    model = TextClassifier(body, linear.to(device))
+    saved = read_head(name, revision, config, head)  # before the body, which takes minutes
     if saved is None and not new_head:
         raise ModelError(f"{name} has no {head} head, so it is no judge. Name a sequence classifier, or a run.")
+    body = _load_body(name, revision, config, precision, dtype, device)
+    size, labels = config.get_text_config(decoder=True).hidden_size, LABELS[head]
+    linear = _new_head(head, size, tie_model, tie_parameter)
+    model = TextClassifier(body, linear.to(device))
     if saved is None:
         reset_head(model, seed, tie_parameter)
     else:
-        linear.load_state_dict(saved, strict=False)
+        linear.load_state_dict({"weight": saved}, strict=False)
     model.text_config.num_labels = len(labels)
     model.text_config.label2id = dict(labels)
     model.text_config.id2label = {index: label for label, index in labels.items()}
@@ -117,10 +117,10 @@ def _load_body(
     return body
 
 
-def _new_head(head: HeadKind, size: int, tie_model: TieModel, tie_parameter: float, *, bias: bool) -> nn.Linear:
+def _new_head(head: HeadKind, size: int, tie_model: TieModel, tie_parameter: float) -> nn.Linear:
     if head == "pointwise":
-        return RewardHead(size, tie_model, tie_parameter, bias=bias)
-    return nn.Linear(size, len(LABELS[head]), bias=bias)
+        return RewardHead(size, tie_model, tie_parameter)
+    return nn.Linear(size, len(LABELS[head]), bias=False)
 
 
 def _check_complete(report: dict[str, Any], name: str, needed: tuple[str, ...]) -> None:

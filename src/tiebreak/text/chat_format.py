@@ -62,11 +62,11 @@ class ChatFormat:
                 "text.template is chat, but the base model's chat template does not render two turns of user and "
                 f"assistant. {_REMEDY}"
             )
-        with_system = _probe(
-            tokenizer, source, (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT), ("user", _USER))
-        )
-        has_system = with_system is not None and with_system.count(_SYSTEM) == 1
-        rendered = plain + (with_system or "")
+        # A template may refuse to end with a message of the assistant, or with one of the user.
+        turns = (("system", _SYSTEM), ("user", _USER), ("assistant", _ASSISTANT), ("user", _USER))
+        with_system = "".join(_probe(tokenizer, source, messages) or "" for messages in (turns[:-1], turns))
+        has_system = _SYSTEM in with_system
+        rendered = plain + with_system
         added = {token.content for token in tokenizer.added_tokens_decoder.values()}
         markers = frozenset(content for content in added if content.strip() and content in rendered)
         return cls(tokenizer, source, has_system, markers)

@@ -8,10 +8,10 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.models import load_text_config, load_tokenizer
+from tiebreak.models import load_text_config, load_tokenizer, write_published_tokens
 from tiebreak.progress import cumulative_progress
 from tiebreak.recipe import Recipe
-from tiebreak.text import PairTemplate, SideTemplate, TruncationReport, check_vocabulary, resolve_template
+from tiebreak.text import CHAT, PairTemplate, SideTemplate, TruncationReport, check_vocabulary, resolve_template
 from tiebreak.training.batches import Example, ExampleMaker, digest_of, example_maker
 from tiebreak.training.splits import SplitVotes
 
@@ -67,7 +67,7 @@ def tokenise(
         ModelError: as in `base_tokenizer`.
         RecipeError: the template does not fit `text.max_length`, or the tokenizer.
     """
-    tokenizer = base_tokenizer(recipe)
+    tokenizer = base_tokenizer(recipe, today=today)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer, today=today)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
     pointwise, both_orders = recipe.model.head == "pointwise", recipe.training.both_orders
@@ -92,13 +92,20 @@ def tokenise(
     return TokenisedVotes(votes, training, validation, calibration, tokenizer, template, make)
 
 
-def base_tokenizer(recipe: Recipe) -> PreTrainedTokenizerFast:
-    """The tokenizer of a recipe's base model.
+def base_tokenizer(recipe: Recipe, *, today: date | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a recipe's base model; the chat template of a published judge writes all tokens that it reads.
+
+    Args:
+        recipe: of the run.
+        today: as in `tokenise`.
 
     Raises:
         ModelError: it cannot be loaded, or has tokens that the model has no embedding for.
+        RecipeError: `text.template` is chat, and the base model has no usable chat template.
     """
     name, revision = recipe.model.name, recipe.model.revision
     tokenizer = load_tokenizer(name, revision)
     check_vocabulary(tokenizer, load_text_config(name, revision).vocab_size)
+    if recipe.text.template == CHAT:
+        write_published_tokens(name, revision, recipe.model.head, tokenizer, today=today)
     return tokenizer

@@ -108,6 +108,11 @@ def _check_members(folders: Sequence[RunFolder]) -> None:
         folder.check_trained()
         if folder.holds_a_blend:
             raise RunError(f"{folder} is a blend itself. Name its members instead.")
+        if folder.names_a_model and not folder.path.exists():  # a blend refers to its members by their folders
+            raise RunError(
+                f"{folder} is a model on the hub, and a blend refers to folders. Make one: tiebreak calibrate "
+                f"{folder} VOTES -o runs/NAME."
+            )
 
 
 def _check_votes(votes: Sequence[Comparison]) -> list[Vote]:

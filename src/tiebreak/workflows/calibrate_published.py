@@ -59,8 +59,9 @@ def calibrate_published(
         raise RunError(f"{name} is a run, and its own card is changed: leave out --output.")
     labels, prompts = check_votes(votes, source)
     folder = RunFolder(output)
+    folder.check_available(resume=False)
+    judge = load_judge(name, device=device, calibrate=False, log=log)  # a model that is refused leaves no folder
     with folder.create():
-        judge = load_judge(name, device=device, calibrate=False, log=log)
         scale = None
         if judge.gives_rewards:
             rewards = _rewards(judge, votes, on_progress)

@@ -144,9 +144,10 @@ def evaluate(
     run = None if isinstance(judge, Judge) else RunFolder(judge)
     if run is not None:
         run.check_trained()
+    if baselines:
+        _check_learned_from_votes(run)
     comparisons, source = _find_votes(run, votes, problem_rows, log)
-    prompts = [row.prompt[0] for row in comparisons]
-    overlap = None if run is None else measure_training_overlap(run, prompts, log)
+    overlap = None if run is None else measure_training_overlap(run, [row.prompt[0] for row in comparisons], log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
     )  # fmt: skip
@@ -154,7 +155,7 @@ def evaluate(
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
     result = measure(probabilities, [row.vote for row in comparisons if row.vote is not None], comparisons, orders)
-    others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines else ()
+    others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
     name = None if run is None else str(run)
     return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
 
@@ -305,15 +306,24 @@ def _keep_orders(run: RunFolder, comparisons: Sequence[Comparison], orders: Orde
     write_orders(run, [row.id for row in comparisons], orders)
 
 
+def _check_learned_from_votes(run: RunFolder | None) -> None:
+    """Raise RunError if there are no votes to fit baselines to."""
+    if run is None:
+        raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
+    if not run.predictions.is_file():
+        raise RunError(
+            f"Baselines are fitted to the votes that a run learned from, and {run} names none ({run.predictions} is "
+            "missing). Leave out --baselines (baselines=False)."
+        )
+
+
 def _compare_with_baselines(
-    run: RunFolder | None,
+    run: RunFolder,
     probabilities: NDArray[np.float64],
     comparisons: Sequence[Comparison],
     log: Callable[[str], None],
 ) -> tuple[JudgeComparison, ...]:
     """Compare with the baselines in the run's folder, which are fitted first if they are missing."""
-    if run is None:
-        raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
     fit_baselines_beside(run.path, trees=True, log=log)
     others = {}
     for kind, name in BASELINE_NAMES.items():

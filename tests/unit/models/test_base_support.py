@@ -12,6 +12,7 @@ from tests.unit.models.families import FAMILIES, save_checkpoint
 from tiebreak.errors import ModelError, RecipeError
 from tiebreak.models import NANO, add_adapter, check_base, load_base, lora_config
 from tiebreak.models.averaging import average_adapters
+from tiebreak.models.hub import translate_load_errors
 
 
 def configured(name: str, folder: Path, **changes: object) -> str:
@@ -116,3 +117,10 @@ def test_the_check_keeps_the_random_state() -> None:
     torch.manual_seed(5)
     check_base(NANO, None, precision="fp32", max_length=77)
     assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_load_error_that_announces_a_list_names_its_first_entry() -> None:
+    with pytest.raises(ModelError) as error, translate_load_errors("nano"):
+        raise ValueError("Validation error for field 'hidden_size':\n    TypeError: expected int\nmore")
+    first = "Validation error for field 'hidden_size': TypeError: expected int"
+    assert str(error.value) == f"nano cannot be loaded as a decoder-only model: {first}"

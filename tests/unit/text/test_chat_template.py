@@ -239,6 +239,16 @@ def test_templates_that_cannot_do_it_are_refused(source: str | None, message: st
     assert "Write a template with slots, or leave text.template out." in str(refusal.value)
 
 
+def test_a_template_that_repeats_the_system_message_renders_it_itself() -> None:
+    tokenizer = build("zephyr")
+    system = "{% if messages[0]['role'] == 'system' %}Rules: {{ messages[0]['content'] }}\n{% endif %}"
+    tokenizer.chat_template = f"{system}{tokenizer.chat_template}"
+    encoder = encoder_of(tokenizer, "pointwise")
+    text = encoder.text(Conversation(("Be brief.\n\nwhy",), ("so",), "Be brief."))
+    assert text.startswith("Rules: Be brief.\n")
+    assert text.count("Be brief.") == 2
+
+
 def test_rendered_texts_are_refused_and_ids_are_read_as_they_are() -> None:
     tokenizer = build("phi 3")
     encoder = encoder_of(tokenizer, "pointwise")
