@@ -167,6 +167,9 @@ def test_every_way_of_asking_gives_the_numbers_of_the_export(run: TrainingResult
         outputs = [model(torch.tensor([row])).logits[0].double().numpy() for row in ids]
 
     judge = load_judge(run.folder.path)
+    with on_day(30):
+        exported = load_judge(tmp_path / "export")
+        assert exported.rank(MESSAGES, ANSWERS).rewards == close(judge.rank(MESSAGES, ANSWERS).rewards)
     with on_day(30), TestClient(create_app(judge, name="judge", grace=1)) as client:
         ask(client, judge, conversations, ids, texts, outputs)
         assert scored_by_command(run, tmp_path) == close(judge.rank(MESSAGES, ANSWERS).rewards)

@@ -4,6 +4,7 @@ FOLDER/
   config.json, model*.safetensors                   the merged classifier; or with --adapter-only:
   adapter_config.json, adapter_model.safetensors    adapter and head in PEFT's format
   tokenizer*.json, chat_template.jinja              the tokenizer, with the judge's template as its chat template
+  conversation_template.jinja                       the base model's own, if a pairwise judge reads texts in it
   tiebreak.json                                     the run's card: template, lengths, tie parameter, calibration
   export.json                                       what was written, and how far its outputs differ from the run's
   README.md                                         the model card

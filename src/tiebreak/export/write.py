@@ -15,11 +15,20 @@ from tiebreak.export.merge import as_transformers_classifier, check_adapter, che
 from tiebreak.export.model_card import model_card
 from tiebreak.export.result import ExportDtype, ExportReport
 from tiebreak.library_logging import quiet_model_loading
-from tiebreak.models import LABELS, NANO, JudgeCard, card_encoder, load_config, load_tokenizer, read_adapter_card
+from tiebreak.models import (
+    CONVERSATION_TEMPLATE,
+    LABELS,
+    NANO,
+    JudgeCard,
+    card_encoder,
+    load_config,
+    load_tokenizer,
+    read_adapter_card,
+)
 from tiebreak.models.nano import NANO_PATH
 from tiebreak.models.precision import HEAD
 from tiebreak.runs import RunFolder, translate_write_errors, write_json, write_text
-from tiebreak.text import AddedTokens, set_added_tokens
+from tiebreak.text import CHAT, AddedTokens, set_added_tokens
 from tiebreak.types import Comparison, Conversation
 
 if TYPE_CHECKING:
@@ -93,6 +102,7 @@ def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Calla
         set_added_tokens(tokenizer, added)
     tokenizer.padding_side = "right"  # positions count from the first token of the text, as in the judge
     _choose_pad_token(tokenizer, card)
+    conversation_template = str(tokenizer.chat_template)
     installed = install_chat_template(tokenizer, card)
     if not installed:
         log(
@@ -101,6 +111,8 @@ def _write_tokenizer(draft: Path, source: RunFolder, card: JudgeCard, log: Calla
         )
     with translate_write_errors(draft):
         tokenizer.save_pretrained(str(draft))
+        if card.template == CHAT and card.head == "pairwise":  # to read comparisons as the run does
+            (draft / CONVERSATION_TEMPLATE).write_text(conversation_template, encoding="utf-8")
     return installed
 
 

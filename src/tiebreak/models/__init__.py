@@ -31,12 +31,20 @@ from tiebreak.models.layer_stack import layer_stack
 from tiebreak.models.loading import check_supported, emulation_note, load_base, reset_head
 from tiebreak.models.lora import add_adapter, load_trainable_adapter, lora_config, save_adapter
 from tiebreak.models.precision import Precision, default_device, quantization_config, resolve_compute_dtype
-from tiebreak.models.published import exported_card, published_head, published_judge, write_published_tokens
+from tiebreak.models.published import (
+    CONVERSATION_TEMPLATE,
+    exported_card,
+    load_published_tokenizer,
+    published_head,
+    published_judge,
+    write_published_tokens,
+)
 from tiebreak.models.text_classifier import TextClassifier
 from tiebreak.models.token_budget import TokenBudget
 
 __all__ = [
     "ATTENTION",
+    "CONVERSATION_TEMPLATE",
     "LABELS",
     "NANO",
     "HeadKind",
@@ -59,6 +67,7 @@ __all__ = [
     "layer_stack",
     "load_base",
     "load_config",
+    "load_published_tokenizer",
     "load_text_config",
     "load_tokenizer",
     "load_trainable_adapter",

@@ -153,7 +153,7 @@ def _hub_advice(name: str, error: Exception) -> str | None:
     local = name == NANO or Path(name).exists()
     if not local and caused_by(LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError, OSError):
         return (
-            f"The hub cannot be reached for {name}, it is not in the local cache, and there is no such folder here. Check "
+            f"The hub cannot be reached for {name}, and it is neither in the local cache nor a folder here. Check "
             "the network, or download the model elsewhere (`hf download`) and set model.name to its folder."
         )
     return None

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_LENGTH: Final = 8192
 """The default number of tokens of a text, where the model was made for that many or more."""
 
+CONVERSATION_TEMPLATE: Final = "conversation_template.jinja"
+"""The base model's chat template, in the export of a pairwise judge that reads texts in it."""
+
 _STORED: Final[dict[str, Precision]] = {"bfloat16": "bf16", "float16": "fp16"}
 
 
@@ -57,7 +60,7 @@ def published_judge(name: str, device: torch.device) -> tuple[JudgeCard, PreTrai
         "fp32" if device.type == "cpu" else _STORED.get(str(config.dtype).removeprefix("torch."), "fp32")
     )
     if exported is not None:
-        return _card_of_export(name, exported, precision), load_tokenizer(name)
+        return _card_of_export(name, exported, precision), load_published_tokenizer(name)
     tokenizer = load_tokenizer(name)
     try:
         template = resolve_template(CHAT, head, tokenizer)
@@ -97,6 +100,21 @@ def _card_of_export(name: str, exported: JudgeCard, precision: Precision) -> Jud
             "base_model": name, "revision": None, "precision": precision, "compute_dtype": "auto", "adapter": False,
         }
     )  # fmt: skip
+
+
+def load_published_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checkpoint, with the chat template that renders conversations.
+
+    That of an exported pairwise judge renders both answers; the base model's own is in a file next to it.
+
+    Raises:
+        ModelError: as in `load_tokenizer`.
+    """
+    tokenizer = load_tokenizer(name, revision)
+    path = checkpoint_file(name, revision, CONVERSATION_TEMPLATE)
+    if path is not None:
+        tokenizer.chat_template = Path(path).read_text(encoding="utf-8")
+    return tokenizer
 
 
 def exported_card(name: str, revision: str | None = None) -> JudgeCard | None:

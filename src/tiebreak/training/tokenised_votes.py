@@ -8,7 +8,7 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from tiebreak.models import load_text_config, load_tokenizer, write_published_tokens
+from tiebreak.models import load_published_tokenizer, load_text_config, write_published_tokens
 from tiebreak.progress import cumulative_progress
 from tiebreak.recipe import Recipe
 from tiebreak.text import CHAT, PairTemplate, SideTemplate, TruncationReport, check_vocabulary, resolve_template
@@ -104,7 +104,7 @@ def base_tokenizer(recipe: Recipe, *, today: date | None = None) -> PreTrainedTo
         RecipeError: `text.template` is chat, and the base model has no usable chat template.
     """
     name, revision = recipe.model.name, recipe.model.revision
-    tokenizer = load_tokenizer(name, revision)
+    tokenizer = load_published_tokenizer(name, revision)
     check_vocabulary(tokenizer, load_text_config(name, revision).vocab_size)
     if recipe.text.template == CHAT:
         write_published_tokens(name, revision, recipe.model.head, tokenizer, today=today)
