@@ -3,6 +3,7 @@
 from tiebreak.models.attention import ATTENTION
 from tiebreak.models.base_support import check_base
 from tiebreak.models.card_encoder import card_encoder
+from tiebreak.models.checkpoint_head import head_note
 from tiebreak.models.checkpoints import (
     JudgeCard,
     RewardScale,
@@ -62,6 +63,7 @@ __all__ = [
     "default_device",
     "emulation_note",
     "exported_card",
+    "head_note",
     "is_gguf",
     "judge_head",
     "layer_stack",

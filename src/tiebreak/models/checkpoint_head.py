@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tiebreak.errors import ModelError
 from tiebreak.models.heads import LABELS, HeadKind
-from tiebreak.models.hub import model_location, translate_load_errors
+from tiebreak.models.hub import load_config, model_location, translate_load_errors
 from tiebreak.models.precision import HEAD
 
 if TYPE_CHECKING:
@@ -38,6 +38,26 @@ def has_labels(config: PreTrainedConfig, head: HeadKind) -> bool:
         return bool(config.num_labels == 1)
     ids = LABELS[head]
     return config.id2label == {index: label for label, index in ids.items()} and config.label2id in (None, {}, ids)
+
+
+def head_note(name: str, revision: str | None, head: HeadKind, *, reset: bool) -> str | None:
+    """A sentence on what becomes of the head that a checkpoint brings along; None if it has none.
+
+    Args:
+        name: a hub name, a local folder or a GGUF file.
+        revision: on the hub.
+        head: what is trained.
+        reset: whether a new head was asked for.
+    """
+    config = load_config(name, revision)
+    if not is_sequence_classifier(config):
+        return None
+    if reset:
+        return f"{name} is a classifier; its head is not used (model.reset_head=true)."
+    if has_labels(config, head):
+        return f"{name} is a classifier; training goes on from its head."
+    labels = ", ".join(str(config.id2label[i]) for i in sorted(config.id2label)[:5])
+    return f"{name} is a classifier with other labels ({labels}) than model.head={head} has, so the head is new."
 
 
 def read_head(name: str, revision: str | None, config: PreTrainedConfig, head: HeadKind) -> Tensor | None:

@@ -14,6 +14,7 @@ from tiebreak.models import (
     default_device,
     emulation_note,
     exported_card,
+    head_note,
     load_base,
     load_trainable_adapter,
     lora_config,
@@ -61,6 +62,9 @@ def _adapted_model(recipe: Recipe, tie_parameter: float, log: Callable[[str], No
     _check_layer_indices(recipe.lora, base.text_config.num_hidden_layers)
     config = lora_config(**recipe.lora.model_dump())
     if start is None:
+        note = head_note(settings.name, settings.revision, settings.head, reset=settings.reset_head)
+        if note is not None:
+            log(note)
         if settings.reset_head:
             reset_head(base, seed, tie_parameter)
         return add_adapter(base, config)
