@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def head_note(name: str, revision: str | None, head: HeadKind, *, reset: bool) -
         return f"{name} is a classifier; its head is not used (model.reset_head=true)."
     if has_labels(config, head):
         return f"{name} is a classifier; training goes on from its head."
-    labels = ", ".join(str(config.id2label[i]) for i in sorted(config.id2label)[:5])
+    labels = ", ".join(label for _, label in sorted(cast("dict[int, str]", config.id2label).items())[:5])
     return f"{name} is a classifier with other labels ({labels}) than model.head={head} has, so the head is new."
 
 
