@@ -151,3 +151,39 @@ def test_unclear_messages_are_refused(tmp_path: Path, prompt: object, answer: ob
     path = write_jsonl(tmp_path / "a.jsonl", [{"prompt": prompt, "responses": [answer]}])
     with pytest.raises(DataError, match=reason):
         read_candidates(path)
+
+
+def test_a_conversation_ends_in_the_answer(tmp_path: Path) -> None:
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "1 + 1 = ?"}]},
+        {"role": "assistant", "content": "2"},
+    ]
+    file = read_candidates(write_jsonl(tmp_path / "v.jsonl", [{"messages": messages}]))
+    assert file == CandidatesFile((Candidates("0", ("Be brief.\n\n1 + 1 = ?",), (("2",),), "Be brief."),), listed=False)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "p", "chosen": "a", "rejected": "b", "margin": 2},
+        {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "model_b"},
+        {"prompt": ["p"], "response_a": ["a"], "response_b": ["b"]},
+        {"prompt": "p", "response_1": "a", "response_2": "b", "preference_strength": 3},
+        {"chosen": "\n\nHuman: p\n\nAssistant: a", "rejected": "\n\nHuman: p\n\nAssistant: b"},
+        {
+            "messages": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "a"}],
+            "rejected_response": "b",
+        },
+    ],
+)
+def test_both_answers_of_votes_are_scored_in_the_order_of_the_columns(tmp_path: Path, row: dict[str, object]) -> None:
+    file = read_candidates(write_jsonl(tmp_path / "v.jsonl", [row] * 3))
+    assert file == CandidatesFile(tuple(Candidates(str(i), ("p",), (("a",), ("b",))) for i in range(3)), listed=True)
+
+
+def test_a_system_column_is_read(tmp_path: Path) -> None:
+    rows = [{"prompt": "p", "responses": ["a", "b"], "system": "S"}]
+    assert read_candidates(write_jsonl(tmp_path / "v.jsonl", rows)).rows == (
+        Candidates("0", ("S\n\np",), (("a",), ("b",)), "S"),
+    )

@@ -14,7 +14,7 @@ from tiebreak.data.layouts.columns import (
     is_native,
     recognise_layout,
 )
-from tiebreak.data.layouts.responses import Candidates, CandidatesFile, read_candidates
+from tiebreak.data.layouts.responses import Candidates
 from tiebreak.data.layouts.side_by_side import parse_side_by_side
 from tiebreak.data.layouts.unread_columns import UnreadColumn, unread_columns
 
@@ -27,7 +27,6 @@ __all__ = [
     "TEXT_COLUMNS",
     "WINNER_COLUMNS",
     "Candidates",
-    "CandidatesFile",
     "Layout",
     "UnreadColumn",
     "Votes",
@@ -35,7 +34,6 @@ __all__ = [
     "parse_chosen_rejected",
     "parse_side_by_side",
     "places_second",
-    "read_candidates",
     "recognise_layout",
     "unread_columns",
 ]

@@ -1,26 +1,23 @@
-"""Files of prompts with a list of responses per row, or with one response per row: answers to score, without votes."""
+"""Rows of a prompt with a list of responses, or with one response: answers to score, without votes."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_holds_turns
-from tiebreak.data.issues import Problem, UnreadableError, short_repr
+from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
+from tiebreak.data.layouts.conversations import add_system
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
-from tiebreak.data.readers import read_table
-from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.unicode import clean_text
 
 RESPONSES: Final = "responses"
 RESPONSE: Final = "response"
-_SHOWN: Final = 20
+MESSAGES: Final = "messages"
+"""A column of whole conversations, whose last message is the answer to score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,74 +33,36 @@ class Candidates:
     system: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CandidatesFile:
-    """The rows of a file, in its order.
+def parse_candidates(row_id: str, cells: dict[str, object], *, listed: bool) -> Candidates:
+    """The candidates in a row.
 
-    `listed` is true if the file has lists of answers (the column `responses`), and false if it has one answer per row
-    (`response`), which is then the only one in each row's `answers`.
-    """
-
-    rows: tuple[Candidates, ...]
-    listed: bool
-
-
-def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
-    """Read a file with the columns `prompt` and either `responses` or `response`, and optionally `id`.
-
-    A prompt is a text or a list of turns, as in files of votes. `responses` is a list of at least one answer (CSV and
-    JSON lines may hold it as JSON text); each is a text, or a list of as many turns as the prompt has. `response` is
-    one such answer, which may be empty; turns are distinguished from plain text as in files of votes (see
-    `tiebreak.data.cells`). Without ids, rows are numbered from 0. Texts are cleaned as by `clean_text`.
-
-    In JSON lines and Parquet a prompt may also be a list of messages with `role` and `content`, up to the last one of
-    the user. Then each answer is the last reply, as a text or as messages.
+    Args:
+        row_id: its id.
+        cells: with `prompt`, and with `responses` if `listed`, else with `response`; or with `messages` alone.
+        listed: whether there is a list of answers.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has both columns of answers, has no rows, or has rows that
-            cannot be used, which the message lists.
+        UnreadableError: the row does not make a prompt with answers.
     """
-    _, table = read_table(Path(path), ("id", "prompt", RESPONSES, RESPONSE))
-    listed = _has_lists(str(path), table.columns)
-    candidates, problems = [], []
-    for number, row in enumerate(table.rows):
-        if isinstance(row, Problem):
-            problems.append(str(row))
-            continue
-        try:
-            cell = decode_cell("id", row.cells.get("id"))
-            row_id = str(number) if is_blank(cell) else str(cell)
-            if _is_messages(row.cells.get("prompt")):
-                candidates.append(_parse_messages(row_id, row.cells, listed))
-            else:
-                candidates.append(Candidates(row_id, *(_parse_list if listed else _parse_single)(row.cells)))
-        except UnreadableError as error:
-            problems.append(f"{table.unit} {row.line}: {error.column} {error.message}")
-    if problems:
-        more = [f"  and {pluralize(len(problems) - _SHOWN, 'row')} more"] if len(problems) > _SHOWN else []
-        lines = [f"  {problem}" for problem in problems[:_SHOWN]]
-        raise DataError("\n".join((f"{path}: {pluralize(len(problems), 'row')} cannot be scored:", *lines, *more)))
-    if not candidates:
-        raise DataError(f"{path} has no rows: there is nothing to score.")
-    return CandidatesFile(tuple(candidates), listed)
+    if MESSAGES in cells:
+        return _with_system(cells, _parse_conversation(row_id, cells))
+    if _is_messages(cells.get("prompt")):
+        return _with_system(cells, _parse_messages(row_id, cells, listed))
+    return _with_system(cells, Candidates(row_id, *(_parse_list if listed else _parse_single)(cells)))
 
 
-def _has_lists(name: str, columns: tuple[str, ...]) -> bool:
-    """Whether the answers are in `responses`, and not in `response`."""
-    expected = f"{RESPONSES} (a list of answers) or {RESPONSE} (one answer)"
-    present = [column for column in (RESPONSES, RESPONSE) if column in columns]
-    if len(present) == 2:
-        raise DataError(f"{name} has both columns {RESPONSES!r} and {RESPONSE!r}: keep one, {expected}.")
-    if "prompt" not in columns or not present:
-        missing = f"{RESPONSES!r} or {RESPONSE!r}" if "prompt" in columns else "'prompt'"
-        names = (RESPONSE, RESPONSES) if "prompt" in columns else ("prompt",)
-        near = [match for column in names for match in get_close_matches(column, columns, n=1, cutoff=0.75)]
-        hint = f" Is it {near[0]!r}? Rename that." if near else ""
-        raise DataError(
-            f"{name} has no column {missing}.{hint} A file to score has prompt and {expected}; "
-            f"its columns are {', '.join(columns) or 'none'}."
-        )
-    return present == [RESPONSES]
+def _with_system(cells: dict[str, object], row: Candidates) -> Candidates:
+    """The row with the system message of its column, if there is one."""
+    prompt, system = add_system(cells, row.prompt, row.system)
+    return replace(row, prompt=prompt, system=system)
+
+
+def _parse_conversation(row_id: str, cells: dict[str, object]) -> Candidates:
+    messages = _cleaned(parse_messages(MESSAGES, decode_cell(MESSAGES, cells[MESSAGES]), role="user"))
+    if not messages:
+        raise UnreadableError(MESSAGES, "no_turns", "is a list of no messages")
+    prompt, answer = parse_side(MESSAGES, (), messages)
+    return Candidates(row_id, prompt, (answer,), system_message(messages))
 
 
 def _parse_list(cells: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:

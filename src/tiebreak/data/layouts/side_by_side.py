@@ -14,7 +14,14 @@ from tiebreak.data.cells import (
     row_holds_turns,
 )
 from tiebreak.data.issues import RowReport, UnreadableError
-from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.columns import (
+    CHOSEN_REJECTED_COLUMNS,
+    MARGIN_COLUMN,
+    TEXT_COLUMNS,
+    WINNER_COLUMNS,
+    Layout,
+    Votes,
+)
 from tiebreak.data.layouts.conversations import Sides, add_system, parse_sides
 from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
 from tiebreak.data.messages import are_messages
@@ -25,7 +32,7 @@ def parse_side_by_side(
     cells: dict[str, object], layout: Layout, votes: Votes, row_id: str, report: RowReport
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
-    sides = _parse_messages(cells, report) if _holds_messages(cells) else _parse_turns(cells, report)
+    sides = parse_answers(cells, (TEXT_COLUMNS[1], TEXT_COLUMNS[2]), report)
     vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
     if sides is None or report.is_unreadable():
         return None
@@ -33,13 +40,18 @@ def parse_side_by_side(
     return Comparison(prompt, answer_a, answer_b, vote, row_id, margin, system=sides.system)
 
 
-def _holds_messages(cells: dict[str, object]) -> bool:
-    """Whether the prompt of a row, or both answers, are lists of messages."""
-    return are_messages(cells.get("prompt")) or all(are_messages(cells.get(column)) for column in TEXT_COLUMNS[1:])
+def parse_answers(cells: dict[str, object], columns: tuple[str, str], report: RowReport) -> Sides | None:
+    """Prompt and both answers of a row, or None with the reasons in the report.
 
-
-def _parse_messages(cells: dict[str, object], report: RowReport) -> Sides | None:
-    return parse_sides(cells, (TEXT_COLUMNS[1], TEXT_COLUMNS[2]), report)
+    Args:
+        cells: of the row.
+        columns: of the answers: response_a and response_b, or chosen and rejected.
+        report: of the row.
+    """
+    prompt, *answers = (cells.get(column) for column in ("prompt", *columns))
+    if columns == CHOSEN_REJECTED_COLUMNS or are_messages(prompt) or all(map(are_messages, answers)):
+        return parse_sides(cells, columns, report)
+    return _parse_turns(cells, report)
 
 
 def _parse_turns(cells: dict[str, object], report: RowReport) -> Sides | None:
