@@ -31,7 +31,7 @@ def command(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Prompts with lists of answers (prompt, responses) or with one (prompt, response), whole conversations "
+            help="Prompts with lists of answers (prompt, responses) or with one (prompt, response), conversations "
             "(messages), or votes, whose two answers are scored: JSONL, Parquet or CSV."
         ),
     ],
