@@ -1,0 +1,79 @@
+"""Check a file of votes in one pass, in memory that does not grow with its texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tiebreak.data.input_file import OnProgress
+from tiebreak.data.issues import Kind, Problem
+from tiebreak.data.layouts import KNOWN_COLUMNS, recognise_layout, unread_columns
+from tiebreak.data.readers import read_table
+from tiebreak.data.row_statistics import RowStatistics
+from tiebreak.data.summary import Summary, make_summary
+from tiebreak.data.vote_file import iterate_rows, no_rows
+
+_LISTED_PROBLEMS: Final = 1_000
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """The summary of a file of votes and the problems in its rows."""
+
+    summary: Summary
+    problems: tuple[Problem, ...]
+    """In the order of the rows; of each kind only the first 1,000. `Summary.problems` counts all."""
+    unusable_rows: int
+    """Rows with a problem that is not a note."""
+    rows_with_notes: int
+
+    @property
+    def unlisted_problems(self) -> int:
+        """The number of problems that are not in `problems`."""
+        return sum(self.summary.problems.values()) - len(self.problems)
+
+
+def check_file(path: Path, *, on_progress: OnProgress | None = None) -> FileCheck:
+    """Check every row of a file. Votes are required if the file has columns of votes.
+
+    Args:
+        path: see `read_votes`.
+        on_progress: called from time to time with the work done and the total.
+
+    Raises:
+        DataError: see `read_votes`.
+    """
+    file_format, table = read_table(path, KNOWN_COLUMNS, on_progress=on_progress)
+    layout = recognise_layout(str(path), table.columns, "optional")
+    statistics = RowStatistics()
+    counts: Counter[Kind] = Counter()
+    problems: list[Problem] = []
+    rows = unusable = noted = 0
+    for row in iterate_rows(table, layout, "optional" if layout == "unlabelled" else "required"):
+        rows += 1
+        if row.comparison is not None:
+            statistics.add(row.line, row.comparison)
+        severities = {problem.severity for problem in row.problems}
+        noted += "note" in severities
+        unusable += not severities <= {"note"}
+        for problem in row.problems:
+            counts[problem.kind] += 1
+            if counts[problem.kind] <= _LISTED_PROBLEMS:
+                problems.append(problem)
+    if not rows:
+        raise no_rows(path)
+    if layout == "lmsys" and statistics.has_soft_votes:
+        layout = "soft"
+    summary = make_summary(
+        statistics,
+        path=str(path),
+        format=file_format,
+        layout=layout,
+        rows=rows,
+        usable_rows=rows - unusable,
+        problems=counts,
+        unread_columns=unread_columns(table.columns, layout),
+    )
+    return FileCheck(summary, tuple(problems), unusable, noted)

@@ -1,0 +1,64 @@
+"""Limits on what is read from a file, so that no file takes unbounded memory or time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tiebreak.errors import DataError
+
+MAX_ROW_BYTES: Final = 16 * 2**20
+"""Bytes of one row: a line of JSON lines, a CSV record, an item of a JSON list, the texts of a row of Parquet."""
+MAX_UNPACKED_BYTES: Final = 8 * 2**30
+"""Bytes that a compressed file may unpack to."""
+MAX_RATIO: Final = 200
+"""How many times its size a compressed file may unpack to. Texts reach 3 to 20, and a file of zeros 1,000."""
+FREE_UNPACKED_BYTES: Final = 256 * 2**20
+"""Bytes up to which the ratio does not matter, since equal rows in a small file compress well."""
+MAX_COLUMNS: Final = 10_000
+MAX_COLUMN_NAME: Final = 1_000
+"""Characters in the name of a column."""
+MAX_NESTING: Final = 100
+"""Levels of lists and objects in JSON. Parquet has the same limit, which is pyarrow's."""
+
+
+def row_too_large(name: str, place: str) -> DataError:
+    """The error for a row above `MAX_ROW_BYTES`; `place` is its line or number."""
+    return DataError(
+        f"{name}, {place}: the row is larger than {MAX_ROW_BYTES:,} bytes, the most that is read of one row. Shorten or "
+        "remove it. If it is not that long, the end of a line or a closing quote is missing."
+    )
+
+
+def check_unpacked(name: str, unpacked: int, packed: int) -> None:
+    """Refuse to unpack more of a compressed file.
+
+    Raises:
+        DataError: too much was unpacked already, absolutely or in relation to the size of the file.
+    """
+    remedy = "Unpack it yourself and give the unpacked file, if it is not damaged and holds what it should."
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"{name} unpacks to more than {MAX_UNPACKED_BYTES // 2**30} GiB, the most that is read. {remedy}"
+        )
+    if unpacked > FREE_UNPACKED_BYTES and unpacked > MAX_RATIO * packed:
+        raise DataError(
+            f"{name} has {packed:,} bytes and unpacks to more than {MAX_RATIO} times as many ({unpacked:,} so far). "
+            + remedy
+        )
+
+
+def check_columns(name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of a file's columns.
+
+    Raises:
+        DataError: there are too many, or one is too long.
+    """
+    if len(columns) > MAX_COLUMNS:
+        raise DataError(f"{name} has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read: remove some.")
+    longest = max(columns, key=len, default="")
+    if len(longest) > MAX_COLUMN_NAME:
+        raise DataError(
+            f"{name} has a column whose name has {len(longest):,} characters ({longest[:60]!r}…); at most "
+            f"{MAX_COLUMN_NAME:,} are read: rename it. In CSV the first line holds the names of columns."
+        )
+    return columns
