@@ -8,7 +8,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, Protocol
 
 from tiebreak.data.limits import MAX_ROW_BYTES, check_unpacked, row_too_large
 from tiebreak.errors import DataError
@@ -27,6 +27,14 @@ _SPECIAL: Final = (
 )
 
 
+class _Reader(Protocol):
+    """What `gzip` and `open` have in common."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
 def check_regular_file(path: Path) -> int:
     """The size of a file, found without opening it: opening a pipe waits until somebody writes to it.
 
@@ -37,9 +45,8 @@ def check_regular_file(path: Path) -> int:
         status = path.stat()
     except FileNotFoundError:
         if path.is_symlink():
-            raise DataError(
-                f"{path} is a link to {path.readlink()}, which does not exist: give the file itself."
-            ) from None
+            target = path.readlink()
+            raise DataError(f"{path} is a link to {target}, which does not exist: give the file itself.") from None
         raise DataError(f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.") from None
     except (OSError, ValueError) as error:  # a loop of links, a folder that may not be entered, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
@@ -99,7 +106,7 @@ class InputFile:
         """The first byte that is not white space; empty if there is none."""
         return next((piece[:1] for chunk in self.chunks() if (piece := chunk.lstrip())), b"")
 
-    def _pieces(self, read: Callable[[IO[bytes]], bytes]) -> Iterator[bytes]:
+    def _pieces(self, read: Callable[[_Reader], bytes]) -> Iterator[bytes]:
         packed = self._path.suffix.lower() == ".gz"
         try:
             with self._path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if packed else raw as file:

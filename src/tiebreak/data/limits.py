@@ -24,8 +24,8 @@ MAX_NESTING: Final = 100
 def row_too_large(name: str, place: str) -> DataError:
     """The error for a row above `MAX_ROW_BYTES`; `place` is its line or number."""
     return DataError(
-        f"{name}, {place}: the row is larger than {MAX_ROW_BYTES:,} bytes, the most that is read of one row. Shorten or "
-        "remove it. If it is not that long, the end of a line or a closing quote is missing."
+        f"{name}, {place}: the row is larger than {MAX_ROW_BYTES:,} bytes, the most that is read of one row. Shorten "
+        "or remove it. If it is not that long, the end of a line or a closing quote is missing."
     )
 
 

@@ -1,7 +1,8 @@
 """Read Parquet into rows, in batches whose texts fit into the limit of one row each.
 
 A few bytes of Parquet may stand for gigabytes: a dictionary holds a long text once for a million rows, and a page of
-zeros compresses well. Texts are therefore read as dictionaries, measured, and only then taken out, a few rows at a time.
+zeros compresses well. Texts are therefore read as dictionaries, measured, and only then taken out, a few rows at a
+time.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def check_votes_path(path: Path) -> str:
     """The known ending of the name of an existing file: a check to make before other work starts.
 
     Raises:
-        DataError: there is no such file, it is empty or not a regular file, or its ending is not that of a known format.
+        DataError: there is no such file, it is empty or no regular file, or its ending is not that of a known format.
     """
     check_regular_file(path)
     ending = next((ending for ending in _FORMATS if path.name.lower().endswith(ending)), None)

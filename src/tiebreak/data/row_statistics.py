@@ -67,8 +67,8 @@ class RowStatistics:
         """Lines of comparisons of an answer with itself whose vote is not a tie."""
         self._one_hot: Counter[Vote] = Counter()
         self._soft = tuple(array("d") for _ in OUTCOMES)
-        self._characters = tuple(array("L") for _ in range(3))  # of prompt, answer A, answer B
-        self._words = tuple(array("L") for _ in range(3))
+        self._characters = tuple(array("I") for _ in range(3))  # of prompt, answer A, answer B
+        self._words = tuple(array("I") for _ in range(3))
         self._multi_turn = 0
         self._lines = array("q")
         self._digests = bytearray()
@@ -120,10 +120,8 @@ class RowStatistics:
         count = len(self._lines)
         if not count:
             return None
-        characters, words = (
-            [np.frombuffer(a, a.typecode) for a in arrays] for arrays in (self._characters, self._words)
-        )
-        difference = np.abs(characters[1].astype(np.int64) - characters[2].astype(np.int64))
+        characters, words = (list(map(_integers, arrays)) for arrays in (self._characters, self._words))
+        difference = np.abs(characters[1] - characters[2])
         return LengthStatistics(
             prompt=TextLengths(_percentiles(characters[0]), _percentiles(words[0])),
             answers=TextLengths(*(_percentiles(np.concatenate(each[1:])) for each in (characters, words))),
@@ -146,6 +144,10 @@ class RowStatistics:
     def _group(self, rows: np.ndarray[Any, Any]) -> DuplicateGroup:
         favoured = {self._favoured[row] for row in rows} - {_NO_VOTE}
         return DuplicateGroup(tuple(self._lines[row] for row in rows), len(favoured) > 1)
+
+
+def _integers(values: array[int]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(values, values.typecode).astype(np.int64)
 
 
 def _percentiles(values: np.ndarray[Any, Any]) -> Lengths:
