@@ -67,7 +67,8 @@ class _Lines:
             self.number += 1
             self._record_bytes += len(data)
             if self._record_bytes > MAX_ROW_BYTES:
-                raise row_too_large(self._name, f"line {self._start}")
+                hint = 'If it is not that long, the closing " of a cell is missing.'
+                raise row_too_large(self._name, f"line {self._start}", hint)
             try:
                 yield decode(data)
             except UnicodeDecodeError as error:

@@ -8,9 +8,9 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
-from tiebreak.data.limits import MAX_ROW_BYTES, check_unpacked, row_too_large
+from tiebreak.data.limits import MAX_ROW_BYTES, check_ratio, check_unpacked, row_too_large
 from tiebreak.errors import DataError
 
 OnProgress = Callable[[int, int], None]
@@ -90,7 +90,9 @@ class InputFile:
         """
         for number, line in enumerate(self._pieces(lambda file: file.readline(MAX_ROW_BYTES + 1)), 1):
             if len(line) > MAX_ROW_BYTES:
-                raise row_too_large(self.name, f"line {number}")
+                raise row_too_large(
+                    self.name, f"line {number}", "If it is not that long, the ends of lines are missing."
+                )
             yield line
 
     def chunks(self) -> Iterator[bytes]:
@@ -110,6 +112,8 @@ class InputFile:
         packed = self._path.suffix.lower() == ".gz"
         try:
             with self._path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if packed else raw as file:
+                if packed:
+                    self._check_unpacked(self._announced_size(raw))
                 total = reported = 0
                 while piece := read(file):
                     if not total:
@@ -121,7 +125,7 @@ class InputFile:
                     if total - reported >= _CHUNK:
                         reported = total
                         if packed:
-                            check_unpacked(self.name, total, self.size)
+                            self._check_unpacked(total)
                         self._report(raw.tell() if packed else total)
                     if piece:
                         yield piece
@@ -130,6 +134,17 @@ class InputFile:
                 self._passed += self.size
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.name} cannot be read: {error}") from error
+
+    def _check_unpacked(self, unpacked: int) -> None:
+        check_unpacked(self.name, unpacked)
+        check_ratio(self.name, unpacked, self.size, "unpack it, and give the unpacked file")
+
+    def _announced_size(self, raw: BinaryIO) -> int:
+        """The unpacked size modulo 2**32 in the last bytes of a gzip file: a hint, since it may be wrong."""
+        raw.seek(max(self.size - 4, 0))
+        size = int.from_bytes(raw.read(4), "little")
+        raw.seek(0)
+        return size
 
     def _report(self, read: int) -> None:
         if self._on_progress is not None:

@@ -34,8 +34,8 @@ def parse_json(text: str) -> object:
         value: object = json.loads(text) if text.startswith(_BYTE_ORDER_MARK) else _LENIENT.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (RecursionError, ValueError) as error:
+        raise _unreadable(error) from None
     _check_nesting(value)
     return value
 
@@ -48,10 +48,17 @@ def parse_json_item(text: str, start: int) -> tuple[object, int]:
     """
     try:
         value, end = _LENIENT.raw_decode(text, start)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        raise _unreadable(error) from None
     _check_nesting(value)
     return value, end
+
+
+def _unreadable(error: RecursionError | ValueError) -> ValueError:
+    """The error for JSON that Python does not read; it reads integers of up to 4,300 digits."""
+    return ValueError("nested too deeply" if isinstance(error, RecursionError) else "has an integer of too many digits")
 
 
 def _check_nesting(value: object) -> None:

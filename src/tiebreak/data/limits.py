@@ -14,6 +14,10 @@ MAX_RATIO: Final = 200
 """How many times its size a compressed file may unpack to. Texts reach 3 to 20, and a file of zeros 1,000."""
 FREE_UNPACKED_BYTES: Final = 256 * 2**20
 """Bytes up to which the ratio does not matter, since equal rows in a small file compress well."""
+MAX_PAGE_BYTES: Final = 512 * 2**20
+"""Bytes of a page of Parquet, which is decompressed at once; usual are 1 to 64 MiB."""
+MAX_FOOTER_BYTES: Final = 64 * 2**20
+"""Bytes of the metadata of Parquet; a usual file has some thousands."""
 MAX_COLUMNS: Final = 10_000
 MAX_COLUMN_NAME: Final = 1_000
 """Characters in the name of a column."""
@@ -21,29 +25,35 @@ MAX_NESTING: Final = 100
 """Levels of lists and objects in JSON. Parquet has the same limit, which is pyarrow's."""
 
 
-def row_too_large(name: str, place: str) -> DataError:
+def row_too_large(name: str, place: str, hint: str = "") -> DataError:
     """The error for a row above `MAX_ROW_BYTES`; `place` is its line or number."""
     return DataError(
         f"{name}, {place}: the row is larger than {MAX_ROW_BYTES:,} bytes, the most that is read of one row. Shorten "
-        "or remove it. If it is not that long, the end of a line or a closing quote is missing."
+        f"or remove it.{hint and ' '}{hint}"
     )
 
 
-def check_unpacked(name: str, unpacked: int, packed: int) -> None:
-    """Refuse to unpack more of a compressed file.
+def check_unpacked(name: str, unpacked: int) -> None:
+    """Refuse a compressed file that unpacks to too much.
 
     Raises:
-        DataError: too much was unpacked already, absolutely or in relation to the size of the file.
+        DataError: these are more than `MAX_UNPACKED_BYTES` bytes.
     """
-    remedy = "Unpack it yourself and give the unpacked file, if it is not damaged and holds what it should."
     if unpacked > MAX_UNPACKED_BYTES:
-        raise DataError(
-            f"{name} unpacks to more than {MAX_UNPACKED_BYTES // 2**30} GiB, the most that is read. {remedy}"
-        )
+        limit = MAX_UNPACKED_BYTES // 2**30
+        raise DataError(f"{name} unpacks to more than {limit} GiB, the most that is read. Unpack it before.")
+
+
+def check_ratio(name: str, unpacked: int, packed: int, remedy: str) -> None:
+    """Refuse a file whose data are implausibly much larger than the file.
+
+    Raises:
+        DataError: they are more than `MAX_RATIO` times as large, and above `FREE_UNPACKED_BYTES`.
+    """
     if unpacked > FREE_UNPACKED_BYTES and unpacked > MAX_RATIO * packed:
         raise DataError(
-            f"{name} has {packed:,} bytes and unpacks to more than {MAX_RATIO} times as many ({unpacked:,} so far). "
-            + remedy
+            f"{name} has {packed:,} bytes and unpacks to {unpacked:,} or more. At most {MAX_RATIO} times its size "
+            f"is read. If the file is meant to be like that, {remedy}."
         )
 
 

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tiebreak.data.input_file import OnProgress, check_regular_file
-from tiebreak.data.limits import MAX_COLUMNS, MAX_ROW_BYTES, check_columns, check_unpacked, row_too_large
+from tiebreak.data.limits import (
+    MAX_FOOTER_BYTES,
+    MAX_PAGE_BYTES,
+    MAX_ROW_BYTES,
+    check_columns,
+    check_ratio,
+    row_too_large,
+)
+from tiebreak.data.parquet_metadata import column_chunks, page_sizes, read_footer
 from tiebreak.data.table import Row, Table
 from tiebreak.errors import DataError
 
@@ -22,9 +30,9 @@ if TYPE_CHECKING:
 _BATCH: Final = 1024
 _DELTA_BATCH: Final = 16
 """Rows at a time if texts are stored as differences to the text before, which pyarrow does not read as dictionaries."""
-_DELTA_ENCODINGS: Final = {"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"}
 _THRIFT_STRING_BYTES: Final = 64 * 2**20
 _THRIFT_ITEMS: Final = 10_000_000
+_REMEDY: Final = "write it as JSON lines"
 
 
 def read_parquet(path: Path, columns: Collection[str], on_progress: OnProgress | None = None) -> Table:
@@ -38,21 +46,17 @@ def read_parquet(path: Path, columns: Collection[str], on_progress: OnProgress |
     """
     import pyarrow as pa
 
-    size = check_regular_file(path)
     try:
         with _open(path) as file:
             names = tuple(file.schema_arrow.names)
             read = [name for name in names if name in columns]
-            leaves = _leaves(file, read)
-            _check_counts(str(path), file, leaves, size)
-            texts, delta = _texts(file, leaves)
+            texts = _check_pages(path, file, read)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
     for name in read:
         if names.count(name) > 1:
             raise DataError(f"{path} has {names.count(name)} columns named {name!r}: rename all but one.")
-    rows = _rows(path, read, texts, _DELTA_BATCH if delta else _BATCH, on_progress)
-    return Table(check_columns(str(path), names), rows, "row")
+    return Table(check_columns(str(path), names), _rows(path, read, texts, on_progress), "row")
 
 
 def _open(path: Path, texts: Collection[str] = ()) -> pq.ParquetFile:
@@ -66,61 +70,47 @@ def _open(path: Path, texts: Collection[str] = ()) -> pq.ParquetFile:
     )
 
 
-def _leaves(file: pq.ParquetFile, columns: Collection[str]) -> list[int]:
-    """The indices of the stored columns that make up the requested ones: lists and objects have several."""
-    schema = file.schema
-    return [i for i in range(len(schema)) if schema.column(i).path.split(".")[0] in columns]
+def _check_pages(path: Path, file: pq.ParquetFile, columns: Collection[str]) -> dict[str, bool]:
+    """The paths of the stored columns of texts, and whether each is stored as differences.
+
+    Raises:
+        DataError: a page of the requested columns decompresses to too much.
+        ValueError: the metadata are damaged.
+    """
+    size = check_regular_file(path)
+    schema = [file.schema.column(i) for i in range(len(file.schema))]
+    leaves = {i: column.path for i, column in enumerate(schema) if column.path.split(".")[0] in columns}
+    texts = {
+        path: False
+        for i, path in leaves.items()
+        if schema[i].physical_type == "BYTE_ARRAY" and schema[i].logical_type.type in ("STRING", "NONE", "JSON")
+    }
+    with path.open("rb") as raw:
+        for chunk in column_chunks(read_footer(raw, size, MAX_FOOTER_BYTES)):
+            if chunk.leaf not in leaves:
+                continue
+            if chunk.is_delta and leaves[chunk.leaf] in texts:
+                texts[leaves[chunk.leaf]] = True
+            for unpacked in page_sizes(raw, chunk):
+                check_ratio(str(path), unpacked, size, _REMEDY)
+                if not 0 <= unpacked <= MAX_PAGE_BYTES:
+                    raise DataError(
+                        f"{path} has a page of {unpacked:,} bytes; up to {MAX_PAGE_BYTES:,} are read: {_REMEDY}."
+                    )
+    return texts
 
 
-def _check_counts(name: str, file: pq.ParquetFile, leaves: list[int], size: int) -> None:
-    """Refuse metadata that cannot be true, or that announce more data than the file can hold."""
-    metadata = file.metadata
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    rows = [group.num_rows for group in groups]
-    if metadata.num_rows != sum(rows) or min(rows, default=0) < 0:
-        raise DataError(
-            f"{name} is damaged: its metadata count {metadata.num_rows:,} rows, and {sum(rows):,} in its row groups. "
-            "Write or download it again."
-        )
-    if len(leaves) > MAX_COLUMNS:
-        raise DataError(f"{name} stores {len(leaves):,} columns to read; at most {MAX_COLUMNS:,} are read.")
-    for group in groups:
-        chunks = [group.column(leaf) for leaf in leaves]
-        sizes = [(chunk.total_compressed_size, chunk.total_uncompressed_size) for chunk in chunks]
-        if any(not 0 <= packed <= size or unpacked < 0 for packed, unpacked in sizes):
-            raise DataError(
-                f"{name} is damaged: its metadata announce a column of {max(packed for packed, _ in sizes):,} bytes in "
-                f"a file of {size:,}. Write or download it again."
-            )
-        for _, unpacked in sizes:
-            check_unpacked(name, unpacked, size)
-
-
-def _texts(file: pq.ParquetFile, leaves: list[int]) -> tuple[list[str], bool]:
-    """The paths of the columns of texts to read as dictionaries, and whether there are texts stored as differences."""
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    texts, delta = [], False
-    for leaf in leaves:
-        column = file.schema.column(leaf)
-        if column.physical_type != "BYTE_ARRAY" or column.logical_type.type not in ("STRING", "NONE", "JSON"):
-            continue
-        if any(_DELTA_ENCODINGS.intersection(group.column(leaf).encodings) for group in groups):
-            delta = True
-        else:
-            texts.append(column.path)
-    return texts, delta
-
-
-def _rows(
-    path: Path, columns: list[str], texts: list[str], batch_size: int, on_progress: OnProgress | None
-) -> Iterator[Row]:
+def _rows(path: Path, columns: list[str], texts: dict[str, bool], on_progress: OnProgress | None) -> Iterator[Row]:
     import pyarrow as pa
 
-    number = 0
+    size = check_regular_file(path)
+    number = unpacked = 0
     try:
-        with _open(path, texts) as file:
+        with _open(path, [text for text, is_delta in texts.items() if not is_delta]) as file:
             total = file.metadata.num_rows
-            for batch in file.iter_batches(batch_size=batch_size, columns=columns):
+            for batch in file.iter_batches(batch_size=_DELTA_BATCH if any(texts.values()) else _BATCH, columns=columns):
+                unpacked += sum(map(_size, batch.columns))
+                check_ratio(str(path), unpacked, size, _REMEDY)
                 for part in _parts(str(path), batch, number):
                     cells = [_cells(column) for column in part.columns]
                     for row in zip(*cells, strict=True):
