@@ -56,6 +56,8 @@ def check_regular_file(path: Path) -> int:
     for is_special, kind in _SPECIAL:
         if is_special(status.st_mode):
             raise DataError(f"{path} is {kind}, not a file: write what it gives to a file, and name that.")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path} may not be read: permission denied. Change its permissions, or copy it.")
     if not status.st_size:
         raise DataError(f"{path} is empty (0 bytes): there is nothing to read in it.")
     return status.st_size

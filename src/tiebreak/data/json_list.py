@@ -93,8 +93,9 @@ def _item(name: str, text: _Buffer, number: int, parse_item: ParseItem) -> tuple
         except ValueError as problem:
             raise DataError(f"{name}, row {number}, cannot be read: {problem}. Fix or remove that item.") from None
         else:
-            if end < len(text.text):  # a number may go on behind the end of what was read
-                size, text.position = end - text.position, end
+            size = end - text.position
+            if end < len(text.text) and size <= MAX_ROW_BYTES:  # a number may go on behind the end of what was read
+                text.position = end
                 return value, size
         if len(text.text) - text.position > MAX_ROW_BYTES:
             raise row_too_large(name, f"row {number}")
