@@ -36,7 +36,8 @@ def parse_json(text: str) -> object:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
     except (RecursionError, ValueError) as error:
         raise _unreadable(error) from None
-    _check_nesting(value)
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        _check_nesting(value)
     return value
 
 
@@ -52,7 +53,8 @@ def parse_json_item(text: str, start: int) -> tuple[object, int]:
         raise
     except (RecursionError, ValueError) as error:
         raise _unreadable(error) from None
-    _check_nesting(value)
+    if text.count("[", start, end) + text.count("{", start, end) > MAX_NESTING:
+        _check_nesting(value)
     return value, end
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
-from typing import Final
+from typing import Final, NamedTuple
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.hash_index import HashIndex, digest
@@ -32,6 +32,7 @@ from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags, Vote
 from tiebreak.unicode import replace_invalid_characters
 
 _KNOWN_TAGS: Final = 100_000
+"""Different tags that are kept to be shared; files have far fewer, unless each row has tags of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ class VoteFile:
     """Columns that are ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedRow:
+class CheckedRow(NamedTuple):
     """One row: its line, its comparison if it makes one, and the problems in it, in the order they were found."""
 
     line: int
@@ -176,7 +176,7 @@ def iterate_rows(table: Table, layout: Layout, votes: Votes) -> Iterator[Checked
         if comparison is not None:
             tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
             if tags:
-                if len(known_tags) > _KNOWN_TAGS:  # not tags that rows share, but texts of their own
+                if len(known_tags) > _KNOWN_TAGS:
                     known_tags.clear()
                 comparison = replace(comparison, tags=known_tags.setdefault(tags, tags))
         yield CheckedRow(row.line, comparison, tuple(report.problems), integer_id)
