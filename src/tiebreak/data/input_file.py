@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from tiebreak.data.limits import MAX_ROW_BYTES, check_ratio, check_unpacked, row_too_large
+from tiebreak.data.limits import MAX_ROW_BYTES, check_ratio, check_unpacked, exceeds_ratio, row_too_large
 from tiebreak.errors import DataError
 
 OnProgress = Callable[[int, int], None]
@@ -115,7 +115,7 @@ class InputFile:
         try:
             with self._path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if packed else raw as file:
                 if packed:
-                    self._check_unpacked(self._announced_size(raw))
+                    self._measure(raw)
                 total = reported = 0
                 while piece := read(file):
                     if not total:
@@ -141,12 +141,20 @@ class InputFile:
         check_unpacked(self.name, unpacked)
         check_ratio(self.name, unpacked, self.size, "unpack it, and give the unpacked file")
 
-    def _announced_size(self, raw: BinaryIO) -> int:
-        """The unpacked size modulo 2**32 in the last bytes of a gzip file: a hint, since it may be wrong."""
-        raw.seek(max(self.size - 4, 0))
-        size = int.from_bytes(raw.read(4), "little")
+    def _measure(self, raw: BinaryIO) -> None:
+        """Unpack a file that seems to unpack to too much, before time is spent on its rows.
+
+        The last bytes hold the unpacked size modulo 2**32, unless the file is damaged.
+        """
+        raw.seek(-min(4, self.size), os.SEEK_END)
+        if exceeds_ratio(int.from_bytes(raw.read(4), "little"), self.size):
+            raw.seek(0)
+            unpacked = 0
+            with gzip.GzipFile(fileobj=raw) as file:
+                while piece := file.read(_CHUNK):
+                    unpacked += len(piece)
+                    self._check_unpacked(unpacked)
         raw.seek(0)
-        return size
 
     def _report(self, read: int) -> None:
         if self._on_progress is not None:

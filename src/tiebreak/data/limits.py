@@ -44,13 +44,18 @@ def check_unpacked(name: str, unpacked: int) -> None:
         raise DataError(f"{name} unpacks to more than {limit} GiB, the most that is read. Unpack it before.")
 
 
+def exceeds_ratio(unpacked: int, packed: int) -> bool:
+    """Whether data are implausibly much larger than the file that they are unpacked from."""
+    return unpacked > FREE_UNPACKED_BYTES and unpacked > MAX_RATIO * packed
+
+
 def check_ratio(name: str, unpacked: int, packed: int, remedy: str) -> None:
-    """Refuse a file whose data are implausibly much larger than the file.
+    """Refuse a file that exceeds the ratio.
 
     Raises:
-        DataError: they are more than `MAX_RATIO` times as large, and above `FREE_UNPACKED_BYTES`.
+        DataError: see `exceeds_ratio`; the message ends in the remedy.
     """
-    if unpacked > FREE_UNPACKED_BYTES and unpacked > MAX_RATIO * packed:
+    if exceeds_ratio(unpacked, packed):
         raise DataError(
             f"{name} has {packed:,} bytes and unpacks to {unpacked:,} or more. At most {MAX_RATIO} times its size "
             f"is read. If the file is meant to be like that, {remedy}."

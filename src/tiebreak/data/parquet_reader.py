@@ -119,7 +119,7 @@ def _rows(path: Path, columns: list[str], texts: dict[str, bool], on_progress: O
                 if on_progress is not None:
                     on_progress(number, total)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise DataError(f"{path} is damaged after row {number}: {error}") from error
+        raise DataError(f"{path} cannot be read after row {number}: {error}") from error
     if number != total and columns:
         raise DataError(f"{path} is damaged: its metadata count {total:,} rows, but it holds {number:,}.")
 
@@ -145,7 +145,10 @@ def _size(array: Any) -> int:
     if pa.types.is_dictionary(kind):
         lengths = pc.binary_length(array.dictionary)
         return len(array) + (pc.sum(lengths.take(array.indices)).as_py() or 0)
-    if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_map(kind):
+        start, end = array.offsets[0].as_py(), array.offsets[len(array)].as_py()
+        return len(array) + _size(array.keys[start:end]) + _size(array.items[start:end])
+    if pa.types.is_nested(kind):
         parts = array.flatten()
         return len(array) + sum(map(_size, parts if isinstance(parts, list) else [parts]))
     return int(array.nbytes)

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tiebreak.data import check_file, read_candidates, read_table, read_votes
+from tiebreak.data.input_file import InputFile
 from tiebreak.data.limits import MAX_ROW_BYTES
 from tiebreak.data.parquet_metadata import column_chunks, page_sizes, read_footer
 from tiebreak.errors import DataError
@@ -132,21 +134,37 @@ def test_rows_that_are_nested_too_deeply_are_reported(tmp_path: Path) -> None:
     assert problem.kind == "turn_mismatch"  # the arguments stay text, as any that are not JSON
 
 
-def test_a_compressed_file_may_not_announce_too_much(tmp_path: Path) -> None:
-    packed = gzip.compress((HEADER + "p,a,b,tie,r\n").encode())
-    (tmp_path / "v.csv.gz").write_bytes(packed[:-4] + b"\xff\xff\xff\x7f")
+def test_a_compressed_file_of_implausible_size_is_refused_before_its_rows_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiebreak.data.limits.FREE_UNPACKED_BYTES", 2**20)
+    packed = gzip.compress((HEADER + "p,a,b,tie,r\n" * 500_000).encode())
+    (tmp_path / "v.csv.gz").write_bytes(packed)
+    file = InputFile(tmp_path / "v.csv.gz")
+    with pytest.raises(DataError) as caught:
+        next(file.lines())
+    sizes = re.search(r"has ([\d,]+) bytes and unpacks to ([\d,]+) or more.", str(caught.value))
+    assert sizes
+    assert int(sizes[1].replace(",", "")) == len(packed)
+    assert 200 * len(packed) < int(sizes[2].replace(",", "")) <= 200 * len(packed) + 2**20
     assert_refused(
         tmp_path / "v.csv.gz",
-        f"has {len(packed)} bytes and unpacks to 2,147,483,647 or more. At most 200 times its size is read. If the "
-        "file is meant to be like that, unpack it, and give the unpacked file.",
+        "times its size is read. If the file is meant to be like that, unpack it, and give the unpacked file.",
     )
+
+
+@pytest.mark.parametrize("ending", [b"", b"\xff\xff\xff\x7f"])
+def test_a_compressed_file_that_is_cut_off_is_not_called_too_large(tmp_path: Path, ending: bytes) -> None:
+    packed = gzip.compress((HEADER + "p,a,b,tie,r\n" * 99).encode())
+    (tmp_path / "v.csv.gz").write_bytes(packed[:-8] + ending)
+    assert_refused(tmp_path / "v.csv.gz", "cannot be read: Compressed file ended before the end-of-stream marker")
 
 
 def test_a_compressed_file_of_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tiebreak.data.limits.MAX_UNPACKED_BYTES", 2**21)
     noise = random.Random(0).randbytes(2**21).hex()
     content = HEADER + "".join(f"{noise[i : i + 1000]},a,b,tie\n" for i in range(0, len(noise), 1000))
-    (tmp_path / "v.csv.gz").write_bytes(gzip.compress(content.encode())[:-4] + bytes(4))
+    (tmp_path / "v.csv.gz").write_bytes(gzip.compress(content.encode()))
     with pytest.raises(DataError, match="unpacks to more than 0 GiB, the most that is read"):
         check_file(tmp_path / "v.csv.gz")
 
@@ -164,7 +182,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None
     path = write_parquet(tmp_path / "v.parquet", rows)
     _, table = read_table(path, ("prompt",))
     os.truncate(path, 5_000)
-    with pytest.raises(DataError, match="is damaged after row 0: "):
+    with pytest.raises(DataError, match="cannot be read after row 0: "):
         list(table.rows)
 
 
@@ -172,11 +190,13 @@ def test_parquet_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr("tiebreak.data.limits.FREE_UNPACKED_BYTES", 2**25)
     texts = dictionary_of(MIB, 20_000)
     lists = pa.ListArray.from_arrays(pa.array([0, 10_000, 20_000], pa.int32()), texts)
+    maps = pa.MapArray.from_arrays(pa.array([0, 10_000], pa.int32()), pa.array(["k"] * 10_000), texts[:10_000])
     prefixes = [f"{MIB}{i}" for i in range(40)]
     delta = {"use_dictionary": False, "column_encoding": {"prompt": "DELTA_BYTE_ARRAY"}}
     for path in (
         write_columns(tmp_path / "dictionary.parquet", 20_000, texts),
         write_columns(tmp_path / "lists.parquet", 2, lists),
+        write_columns(tmp_path / "maps.parquet", 1, maps),
         write_columns(tmp_path / "prefixes.parquet", 40, prefixes, **delta),
         write_columns(tmp_path / "page.parquet", 1, ["\0" * (40 * 2**20)], use_dictionary=False),
     ):
@@ -205,6 +225,17 @@ def test_deep_parquet_types_are_refused(tmp_path: Path) -> None:
     path = write_columns(tmp_path / "v.parquet", 1, pa.nulls(1, kind))
     assert_refused(path, "cannot be read as Parquet: ")
     assert_refused(path, "nested")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [pa.array([1, 2], pa.timestamp("s", tz="Mars/Base")), pa.array([2**30] * 2, pa.date32())],
+    ids=["zone", "day"],
+)
+def test_parquet_values_that_python_does_not_have_are_refused(tmp_path: Path, ids: pa.Array) -> None:
+    columns = {name: [cell] * 2 for name, cell in {**ROW, "response": "r"}.items()}
+    pq.write_table(pa.table({**columns, "id": ids}), tmp_path / "v.parquet")
+    assert_refused(tmp_path / "v.parquet", "v.parquet cannot be read after row 0: ")
 
 
 def test_a_wrong_number_of_parquet_rows_is_refused(tmp_path: Path) -> None:
