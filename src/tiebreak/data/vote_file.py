@@ -31,6 +31,10 @@ from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags, Vote
 from tiebreak.unicode import replace_invalid_characters
 
+_SHOWN_ID: Final = 200
+"""Characters of an id that problems with its row keep."""
+_SHARED_TAG: Final = 200
+"""Characters of the longest tag of those that are kept to be shared."""
 _KNOWN_TAGS: Final = 100_000
 """Different tags that are kept to be shared; files have far fewer, unless each row has tags of its own."""
 
@@ -174,11 +178,13 @@ def iterate_rows(table: Table, layout: Layout, votes: Votes) -> Iterator[Checked
         else:
             comparison = parse_side_by_side(row.cells, layout, votes, row_id, report)
         if comparison is not None:
-            tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
+            tags: Tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
             if tags:
                 if len(known_tags) > _KNOWN_TAGS:
                     known_tags.clear()
-                comparison = replace(comparison, tags=known_tags.setdefault(tags, tags))
+                if max(len(tag) for _, tag in tags) <= _SHARED_TAG:
+                    tags = known_tags.setdefault(tags, tags)
+                comparison = replace(comparison, tags=tags)
         yield CheckedRow(row.line, comparison, tuple(report.problems), integer_id)
 
 
@@ -197,8 +203,9 @@ def _read_id(cell: object, row_number: str, report: RowReport) -> str:
     if is_blank(cell) or is_blank(text):
         report.id = row_number
         report.add("id", "missing_id", f"is empty: the row number, {row_number}, is used instead")
-    else:
-        report.id, count = replace_invalid_characters(text)
-        if count:
-            report.add("id", "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
-    return report.id
+        return row_number
+    row_id, count = replace_invalid_characters(text)
+    report.id = row_id if len(row_id) <= _SHOWN_ID else f"{row_id[:_SHOWN_ID]}…"
+    if count:
+        report.add("id", "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
+    return row_id

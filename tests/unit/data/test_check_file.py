@@ -75,6 +75,16 @@ def test_of_each_kind_of_problem_the_first_thousand_are_listed(tmp_path: Path) -
     assert json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).stdout)["unlisted_problems"] == 204
 
 
+def test_problems_keep_little_of_long_ids_and_long_lists_of_turns(tmp_path: Path) -> None:
+    turns = ["y", *[""] * 50]
+    row = lmsys_row(id="i" * 5_000, prompt=["p"] * 51, response_a=turns, response_b=["x"] * 51)
+    path = write_jsonl(tmp_path / "v.jsonl", [row])
+    (problem,) = check_file(path).problems
+    assert problem.id == "i" * 200 + "…"
+    assert problem.message == f"has no text in turn {', '.join(map(str, range(2, 22)))} … of 51"
+    assert read_votes(path, votes="required").comparisons[0].id == "i" * 5_000
+
+
 def test_progress_covers_both_passes_over_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tiebreak.data.json_reader._HELD_BYTES", 1_000)
     path = write_jsonl(tmp_path / "v.jsonl", [lmsys_row(id=str(i), prompt="x" * 1_000) for i in range(5_000)])
