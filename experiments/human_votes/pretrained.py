@@ -1,6 +1,6 @@
 """Settings for fine-tuning small pretrained models, chosen on a fifth of the training votes.
 
-Each setting is a list of stages; a stage is a set of recipe overrides, and goes on from the adapter and the head of the
+Each setting is a list of stages; a stage is a set of recipe overrides, and continues from the adapter and head of the
 stage before it. Four fifths of the votes are learned (`--first` in a stage with `"data": "first"`), the last fifth is
 judged in both orders. Several settings run side by side, since models of this size leave most of a GPU idle.
 

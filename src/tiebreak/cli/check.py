@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tiebreak.cli.console import print_json, results
+from tiebreak.cli.console import diagnostics, print_json, results
 from tiebreak.formatting import pluralize
 
 if TYPE_CHECKING:
-    from tiebreak.data import Summary, VoteFile
+    from tiebreak.data import FileCheck, Summary
+
+_QUIET_SECONDS = 3
 
 
 MapOption = Annotated[
@@ -46,25 +52,44 @@ def command(
 
       tiebreak check pku.jsonl --map winner=safer_response_id
     """
-    from tiebreak.data import parse_mapping, read_votes, summarise
+    from tiebreak.data import check_file, parse_mapping
 
-    mapping = parse_mapping(columns or [])
-    file = read_votes(data, votes="optional", columns=mapping)
-    if file.layout != "unlabelled" and any(c.vote is None for c in file.comparisons):
-        file = read_votes(
-            data, votes="required", columns=mapping
-        )  # some rows lack votes that others have: training refuses them
-    summary = summarise(file)
+    with _delayed_progress() as on_progress:
+        check = check_file(data, columns=parse_mapping(columns or []), on_progress=on_progress)
+    summary = check.summary
     if as_json:
-        print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})
+        unlisted = {"unlisted_problems": check.unlisted_problems} if check.unlisted_problems else {}
+        problems = [asdict(problem) for problem in check.problems]
+        print_json({**summary.to_dict(), "problem_rows": problems, **unlisted})
     else:
         _print_summary(summary)
-        print_sources(file)
+        print_sources(summary.column_sources, summary.vote_source)
         _print_unread_columns(summary)
         _print_duplicates(summary)
-        _print_problems(file, summary)
+        _print_problems(check)
     if summary.usable_rows < summary.rows:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _delayed_progress() -> Iterator[Callable[[int, int], None]]:
+    """A function that draws a progress bar with the time left, in a terminal and from the third second on."""
+    progress = Progress(
+        TextColumn("Reading"), BarColumn(), TaskProgressColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=diagnostics, transient=True, disable=not diagnostics.is_terminal,
+    )  # fmt: skip
+    task = progress.add_task("")
+    started = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total)
+        if time.monotonic() - started > _QUIET_SECONDS:
+            progress.start()
+
+    try:
+        yield update
+    finally:
+        progress.stop()
 
 
 def _print_summary(summary: Summary) -> None:
@@ -87,17 +112,17 @@ def _print_summary(summary: Summary) -> None:
         results.print(table)
 
 
-def print_sources(file: VoteFile) -> None:
-    """Print which columns Tiebreak's own columns were read from, where the names differ."""
-    if not file.column_sources:
+def print_sources(column_sources: dict[str, str], vote_source: str) -> None:
+    """Print which columns Tiebreak's own columns were read from, where the names differ, and how votes were read."""
+    if not column_sources:
         return
     table = Table("column", "read from", box=None, header_style="bold")
-    for name, column in file.column_sources.items():
-        how = f" ({file.vote_source})" if name == "winner" and file.vote_source else ""
+    for name, column in column_sources.items():
+        how = f" ({vote_source})" if name == "winner" and vote_source else ""
         table.add_row(name, escape(column) + how)
     results.print(table)
-    if file.vote_source and "winner" not in file.column_sources:
-        results.print(f"Votes: {file.vote_source}")
+    if vote_source and "winner" not in column_sources:
+        results.print(f"Votes: {vote_source}")
 
 
 def _print_unread_columns(summary: Summary) -> None:
@@ -126,22 +151,29 @@ def _print_duplicates(summary: Summary) -> None:
         results.print(f"Identical answers with a winner: lines {identical}")
 
 
-def _print_problems(file: VoteFile, summary: Summary) -> None:
-    for title, notes in (("Rows that cannot be used as they are", False), ("Notes on usable rows", True)):
-        problems = [p for p in file.problems if (p.severity == "note") == notes]
+def _print_problems(check: FileCheck) -> None:
+    summary = check.summary
+    for title, notes, rows in (
+        ("Rows that cannot be used as they are", False, check.unusable_rows),
+        ("Notes on usable rows", True, check.rows_with_notes),
+    ):
+        problems = [p for p in check.problems if (p.severity == "note") == notes]
         if problems:
-            kinds = Counter(p.kind for p in problems).most_common()
-            counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
-            results.print(f"\n[bold]{title}[/] ({len({p.line for p in problems}):,}; {counts}):")
+            listed = Counter(p.kind for p in problems)
+            kinds = Counter({kind: summary.problems[kind] for kind in listed})
+            counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+            results.print(f"\n[bold]{title}[/] ({rows:,}; {counts}):")
             for problem in problems:
                 results.print(f"  {escape(str(problem))}")
+            for kind, count in (kinds - listed).items():
+                results.print(f"  and {pluralize(count, 'more problem')} of the kind {kind}")
     unusable = summary.rows - summary.usable_rows
     if unusable:
         results.print(
             f"\n{unusable:,} of {pluralize(summary.rows, 'row')} cannot be used as they are. Fix them, or train with "
             "data.problem_rows=skip to leave them out, or with =keep to keep empty texts and repeated ids."
         )
-    elif file.layout == "unlabelled":
+    elif summary.layout == "unlabelled":
         results.print(f"\n{pluralize(summary.rows, 'row')}: all can be judged. There are no votes to train on.")
     else:
         results.print(f"\n{pluralize(summary.rows, 'row')}: all can be used.")

@@ -55,7 +55,7 @@ def command(
         print_json(_as_dict(whole, kept, output))
         return
     results.print(f"[bold]{escape(str(data))}[/]: {pluralize(whole.rows, 'row')} ({whole.format}, {whole.layout_name})")
-    print_sources(whole)
+    print_sources(whole.column_sources, whole.vote_source)
     counts = _votes(kept)
     votes = f" ({', '.join(f'{name} {count:,}' for name, count in counts.items())})" if counts else ""
     results.print(f"Written to {escape(str(output))}: {pluralize(len(kept.comparisons), 'comparison')}{votes}")

@@ -9,13 +9,15 @@ reported with their line, and every row that is left out is counted.
 from tiebreak.data.candidates import CandidatesFile, read_candidates
 from tiebreak.data.column_mapping import parse_mapping
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes, select_rows
+from tiebreak.data.file_check import FileCheck, check_file
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Candidates, Layout, Votes
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side
 from tiebreak.data.readers import Format, check_votes_path, read_table
+from tiebreak.data.row_statistics import Lengths, TextLengths
 from tiebreak.data.splits import split_by_prompt
-from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
+from tiebreak.data.summary import Summary, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
 from tiebreak.data.vote_file import VoteFile, read_votes
 from tiebreak.data.writer import check_written_path, write_comparisons
@@ -24,6 +26,7 @@ __all__ = [
     "SEED_EXAMPLES",
     "Candidates",
     "CandidatesFile",
+    "FileCheck",
     "Format",
     "Kind",
     "Layout",
@@ -38,6 +41,7 @@ __all__ = [
     "VoteFile",
     "Votes",
     "arithmetic_comparisons",
+    "check_file",
     "check_votes_path",
     "check_written_path",
     "from_frame",

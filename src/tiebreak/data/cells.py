@@ -30,6 +30,7 @@ PYTHON_LIST_NOTE: Final = "looks like a list that Python printed: read as plain 
 _WRITTEN_AS_TURNS: Final = re.compile(r'\s*\[\s*(?:"|null\b|\])')
 _HUGE: Final = 1_000_000
 """Characters from which a text is reported, with a note."""
+_SHOWN_TURNS: Final = 20
 
 
 def decode_cell(column: str, cell: object) -> object:
@@ -117,8 +118,9 @@ def clean_texts(columns: tuple[str, str, str], texts: tuple[Turns, Turns, Turns]
         if all(map(is_blank, turns[skipped:])):
             report.add(column, "empty_prompt" if column == columns[0] else "empty_answer", "is empty")
         elif any(map(is_blank, turns)):
-            blank = ", ".join(str(number) for number, turn in enumerate(turns, start=1) if is_blank(turn))
-            report.add(column, "empty_turn", f"has no text in turn {blank} of {len(turns)}")
+            blank = [str(number) for number, turn in enumerate(turns, start=1) if is_blank(turn)]
+            shown = ", ".join(blank[:_SHOWN_TURNS]) + (" …" if len(blank) > _SHOWN_TURNS else "")
+            report.add(column, "empty_turn", f"has no text in turn {shown} of {len(turns)}")
     return cleaned
 
 

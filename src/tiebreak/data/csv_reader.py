@@ -12,6 +12,7 @@ from typing import Final
 
 from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Kind, Problem, severity_of
+from tiebreak.data.limits import MAX_ROW_BYTES, check_columns, row_too_large
 from tiebreak.data.table import Row, Table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -29,10 +30,11 @@ def read_csv(name: str, lines: Iterator[bytes], columns: Collection[str]) -> Tab
         columns: to read; others are ignored.
 
     Raises:
-        DataError: there is no header, the header cannot be read, or it repeats a requested column.
+        DataError: there is no header, the header cannot be read, or it repeats a requested column; a row exceeds
+            `MAX_ROW_BYTES`, also while the rows are iterated.
     """
     first_line = next(lines, b"")
-    source = _Lines(chain([first_line] if first_line else [], lines))
+    source = _Lines(name, chain([first_line] if first_line else [], lines))
     records = _records(source, _separator(first_line))
     first = next(records, None)
     if first is None:
@@ -44,21 +46,34 @@ def read_csv(name: str, lines: Iterator[bytes], columns: Collection[str]) -> Tab
     for column in columns:
         if header.count(column) > 1:
             raise DataError(f"{name} has {header.count(column)} columns named {column!r}: rename all but one.")
-    return Table(tuple(header), _rows(source, records, header, columns), "line")
+    return Table(check_columns(name, tuple(header)), _rows(source, records, header, columns), "line")
 
 
 class _Lines:
     """Decoded lines for the csv module. Keeps the position and the errors, which the csv reader does not report."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
+    def __init__(self, name: str, lines: Iterator[bytes]) -> None:
+        self._name = name
         self._lines = lines
+        self._start = 1
+        self._record_bytes = 0
         self.number = 0
         self.exhausted = False
         self.decode_errors: dict[int, str] = {}
 
+    def start_record(self) -> int:
+        """The line on which the next record starts."""
+        self._start = self.number + 1
+        self._record_bytes = 0
+        return self._start
+
     def __iter__(self) -> Iterator[str]:
         for data in self._lines:
             self.number += 1
+            self._record_bytes += len(data)
+            if self._record_bytes > MAX_ROW_BYTES:
+                hint = 'If it is not that long, the closing " of a cell is missing.'
+                raise row_too_large(self._name, f"line {self._start}", hint)
             try:
                 yield decode(data)
             except UnicodeDecodeError as error:
@@ -76,7 +91,7 @@ def _records(source: _Lines, separator: str) -> Iterator[tuple[int, list[str] | 
     """The line on which each record starts, and its cells or the error. Blank lines are skipped."""
     reader = csv.reader(iter(source), delimiter=separator)
     while True:
-        start = source.number + 1
+        start = source.start_record()
         limit = csv.field_size_limit(_MAX_CELL_LENGTH)  # a process-wide setting, restored after every record
         try:
             cells: list[str] | csv.Error = next(reader)

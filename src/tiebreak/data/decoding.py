@@ -15,10 +15,10 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8", "surrogatepass")
 
 
-def describe_decode_error(error: UnicodeDecodeError) -> str:
-    """The byte that is not UTF-8 and its position, counted from 1.
+def describe_decode_error(error: UnicodeDecodeError, before: int = 0) -> str:
+    """The byte that is not UTF-8 and its position, counted from 1; `before` is the number of bytes before the data.
 
     >>> describe_decode_error(UnicodeDecodeError("utf-8", b"a\\xff", 1, 2, "invalid start byte"))
     '0xff at byte 2'
     """
-    return f"0x{error.object[error.start]:02x} at byte {error.start + 1}"
+    return f"0x{error.object[error.start]:02x} at byte {before + error.start + 1}"

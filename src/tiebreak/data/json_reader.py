@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final, NamedTuple
 
 from tiebreak.data.decoding import decode, describe_decode_error
+from tiebreak.data.input_file import InputFile
 from tiebreak.data.issues import Problem, Unit, severity_of, short_repr
+from tiebreak.data.json_list import read_items
+from tiebreak.data.limits import MAX_COLUMNS, MAX_NESTING, check_columns
 from tiebreak.data.table import Row, Table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -15,24 +18,73 @@ from tiebreak.formatting import pluralize
 _LENIENT: Final = json.JSONDecoder(strict=False)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 """`json.loads` rejects it with a clear message, the decoder with an unclear one."""
+_HELD_BYTES: Final = 64 * 2**20
+"""Bytes of rows that are held in memory until all columns are known. A larger file is read twice instead."""
 
 
 def parse_json(text: str) -> object:
     """Parse JSON. Raw control characters inside strings are accepted, since spreadsheets and scrapers leave them.
 
     Raises:
-        ValueError: the text is not JSON; the message has the position in characters, counted from 1.
+        ValueError: the text is not JSON, or nested more than `MAX_NESTING` levels deep; the message has the position in
+            characters, counted from 1.
     """
     try:
         # The same as json.loads(text, strict=False), which builds a decoder in every call.
-        return json.loads(text) if text.startswith(_BYTE_ORDER_MARK) else _LENIENT.decode(text)
+        value: object = json.loads(text) if text.startswith(_BYTE_ORDER_MARK) else _LENIENT.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg} at character {error.pos + 1}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (RecursionError, ValueError) as error:
+        raise _unreadable(error) from None
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        _check_nesting(value)
+    return value
 
 
-def read_json_lines(name: str, lines: Iterator[bytes], columns: Collection[str]) -> Table:
+def parse_json_item(text: str, start: int) -> tuple[object, int]:
+    """Parse the JSON value that starts at a position; returns it and the position behind it.
+
+    Raises:
+        ValueError: as for `parse_json`; a `json.JSONDecodeError` if there is no complete value.
+    """
+    try:
+        value, end = _LENIENT.raw_decode(text, start)
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        raise _unreadable(error) from None
+    if text.count("[", start, end) + text.count("{", start, end) > MAX_NESTING:
+        _check_nesting(value)
+    return value, end
+
+
+def _unreadable(error: RecursionError | ValueError) -> ValueError:
+    """The error for JSON that Python does not read; it reads integers of up to 4,300 digits."""
+    return ValueError("nested too deeply" if isinstance(error, RecursionError) else "has an integer of too many digits")
+
+
+def _check_nesting(value: object) -> None:
+    """Refuse deep values here: what handles them later (`repr`, `json.dumps`) recurses."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_NESTING):
+        children: list[Any] = []
+        for container in level:
+            children += container.values() if isinstance(container, dict) else container
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
+
+
+class _Item(NamedTuple):
+    """A value, or the problem with it, its line or number, and its size in the file."""
+
+    line: int
+    value: object
+    size: int
+
+
+def read_json_lines(file: InputFile, columns: Collection[str]) -> Table:
     """The requested columns of a file of JSON lines, one object per line. Blank lines are skipped.
 
     The columns of the table are those of all rows together; a row may lack any of them.
@@ -40,24 +92,27 @@ def read_json_lines(name: str, lines: Iterator[bytes], columns: Collection[str])
     Raises:
         DataError: no line is a JSON object.
     """
-    values = ((number, _parse_line(number, line)) for number, line in enumerate(lines, 1) if line.strip())
-    return _table(name, values, columns, "line")
+
+    def read() -> Iterator[_Item]:
+        for number, line in enumerate(file.lines(), 1):
+            if not line.isspace():
+                yield _Item(number, _parse_line(number, line), len(line))
+
+    return _table(file, read, columns, "line")
 
 
-def read_json_list(name: str, data: bytes, columns: Collection[str]) -> Table:
+def read_json_list(file: InputFile, columns: Collection[str]) -> Table:
     """The requested columns of one JSON list of objects; rows are counted from 1.
 
     Raises:
         DataError: the data is not a JSON list in UTF-8, or holds no object.
     """
-    try:
-        values = parse_json(decode(data))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not UTF-8: {describe_decode_error(error)}. Save it as UTF-8.") from error
-    except ValueError as error:
-        raise DataError(f"{name} is not a JSON list: {error}. Fix it, or write one JSON object per line.") from error
-    assert isinstance(values, list), "the caller has checked for the bracket"
-    return _table(name, enumerate(values, 1), columns, "row")
+
+    def read() -> Iterator[_Item]:
+        items = read_items(file.name, file.chunks(), parse_json_item)
+        return (_Item(number, value, size) for number, (value, size) in enumerate(items, 1))
+
+    return _table(file, read, columns, "row")
 
 
 def _parse_line(number: int, line: bytes) -> object:
@@ -71,19 +126,39 @@ def _parse_line(number: int, line: bytes) -> object:
         return Problem(number, "", "", "broken_json", f"is not JSON: {error}", severity_of("broken_json"))
 
 
-def _table(name: str, values: Iterable[tuple[int, object]], columns: Collection[str], unit: Unit) -> Table:
+def _table(file: InputFile, read: Callable[[], Iterator[_Item]], columns: Collection[str], unit: Unit) -> Table:
+    """The rows, held from the first pass if they are few, or read in a second pass."""
     names: dict[str, None] = {}
-    rows: list[Row | Problem] = []
-    for number, value in values:
-        if isinstance(value, dict):
-            names.update(dict.fromkeys(value))
-            rows.append(Row(number, {column: value[column] for column in columns if column in value}))
-        elif isinstance(value, Problem):
-            rows.append(value)
+    held: list[Row | Problem] = []
+    held_bytes = count = 0
+    first: Row | Problem | None = None
+    if file.size > _HELD_BYTES:
+        file.passes = 2
+    for item in read():
+        count += 1
+        if isinstance(item.value, dict):
+            names.update(dict.fromkeys(item.value))
+            if len(names) > MAX_COLUMNS:
+                check_columns(file.name, tuple(names))
+        held_bytes += item.size
+        row = _row(item, columns, unit)
+        first = first or row
+        if held_bytes <= _HELD_BYTES:
+            held.append(row)
         else:
-            message = f"is not a JSON object, but {short_repr(value)}"
-            rows.append(Problem(number, "", "", "broken_json", message, severity_of("broken_json"), unit))
+            held.clear()
+            file.passes = 2
     if not names:
-        first = f" The first: {rows[0]}." if rows else ""
-        raise DataError(f"{name} holds no JSON object with columns, in {pluralize(len(rows), 'row')}.{first}")
-    return Table(tuple(names), rows, unit)
+        shown = f" The first: {first}." if first else ""
+        raise DataError(f"{file.name} holds no JSON object with columns, in {pluralize(count, 'row')}.{shown}")
+    rows = held if file.passes == 1 else (_row(item, columns, unit) for item in read())
+    return Table(check_columns(file.name, tuple(names)), rows, unit)
+
+
+def _row(item: _Item, columns: Collection[str], unit: Unit) -> Row | Problem:
+    if isinstance(item.value, dict):
+        return Row(item.line, {column: item.value[column] for column in columns if column in item.value})
+    if isinstance(item.value, Problem):
+        return item.value
+    message = f"is not a JSON object, but {short_repr(item.value)}"
+    return Problem(item.line, "", "", "broken_json", message, severity_of("broken_json"), unit)

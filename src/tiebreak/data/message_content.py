@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tiebreak.data.issues import UnreadableError, short_repr
+from tiebreak.data.json_reader import parse_json
 
 Message = tuple[str, str]
 """Role and content. The roles are those of `ROLES`, or others that the caller gives a meaning to."""
@@ -135,7 +136,7 @@ def _tool_call(name: str, arguments: object) -> str:
     """A call in one form, whether its arguments were JSON text, as OpenAI has them, or an object."""
     if isinstance(arguments, str):
         with suppress(ValueError):
-            arguments = json.loads(arguments)
+            arguments = parse_json(arguments)
     return _enclose("tool_call", json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False))
 
 

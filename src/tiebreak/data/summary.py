@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tiebreak.data.issues import Kind
+from tiebreak.data.layouts import UnreadColumn
+from tiebreak.data.row_statistics import RowStatistics, TextLengths
 from tiebreak.data.vote_file import VoteFile
-from tiebreak.types import OUTCOMES, Comparison, Outcome, Vote
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Percentiles of a length, by nearest rank: each is a value that occurs."""
-
-    median: int
-    p90: int
-    p99: int
-    max: int
-
-
-@dataclass(frozen=True)
-class TextLengths:
-    """Lengths of texts, summed over their turns."""
-
-    characters: Lengths
-    words: Lengths
-    """Separated by white space."""
 
 
 @dataclass(frozen=True)
@@ -81,84 +63,58 @@ class Summary:
 
 def summarise(file: VoteFile) -> Summary:
     """Compute the summary of a file."""
-    votes = [comparison.vote for comparison in file.comparisons if comparison.vote is not None]
-    prompts = [comparison.prompt for comparison in file.comparisons]
-    answers = [answer for comparison in file.comparisons for answer in (comparison.answer_a, comparison.answer_b)]
-    comparison_texts = [(*c.prompt, *c.answer_a, *c.answer_b) for c in file.comparisons]
-    groups = _duplicates(file)
-    return Summary(
+    statistics = RowStatistics()
+    for line, comparison in zip(file.lines, file.comparisons, strict=True):
+        statistics.add(line, comparison)
+    return make_summary(
+        statistics,
         path=str(file.path),
         format=file.format,
         layout=file.layout_name,
         rows=file.rows,
         usable_rows=file.rows - len({problem.line for problem in file.problems if problem.severity != "note"}),
-        shares=_shares(votes),
-        margins=sum(comparison.margin > 0 for comparison in file.comparisons),
-        prompt=_text_lengths(prompts),
-        answers=_text_lengths(answers),
-        whole=_text_lengths(comparison_texts),
-        mean_length_difference=_mean(
-            [abs(_characters(c.answer_a) - _characters(c.answer_b)) for c in file.comparisons]
-        ),
-        multi_turn_share=_mean([float(len(prompt) > 1) for prompt in prompts]),
-        duplicate_groups=len(groups),
-        duplicate_rows=sum(map(len, groups)),
-        contradictions=tuple(tuple(line for line, _ in group) for group in groups if _is_contradictory(group)),
-        identical_answers_with_winner=tuple(
-            line
-            for line, c in zip(file.lines, file.comparisons, strict=True)
-            if c.answer_a == c.answer_b and c.vote is not None and _favoured(c.vote) != "tie"
-        ),
-        problems=dict(Counter(problem.kind for problem in file.problems).most_common()),
-        unread_columns={column.name: column.hint for column in file.unread_columns},
+        problems=Counter(problem.kind for problem in file.problems),
+        unread_columns=file.unread_columns,
         column_sources=file.column_sources,
         vote_source=file.vote_source,
     )
 
 
-def _shares(votes: Sequence[Vote]) -> dict[str, float] | None:
-    if not votes:
-        return None
-    return {outcome: math.fsum(vote[i] for vote in votes) / len(votes) for i, outcome in enumerate(OUTCOMES)}
-
-
-def _text_lengths(texts: Sequence[tuple[str, ...]]) -> TextLengths | None:
-    if not texts:
-        return None
-    words = [sum(len(turn.split()) for turn in text) for text in texts]
-    return TextLengths(_lengths([_characters(text) for text in texts]), _lengths(words))
-
-
-def _lengths(values: Sequence[int]) -> Lengths:
-    ranked = sorted(values)
-    median, p90, p99 = (ranked[math.ceil(len(ranked) * percent / 100) - 1] for percent in (50, 90, 99))
-    return Lengths(median, p90, p99, ranked[-1])
-
-
-def _characters(text: Iterable[str]) -> int:
-    return sum(map(len, text))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
-
-
-def _duplicates(file: VoteFile) -> list[list[tuple[int, Comparison]]]:
-    """The sets of two or more equal comparisons, with their lines, swapped so that the answers have the same order."""
-    groups: dict[tuple[tuple[str, ...], ...], list[tuple[int, Comparison]]] = defaultdict(list)
-    for line, comparison in zip(file.lines, file.comparisons, strict=True):
-        ordered = comparison if comparison.answer_a <= comparison.answer_b else comparison.swap()
-        groups[ordered.prompt, ordered.answer_a, ordered.answer_b].append((line, ordered))
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _is_contradictory(group: Sequence[tuple[int, Comparison]]) -> bool:
-    favoured = {_favoured(comparison.vote) for _, comparison in group if comparison.vote is not None}
-    _, first = group[0]
-    if first.answer_a == first.answer_b:  # the votes do not say which of the two won
-        favoured = {"tie" if outcome == "tie" else "model_a" for outcome in favoured}
-    return len(favoured) > 1
-
-
-def _favoured(vote: Vote) -> Outcome:
-    return OUTCOMES[vote.index(max(vote))]
+def make_summary(
+    statistics: RowStatistics,
+    *,
+    path: str,
+    format: str,
+    layout: str,
+    rows: int,
+    usable_rows: int,
+    problems: Counter[Kind],
+    unread_columns: Sequence[UnreadColumn],
+    column_sources: dict[str, str],
+    vote_source: str,
+) -> Summary:
+    """The summary of a file from the statistics of its comparisons and what else is known about it."""
+    lengths = statistics.lengths()
+    groups = statistics.duplicates()
+    return Summary(
+        path=path,
+        format=format,
+        layout=layout,
+        rows=rows,
+        usable_rows=usable_rows,
+        shares=statistics.shares(),
+        margins=statistics.margins,
+        prompt=lengths.prompt if lengths else None,
+        answers=lengths.answers if lengths else None,
+        whole=lengths.whole if lengths else None,
+        mean_length_difference=lengths.mean_difference if lengths else None,
+        multi_turn_share=lengths.multi_turn_share if lengths else None,
+        duplicate_groups=len(groups),
+        duplicate_rows=sum(len(group.lines) for group in groups),
+        contradictions=tuple(group.lines for group in groups if group.contradictory),
+        identical_answers_with_winner=tuple(statistics.identical_answers_with_winner),
+        problems=dict(problems.most_common()),
+        unread_columns={column.name: column.hint for column in unread_columns},
+        column_sources=column_sources,
+        vote_source=vote_source,
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
+from typing import Final, NamedTuple
 
 from tiebreak.data.cells import is_blank
+from tiebreak.data.hash_index import HashIndex, digest
 from tiebreak.data.issues import Problem, RowReport
 from tiebreak.data.layouts import (
     MODEL_COLUMNS,
@@ -25,8 +27,15 @@ from tiebreak.data.readers import Format, read_table
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.table import Table
 from tiebreak.errors import DataError
-from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags
+from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags, Vote
 from tiebreak.unicode import replace_invalid_characters
+
+_SHOWN_ID: Final = 200
+"""Characters of an id that problems with its row keep."""
+_SHARED_TAG: Final = 200
+"""Characters of the longest tag of those that are kept to be shared."""
+_KNOWN_TAGS: Final = 100_000
+"""Different tags that are kept to be shared; files have far fewer, unless each row has tags of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,16 @@ class VoteFile:
     def layout_name(self) -> str:
         """The layout of the file itself."""
         return self.source_layout or self.layout
+
+
+class CheckedRow(NamedTuple):
+    """One row: its line, its comparison if it makes one, and the problems in it, in the order they were found."""
+
+    line: int
+    comparison: Comparison | None
+    problems: tuple[Problem, ...]
+    integer_id: bool = True
+    """Whether the id is a whole number in the file, or missing."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,7 @@ def read_votes(
     recognised = recognise(str(path), table, votes, columns)
     checked = check_rows(recognised.table, recognised.layout, votes)
     if not checked.rows:
-        raise DataError(f"{path} has column names but no rows: there is nothing to read in it.")
+        raise no_rows(path)
     return VoteFile(
         path=path,
         format=file_format,
@@ -116,6 +135,11 @@ def read_votes(
     )
 
 
+def no_rows(path: Path) -> DataError:
+    """The error for a file without rows."""
+    return DataError(f"{path} has column names but no rows: there is nothing to read in it.")
+
+
 def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
     """Read all rows of a table. Problems in rows are collected, not raised.
 
@@ -128,41 +152,60 @@ def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
     comparisons: list[Comparison] = []
     lines: list[int] = []
     problems: list[Problem] = []
-    first_lines: dict[str, int] = {}
+    rows = 0
+    integer_ids = True
+    for row in iterate_rows(table, layout, votes):
+        rows += 1
+        integer_ids &= row.integer_id
+        problems += row.problems
+        if row.comparison is not None:
+            comparisons.append(row.comparison)
+            lines.append(row.line)
+    if layout == "lmsys" and any(is_soft(comparison.vote) for comparison in comparisons):
+        layout = "soft"
+    return CheckedRows(layout, tuple(comparisons), tuple(lines), tuple(problems), rows, integer_ids)
+
+
+def is_soft(vote: Vote | None) -> bool:
+    """Whether a vote is not that of one person."""
+    return vote not in (A_WINS, B_WINS, TIE, None)
+
+
+def iterate_rows(table: Table, layout: Layout, votes: Votes) -> Iterator[CheckedRow]:
+    """Check the rows of a table one by one. Of the rows before it keeps a few numbers each. See `check_rows`."""
+    first_lines = HashIndex()
     known_tags: dict[Tags, Tags] = {}  # equal tags share one object
     tag_columns = [column for column in TAG_COLUMNS if column in table.columns]
     if layout == "chosen-rejected":  # it is not known which side model_a would belong to
         tag_columns = [column for column in tag_columns if column not in MODEL_COLUMNS]
-    rows = 0
-    integer_ids = True
-    for row in table.rows:
-        rows += 1
+    for number, row in enumerate(table.rows):
         if isinstance(row, Problem):
-            problems.append(row)
+            yield CheckedRow(row.line, None, (row,))
             continue
         report = RowReport(row.line, table.unit)
-        row_id = str(rows - 1)
+        row_id = str(number)
+        integer_id = True
         if "id" in table.columns:
-            integer_ids &= type(row.cells.get("id")) in (int, NoneType)  # bool is a subclass of int
+            integer_id = type(row.cells.get("id")) in (int, NoneType)  # bool is a subclass of int
             row_id = _read_id(row.cells.get("id"), row_id, report)
-            if first_lines.setdefault(row_id, row.line) != row.line:
-                report.add("id", "duplicate_id", f"was used before, on {table.unit} {first_lines[row_id]}")
+            first_line = first_lines.setdefault(digest(row_id), row.line)
+            if first_line != row.line:
+                report.add("id", "duplicate_id", f"was used before, on {table.unit} {first_line}")
         if layout == "chosen-rejected":
             comparison = parse_chosen_rejected(row.cells, row_id, report)
         else:
             comparison = parse_side_by_side(row.cells, layout, votes, row_id, report)
-        problems += report.problems
         if comparison is not None:
-            tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
-            if is_both_bad(row.cells.get("winner")):
+            tags: Tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
+            if layout == "winner" and is_both_bad(row.cells.get("winner")):
                 tags = (*tags, (BOTH_BAD_TAG, "both bad"))
             if tags:
-                comparison = replace(comparison, tags=known_tags.setdefault(tags, tags))
-            comparisons.append(comparison)
-            lines.append(row.line)
-    if layout == "lmsys" and any(comparison.vote not in (A_WINS, B_WINS, TIE, None) for comparison in comparisons):
-        layout = "soft"
-    return CheckedRows(layout, tuple(comparisons), tuple(lines), tuple(problems), rows, integer_ids)
+                if len(known_tags) > _KNOWN_TAGS:
+                    known_tags.clear()
+                if max(len(tag) for _, tag in tags) <= _SHARED_TAG:
+                    tags = known_tags.setdefault(tags, tags)
+                comparison = replace(comparison, tags=tags)
+        yield CheckedRow(row.line, comparison, tuple(report.problems), integer_id)
 
 
 def _read_tag(cell: object) -> str:
@@ -180,8 +223,9 @@ def _read_id(cell: object, row_number: str, report: RowReport) -> str:
     if is_blank(cell) or is_blank(text):
         report.id = row_number
         report.add("id", "missing_id", f"is empty: the row number, {row_number}, is used instead")
-    else:
-        report.id, count = replace_invalid_characters(text)
-        if count:
-            report.add("id", "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
-    return report.id
+        return row_number
+    row_id, count = replace_invalid_characters(text)
+    report.id = row_id if len(row_id) <= _SHOWN_ID else f"{row_id[:_SHOWN_ID]}…"
+    if count:
+        report.add("id", "repaired_text", f"had {count} lone surrogates or NUL characters, now U+FFFD")
+    return row_id

@@ -55,7 +55,7 @@ def head_note(name: str, revision: str | None, head: HeadKind, *, reset: bool) -
     if reset:
         return f"{name} is a classifier; its head is not used (model.reset_head=true)."
     if has_labels(config, head):
-        return f"{name} is a classifier; training goes on from its head."
+        return f"{name} is a classifier; its head is kept."
     labels = ", ".join(label for _, label in sorted(cast("dict[int, str]", config.id2label).items())[:5])
     return f"{name} is a classifier with other labels ({labels}) than model.head={head} has, so the head is new."
 

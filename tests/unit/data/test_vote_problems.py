@@ -276,7 +276,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "v.parquet", rows)
     data = bytearray(path.read_bytes())
     data[100 : len(data) // 2] = b"\x00" * (len(data) // 2 - 100)
-    assert "damaged after row" in unusable(tmp_path, "v.parquet", bytes(data))
+    assert "cannot be read after row" in unusable(tmp_path, "v.parquet", bytes(data))
 
 
 def test_lists_printed_by_python_are_reported(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from tiebreak.models.heads import LABELS
 @pytest.mark.parametrize(
     ("labels", "head", "reset", "expected"),
     [
-        ({"LABEL_0": 0}, "pointwise", False, "training goes on from its head"),
+        ({"LABEL_0": 0}, "pointwise", False, "its head is kept"),
         ({"LABEL_0": 0}, "pointwise", True, "its head is not used (model.reset_head=true)"),
         ({"LABEL_0": 0}, "pairwise", False, "other labels (LABEL_0) than model.head=pairwise has, so the head is new"),
-        (LABELS["pairwise"], "pairwise", False, "training goes on from its head"),
+        (LABELS["pairwise"], "pairwise", False, "its head is kept"),
         ({"good": 0, "bad": 1, "ugly": 2}, "pairwise", False, "other labels (good, bad, ugly)"),
     ],
 )
