@@ -145,7 +145,7 @@ def evaluate(
     if run is not None:
         run.check_trained()
     comparisons, source = _find_votes(run, votes, problem_rows, log)
-    prompts = [row.prompt[0] for row in comparisons]
+    prompts = [row.opening_prompt for row in comparisons]
     overlap = None if run is None else measure_training_overlap(run, prompts, log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
