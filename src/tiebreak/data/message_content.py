@@ -1,6 +1,6 @@
 """The content of chat messages as text: parts, tool calls and tool results.
 
-Chat APIs hold text as a string or as a list of parts, and tool calls beside it. A judge reads text alone:
+Chat APIs hold text as a string or as a list of parts, and tool calls in a field of their own. A judge reads text alone:
 
 - The texts of parts are joined by line ends, as vLLM joins them. Images, sound and files are refused by name.
 - A tool call is its name and arguments as JSON between `<tool_call>` and `</tool_call>`, a tool's result is its text
