@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 def command(
     data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    tool_calls: Annotated[
+        Literal["refuse", "text"],
+        typer.Option(help="Tool calls in answers of messages: refuse, or read as text, as data.tool_calls."),
+    ] = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Check a file of votes: a summary, and every row that cannot be used, with its line number.
 
     Reads the columns of LMSYS and WSDM (prompt, response_a, response_b, and winner_model_a, winner_model_b,
-    winner_tie as 0/1 or as probabilities, or winner), and prompt, chosen, rejected. A cell holds a text, or a JSON
-    list of turns. The exit status is 1 if a row cannot be used.
+    winner_tie as 0/1 or as probabilities, or winner), and prompt, chosen, rejected. A cell holds a text, a list of
+    turns, or messages. The exit status is 1 if a row cannot be used.
 
     [bold]Example[/]
 
@@ -34,9 +38,10 @@ def command(
     """
     from tiebreak.data import read_votes, summarise
 
-    file = read_votes(data, votes="optional")
+    file = read_votes(data, votes="optional", tool_calls=tool_calls)
     if file.layout != "unlabelled" and any(c.vote is None for c in file.comparisons):
-        file = read_votes(data, votes="required")  # some rows lack votes that others have: training refuses them
+        # Some rows lack votes that others have: training refuses them.
+        file = read_votes(data, votes="required", tool_calls=tool_calls)
     summary = summarise(file)
     if as_json:
         print_json({**summary.to_dict(), "problem_rows": [asdict(problem) for problem in file.problems]})

@@ -13,12 +13,15 @@ from tiebreak.data.issues import Problem, Severity
 from tiebreak.data.layouts import (
     CHOSEN_REJECTED_COLUMNS,
     KNOWN_COLUMNS,
+    SYSTEM_COLUMN,
     TEXT_COLUMNS,
     UnreadColumn,
     Votes,
+    check_prompt,
     recognise_layout,
     unread_columns,
 )
+from tiebreak.data.messages import ToolCalls
 from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
 from tiebreak.errors import DataError
@@ -51,10 +54,11 @@ def load_comparisons(
     *,
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
+    tool_calls: ToolCalls = "refuse",
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[Comparison, ...]:
     """The comparisons of a file, in its order. See `load_votes`."""
-    return load_votes(path, votes=votes, problem_rows=problem_rows, on_note=on_note).comparisons
+    return load_votes(path, votes=votes, problem_rows=problem_rows, tool_calls=tool_calls, on_note=on_note).comparisons
 
 
 def load_votes(
@@ -62,6 +66,7 @@ def load_votes(
     *,
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
+    tool_calls: ToolCalls = "refuse",
     setting: str | None = "data.problem_rows=",
     on_note: Callable[[str], None] | None = None,
 ) -> VoteFile:
@@ -71,6 +76,7 @@ def load_votes(
         path: see `read_votes`.
         votes: see `read_votes`.
         problem_rows: see `ProblemRows`.
+        tool_calls: see `read_votes`.
         setting: the text that users write before another value of `problem_rows`, for messages; None if they cannot
             change it.
         on_note: called with one line that says how many rows were left out or repaired and why, if there are any; and
@@ -80,7 +86,7 @@ def load_votes(
     Raises:
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
     """
-    file = read_votes(path, votes=votes)
+    file = read_votes(path, votes=votes, tool_calls=tool_calls)
     _check_problems(str(path), file.problems, file.rows, problem_rows, setting)
     invalid = {problem.line for problem in file.problems if problem.severity != "note"}
     dropped = invalid if problem_rows == "skip" else set()
@@ -116,6 +122,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
             raise DataError(f"the data frame has {columns.count(column)} columns named {column!r}: rename all but one.")
     layout = recognise_layout("the data frame", columns, votes)
     checked = check_rows(Table(columns, _frame_rows(frame), "row"), layout, votes)
+    check_prompt("the data frame", columns, checked.problems, checked.rows)
     _check_problems("the data frame", checked.problems, checked.rows, None, None)
     if votes == "required":
         for line in _unread_columns_line("the data frame", unread_columns(columns, checked.layout)):
@@ -125,7 +132,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
 
 def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
     columns = [column for column in frame.columns if column in KNOWN_COLUMNS]
-    texts = {*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS}
+    texts = {*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS, SYSTEM_COLUMN}
     cells = ((_texts if column in texts else _cells)(frame[column]) for column in columns)
     for position, row in enumerate(zip(*cells, strict=True)):
         yield Row(position, dict(zip(columns, row, strict=True)))
@@ -133,8 +140,17 @@ def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
 
 def _cells(series: pd.Series[Any]) -> list[object]:
     """The values as Python objects: null as None, arrays (lists in Parquet, as pandas reads them) as lists."""
-    values = (value.tolist() if hasattr(value, "tolist") else value for value in series.tolist())
+    values = map(_without_arrays, series.tolist())
     return [None if missing else value for value, missing in zip(values, series.isna(), strict=True)]
+
+
+def _without_arrays(value: Any) -> Any:
+    """A value with lists for arrays, also inside messages."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_without_arrays(item) for item in value]
+    return {key: _without_arrays(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _texts(series: pd.Series[Any]) -> list[object]:

@@ -17,11 +17,13 @@ from tiebreak.data.layouts import (
     Layout,
     UnreadColumn,
     Votes,
+    check_prompt,
     parse_chosen_rejected,
     parse_side_by_side,
     recognise_layout,
     unread_columns,
 )
+from tiebreak.data.messages import ToolCalls
 from tiebreak.data.readers import Format, read_table
 from tiebreak.data.table import Table
 from tiebreak.errors import DataError
@@ -66,7 +68,7 @@ class CheckedRows:
     integer_ids: bool
 
 
-def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
+def read_votes(path: str | os.PathLike[str], *, votes: Votes, tool_calls: ToolCalls = "refuse") -> VoteFile:
     """Read a whole file of comparisons and report every problem in its rows.
 
     Args:
@@ -74,6 +76,7 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
             (.csv.gz).
         votes: `required` for training and evaluation. With `optional` a file may have no columns of votes, and a row
             may have no vote; a vote that is present has to be valid.
+        tool_calls: how tool calls in answers of messages are handled.
 
     Raises:
         DataError: the rows cannot be read, because the file is missing, damaged, empty or of unknown format, or
@@ -81,9 +84,10 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
     """
     path = Path(path)
     file_format, table = read_table(path, KNOWN_COLUMNS)
-    checked = check_rows(table, recognise_layout(str(path), table.columns, votes), votes)
+    checked = check_rows(table, recognise_layout(str(path), table.columns, votes), votes, tool_calls)
     if not checked.rows:
         raise DataError(f"{path} has column names but no rows: there is nothing to read in it.")
+    check_prompt(str(path), table.columns, checked.problems, checked.rows)
     return VoteFile(
         path=path,
         format=file_format,
@@ -97,7 +101,7 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
     )
 
 
-def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
+def check_rows(table: Table, layout: Layout, votes: Votes, tool_calls: ToolCalls = "refuse") -> CheckedRows:
     """Read all rows of a table. Problems in rows are collected, not raised.
 
     The returned layout is `soft` if it was `lmsys` and a vote is not one-hot. A row without an id gets its number,
@@ -129,9 +133,9 @@ def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
             if first_lines.setdefault(row_id, row.line) != row.line:
                 report.add("id", "duplicate_id", f"was used before, on {table.unit} {first_lines[row_id]}")
         if layout == "chosen-rejected":
-            comparison = parse_chosen_rejected(row.cells, row_id, report)
+            comparison = parse_chosen_rejected(row.cells, row_id, report, tool_calls)
         else:
-            comparison = parse_side_by_side(row.cells, layout, votes, row_id, report)
+            comparison = parse_side_by_side(row.cells, layout, votes, row_id, report, tool_calls)
         problems += report.problems
         if comparison is not None:
             tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
+from tiebreak.data.layouts import MARGIN_COLUMN, SYSTEM_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
 from tiebreak.runs import write_atomically
 from tiebreak.types import Comparison
 
@@ -16,14 +16,15 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
     """Write comparisons with votes as CSV, atomically; `read_votes` reads them back equal.
 
     Cells of prompt and answers are JSON lists of turns, as in the competition. There is a column of margins if a
-    comparison has one, and a column for each tag that `read_votes` reads and a comparison has.
+    comparison has one, one of system messages likewise, and a column for each tag that `read_votes` reads and a
+    comparison has.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
-        ValueError: a comparison has no vote, has a margin although its vote prefers neither answer, or has a system
-            message, which `without_system` or `replace(comparison, system="")` removes.
+        ValueError: a comparison has no vote, or has a margin although its vote prefers neither answer.
     """
     has_margins = any(comparison.margin for comparison in comparisons)
+    has_systems = any(comparison.system for comparison in comparisons)
     names = {name for tags in {comparison.tags for comparison in comparisons} for name, _ in tags}
     tag_columns = [column for column in TAG_COLUMNS if column in names]
 
@@ -31,20 +32,19 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             margin_column = (MARGIN_COLUMN,) if has_margins else ()
-            rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *margin_column, *tag_columns))
+            system_column = (SYSTEM_COLUMN,) if has_systems else ()
+            rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *margin_column, *system_column, *tag_columns))
             for comparison in comparisons:
                 vote = comparison.required_vote()
-                if comparison.system:
-                    raise ValueError(f"comparison {comparison.id} has a system message, which no column holds")
                 if comparison.margin and vote[0] == vote[1]:
                     raise ValueError(f"comparison {comparison.id} has a margin, but its vote prefers neither answer")
-                turns = (comparison.prompt, comparison.answer_a, comparison.answer_b)
+                turns = (comparison.user_turns, comparison.answer_a, comparison.answer_b)
                 texts = (json.dumps(list(text), ensure_ascii=False) for text in turns)
                 numbers = (*vote, comparison.margin) if has_margins else vote
+                systems = (comparison.system,) if has_systems else ()
                 tags = dict(comparison.tags)
-                rows.writerow(
-                    (comparison.id, *texts, *map(_number, numbers), *(tags.get(column, "") for column in tag_columns))
-                )
+                cells = (*map(_number, numbers), *systems, *(tags.get(column, "") for column in tag_columns))
+                rows.writerow((comparison.id, *texts, *cells))
 
     write_atomically(path, write)
 

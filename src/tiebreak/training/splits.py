@@ -86,7 +86,10 @@ def calibration_source(settings: DataSection) -> str:
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
-    return list(load_comparisons(path, votes="required", problem_rows=settings.problem_rows, on_note=log))
+    votes = load_comparisons(
+        path, votes="required", problem_rows=settings.problem_rows, tool_calls=settings.tool_calls, on_note=log
+    )
+    return list(votes)
 
 
 def _split_off_calibration(

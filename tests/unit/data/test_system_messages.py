@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tiebreak.data import load_votes, write_comparisons
+from tiebreak.data import load_votes
 from tiebreak.runs import RunFolder, read_validation_rows, write_validation_rows
 from tiebreak.types import Comparison, Conversation
 
@@ -51,9 +51,3 @@ def test_a_run_keeps_it(tmp_path: Path) -> None:
     kept = read_validation_rows(RunFolder(tmp_path))
     assert kept is not None
     assert kept.comparisons == [row]
-
-
-def test_a_file_without_a_place_for_it_is_not_written(tmp_path: Path) -> None:
-    row = Comparison(("S\n\np",), ("a",), ("c",), (1.0, 0.0, 0.0), id="r", system="S")
-    with pytest.raises(ValueError, match="comparison r has a system message"):
-        write_comparisons(tmp_path / "votes.csv", [row])

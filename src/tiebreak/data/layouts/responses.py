@@ -1,4 +1,4 @@
-"""Files of prompts with a list of responses per row, or with one response per row: answers to score, without votes."""
+"""Files of answers to score, without votes: a list of answers to a prompt, one answer, a whole conversation, or two."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ from pathlib import Path
 from typing import Final
 
 from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_holds_turns
-from tiebreak.data.issues import Problem, UnreadableError, short_repr
+from tiebreak.data.issues import Problem, RowReport, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
+from tiebreak.data.layouts.chosen_rejected import parse_chosen_rejected
+from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, SYSTEM_COLUMN
+from tiebreak.data.layouts.conversations import add_system, holds_messages
+from tiebreak.data.layouts.side_by_side import ANSWER_COLUMNS, parse_side_by_side
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
 from tiebreak.data.readers import read_table
+from tiebreak.data.table import Row, Table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
+from tiebreak.types import A_WINS, Comparison
 from tiebreak.unicode import clean_text
 
 RESPONSES: Final = "responses"
 RESPONSE: Final = "response"
+MESSAGES: Final = "messages"
+_KINDS: Final = {
+    (RESPONSES,): "responses (a list of answers)",
+    (RESPONSE,): "response (one answer)",
+    (MESSAGES,): "messages (a whole conversation, whose last message is the answer)",
+    CHOSEN_REJECTED_COLUMNS: "chosen and rejected",
+    ANSWER_COLUMNS: "response_a and response_b",
+}
+"""The columns of answers, of which a file has one kind."""
 _SHOWN: Final = 20
 
 
@@ -40,8 +55,8 @@ class Candidates:
 class CandidatesFile:
     """The rows of a file, in its order.
 
-    `listed` is true if the file has lists of answers (the column `responses`), and false if it has one answer per row
-    (`response`), which is then the only one in each row's `answers`.
+    `listed` is true if the file has several answers per row (`responses`, or a pair such as `chosen` and `rejected`),
+    and false if it has one (`response`, `messages`), which is then the only one in each row's `answers`.
     """
 
     rows: tuple[Candidates, ...]
@@ -49,22 +64,26 @@ class CandidatesFile:
 
 
 def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
-    """Read a file with the columns `prompt` and either `responses` or `response`, and optionally `id`.
+    """Read a file of answers to score, which has one kind of these columns, and optionally `id` and `system`:
 
-    A prompt is a text or a list of turns, as in files of votes. `responses` is a list of at least one answer (CSV and
-    JSON lines may hold it as JSON text); each is a text, or a list of as many turns as the prompt has. `response` is
-    one such answer, which may be empty; turns are distinguished from plain text as in files of votes (see
-    `tiebreak.data.cells`). Without ids, rows are numbered from 0. Texts are cleaned as by `clean_text`.
+    - `prompt` and `responses`: a list of at least one answer (CSV and JSON lines may hold it as JSON text).
+    - `prompt` and `response`: one answer, which may be empty.
+    - `messages`: a whole conversation. Its last message is the answer.
+    - `chosen` and `rejected`, or `response_a` and `response_b`, as in files of votes: two answers, in this order.
 
-    In JSON lines and Parquet a prompt may also be a list of messages with `role` and `content`, up to the last one of
-    the user. Then each answer is the last reply, as a text or as messages.
+    A prompt is a text, a list of turns, or messages with `role` and `content` up to the last one of the user, as in
+    files of votes. An answer is a text or a list of as many turns as the prompt has; to messages it is the last reply,
+    as a text or as messages, or the whole conversation. Turns and messages are distinguished from plain text as in
+    files of votes (see `tiebreak.data.cells` and `holds_messages`). Without ids, rows are numbered from 0. Texts are
+    cleaned as by `clean_text`.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has both columns of answers, has no rows, or has rows that
+        DataError: the file cannot be read, lacks a column, has several kinds of answers, has no rows, or has rows that
             cannot be used, which the message lists.
     """
-    _, table = read_table(Path(path), ("id", "prompt", RESPONSES, RESPONSE))
-    listed = _has_lists(str(path), table.columns)
+    columns = {"id", "prompt", SYSTEM_COLUMN, *(column for kind in _KINDS for column in kind)}
+    _, table = read_table(Path(path), columns)
+    kind = _recognise_kind(str(path), table.columns)
     candidates, problems = [], []
     for number, row in enumerate(table.rows):
         if isinstance(row, Problem):
@@ -73,48 +92,81 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
         try:
             cell = decode_cell("id", row.cells.get("id"))
             row_id = str(number) if is_blank(cell) else str(cell)
-            if _is_messages(row.cells.get("prompt")):
-                candidates.append(_parse_messages(row_id, row.cells, listed))
-            else:
-                candidates.append(Candidates(row_id, *(_parse_list if listed else _parse_single)(row.cells)))
+            candidates.append(_parse_row(row_id, row, kind, table))
         except UnreadableError as error:
-            problems.append(f"{table.unit} {row.line}: {error.column} {error.message}")
+            problems.append(f"{table.unit} {row.line}: {f'{error.column} {error.message}'.lstrip()}")
     if problems:
         more = [f"  and {pluralize(len(problems) - _SHOWN, 'row')} more"] if len(problems) > _SHOWN else []
         lines = [f"  {problem}" for problem in problems[:_SHOWN]]
         raise DataError("\n".join((f"{path}: {pluralize(len(problems), 'row')} cannot be scored:", *lines, *more)))
     if not candidates:
         raise DataError(f"{path} has no rows: there is nothing to score.")
-    return CandidatesFile(tuple(candidates), listed)
+    return CandidatesFile(tuple(candidates), listed=kind not in ((RESPONSE,), (MESSAGES,)))
 
 
-def _has_lists(name: str, columns: tuple[str, ...]) -> bool:
-    """Whether the answers are in `responses`, and not in `response`."""
-    expected = f"{RESPONSES} (a list of answers) or {RESPONSE} (one answer)"
-    present = [column for column in (RESPONSES, RESPONSE) if column in columns]
-    if len(present) == 2:
-        raise DataError(f"{name} has both columns {RESPONSES!r} and {RESPONSE!r}: keep one, {expected}.")
-    if "prompt" not in columns or not present:
+def _recognise_kind(name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that hold the answers."""
+    present = [kind for kind in _KINDS if set(kind).issubset(columns)]
+    if len(present) > 1:
+        found = " and ".join(repr(column) for kind in present for column in kind)
+        expected = " or ".join(_KINDS[kind] for kind in present)
+        raise DataError(f"{name} has answers in {found}: keep one, {expected}.")
+    needs_prompt = not present or present[0] in ((RESPONSES,), (RESPONSE,))
+    if needs_prompt and ("prompt" not in columns or not present):
         missing = f"{RESPONSES!r} or {RESPONSE!r}" if "prompt" in columns else "'prompt'"
         names = (RESPONSE, RESPONSES) if "prompt" in columns else ("prompt",)
         near = [match for column in names for match in get_close_matches(column, columns, n=1, cutoff=0.75)]
         hint = f" Is it {near[0]!r}? Rename that." if near else ""
+        first, second, *others = _KINDS.values()
         raise DataError(
-            f"{name} has no column {missing}.{hint} A file to score has prompt and {expected}; "
-            f"its columns are {', '.join(columns) or 'none'}."
+            f"{name} has no column {missing}.{hint} A file to score has prompt and {first} or {second}; or "
+            f"{'; or '.join(others)}. Its columns are {', '.join(columns) or 'none'}."
         )
-    return present == [RESPONSES]
+    return present[0]
 
 
-def _parse_list(cells: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:
+def _parse_row(row_id: str, row: Row, kind: tuple[str, ...], table: Table) -> Candidates:
+    """The prompt and the answers of a row."""
+    if len(kind) == 2:
+        return _parse_pair(row_id, row, kind, table)
+    cells = row.cells
+    [column] = kind
+    if column == RESPONSES:
+        answers = {f"{RESPONSES}[{i}]": answer for i, answer in enumerate(_answers(cells))}
+    else:
+        answers = {column: _required_cell(column, cells)}
+    if column == MESSAGES or holds_messages(cells.get("prompt"), *answers.values()):
+        return _parse_messages(row_id, cells, answers)
+    prompt, texts = _parse_list(cells, answers) if column == RESPONSES else _parse_single(cells)
+    system, prompt = add_system(cells, prompt)
+    return Candidates(row_id, prompt, texts, system)
+
+
+def _parse_pair(row_id: str, row: Row, kind: tuple[str, ...], table: Table) -> Candidates:
+    """A row of two answers, as in a file of votes; the chosen one comes first."""
+    report = RowReport(row.line, table.unit)
+    comparison: Comparison | None
+    if kind == CHOSEN_REJECTED_COLUMNS:
+        comparison = parse_chosen_rejected(row.cells, row_id, report)
+        if comparison is not None and comparison.vote != A_WINS:
+            comparison = comparison.swap()
+    else:
+        comparison = parse_side_by_side(row.cells, "unlabelled", "optional", row_id, report)
+    if comparison is None:
+        problem = next(problem for problem in report.problems if problem.severity == "unreadable")
+        raise UnreadableError(problem.column, problem.kind, problem.message)
+    return Candidates(row_id, comparison.prompt, (comparison.answer_a, comparison.answer_b), comparison.system)
+
+
+def _parse_list(cells: dict[str, object], answers: dict[str, object]) -> tuple[Turns, tuple[Turns, ...]]:
     """The prompt and the answers of a row with a list of answers."""
-    prompt_cell, cell = _required_cell("prompt", cells), _answers(cells)
+    prompt_cell = _required_cell("prompt", cells)
     # A prompt written like a JSON list is a list of turns only if an answer is one too.
-    prompt = _turns("prompt", prompt_cell, row_of_turns=any(isinstance(answer, list) for answer in cell))
-    answers = tuple(_turns(f"{RESPONSES}[{i}]", "" if answer is None else answer) for i, answer in enumerate(cell))
-    for i, answer in enumerate(answers):
-        _check_turn_count(f"{RESPONSES}[{i}]", answer, prompt)
-    return prompt, answers
+    prompt = _turns("prompt", prompt_cell, row_of_turns=any(isinstance(answer, list) for answer in answers.values()))
+    texts = {column: _turns(column, "" if answer is None else answer) for column, answer in answers.items()}
+    for column, turns in texts.items():
+        _check_turn_count(column, turns, prompt)
+    return prompt, tuple(texts.values())
 
 
 def _answers(cells: dict[str, object]) -> list[object]:
@@ -132,20 +184,13 @@ def _answers(cells: dict[str, object]) -> list[object]:
     return cell
 
 
-def _is_messages(prompt: object) -> bool:
-    return isinstance(prompt, list) and any(isinstance(message, dict) for message in prompt)
-
-
-def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Candidates:
-    """A row whose prompt is a list of messages."""
-    messages = _cleaned(parse_messages("prompt", cells["prompt"], role="user"))
-    replies = (
-        {f"{RESPONSES}[{i}]": answer for i, answer in enumerate(_answers(cells))}
-        if listed
-        else {RESPONSE: _required_cell(RESPONSE, cells)}
-    )
+def _parse_messages(row_id: str, cells: dict[str, object], answers: dict[str, object]) -> Candidates:
+    """A row of messages: a prompt and the replies to it, or whole conversations."""
+    messages = _cleaned(parse_messages("prompt", decode_cell("prompt", cells.get("prompt")), role="user"))
     sides, system = [], ""
-    for column, answer in replies.items():
+    for column, answer in answers.items():
+        if column == MESSAGES and not holds_messages(None, answer):
+            raise UnreadableError(column, "not_text", f"is {short_repr(answer)}: expected a list of messages")
         reply = _cleaned(parse_messages(column, "" if answer is None else answer, role="assistant"))
         if not reply:
             raise UnreadableError(column, "no_turns", "is a list of no messages")
@@ -153,7 +198,8 @@ def _parse_messages(row_id: str, cells: dict[str, object], listed: bool) -> Cand
         system = system or system_message(reply, messages)
         if sides[-1][0] != sides[0][0]:
             raise UnreadableError(column, "prompt_mismatch", "is a conversation with another prompt than the first one")
-    return Candidates(row_id, sides[0][0], tuple(answer for _, answer in sides), system)
+    system, prompt = add_system(cells, sides[0][0], system)
+    return Candidates(row_id, prompt, tuple(answer for _, answer in sides), system)
 
 
 def _cleaned(messages: tuple[Message, ...]) -> tuple[Message, ...]:
