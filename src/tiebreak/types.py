@@ -60,6 +60,14 @@ def join_system(system: str, turn: str) -> str:
     return f"{system}\n\n{turn}" if system else turn
 
 
+def _opening_prompt(system: str, prompt: tuple[str, ...]) -> str:
+    """The first turn, with its system message; the first turn with text if the first one is empty, as in a greeting."""
+    user_turns = _user_turns(system, prompt)
+    if len(prompt) == 1 or user_turns[0].strip():
+        return prompt[0]
+    return next((turn for turn in user_turns if turn.strip()), prompt[0])
+
+
 def _map_prompt(change: Callable[[str], str], system: str, prompt: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """System message and prompt with every text changed."""
     first, *later = map(change, _user_turns(system, prompt))
@@ -114,6 +122,11 @@ class Conversation:
     def user_turns(self) -> tuple[str, ...]:
         """The prompt without the system message."""
         return _user_turns(self.system, self.prompt)
+
+    @property
+    def opening_prompt(self) -> str:
+        """The first prompt turn with text, which conversations with the same prompt share."""
+        return _opening_prompt(self.system, self.prompt)
 
     def without_system(self) -> Conversation:
         """The same conversation without its system message."""
@@ -187,6 +200,11 @@ class Comparison:
         """The prompt without the system message."""
         return _user_turns(self.system, self.prompt)
 
+    @property
+    def opening_prompt(self) -> str:
+        """The first prompt turn with text: a conversation that begins with a greeting has an empty first turn."""
+        return _opening_prompt(self.system, self.prompt)
+
     def without_system(self) -> Comparison:
         """The same comparison without its system message."""
         return replace(self, prompt=self.user_turns, system="")
@@ -209,8 +227,8 @@ class Comparison:
 
     @property
     def folded_prompt(self) -> str:
-        """The first prompt turn, folded by `fold_prompt`. Comparisons that share it are not independent."""
-        return fold_prompt(self.prompt[0])
+        """`opening_prompt`, folded by `fold_prompt`. Comparisons that share it are not independent."""
+        return fold_prompt(self.opening_prompt)
 
     @property
     def conversations(self) -> tuple[Conversation, Conversation]:

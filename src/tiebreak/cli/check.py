@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -33,10 +33,16 @@ MapOption = Annotated[
     ),
 ]
 
+ToolCallsOption = Annotated[
+    Literal["refuse", "text"],
+    typer.Option(help="Tool calls in answers of messages: refuse, or read as text, as data.tool_calls."),
+]
+
 
 def command(
     data: Annotated[Path, typer.Argument(help="Votes: CSV, TSV, JSON lines, JSON or Parquet.")],
     columns: MapOption = None,
+    tool_calls: ToolCallsOption = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Check a file of votes: a summary, and every row that cannot be used, with its line number.
@@ -50,12 +56,14 @@ def command(
 
       tiebreak check train.csv
 
+
       tiebreak check pku.jsonl --map winner=safer_response_id
     """
     from tiebreak.data import check_file, parse_mapping
 
+    mapping = parse_mapping(columns or [])
     with _delayed_progress() as on_progress:
-        check = check_file(data, columns=parse_mapping(columns or []), on_progress=on_progress)
+        check = check_file(data, columns=mapping, tool_calls=tool_calls, on_progress=on_progress)
     summary = check.summary
     if as_json:
         unlisted = {"unlisted_problems": check.unlisted_problems} if check.unlisted_problems else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from tiebreak.cli.check import MapOption, print_sources
+from tiebreak.cli.check import MapOption, ToolCallsOption, print_sources
 from tiebreak.cli.console import print_json, results
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -23,6 +23,7 @@ def command(
     more: Annotated[list[str] | None, typer.Argument(metavar="[COLUMN=COLUMN...]", help="More of --map.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Write votes here: .parquet, .jsonl or .csv.")] = ...,  # type: ignore[assignment]
     columns: MapOption = None,
+    tool_calls: ToolCallsOption = "refuse",
     problem_rows: Annotated[
         Literal["refuse", "skip", "keep"],
         typer.Option(help="Rows that cannot be used: leave them out, refuse the file, or keep empty texts and ids."),
@@ -48,7 +49,7 @@ def command(
     if output.exists() and data.exists() and output.samefile(data):
         raise DataError(f"{output} is the file to convert. Write to another file.")
     mapping = parse_mapping([*(columns or []), *(more or [])])
-    whole = read_votes(data, votes="optional", columns=mapping)
+    whole = read_votes(data, votes="optional", columns=mapping, tool_calls=tool_calls)
     kept = select_rows(whole, problem_rows, setting="--problem-rows ")
     write_comparisons(output, kept.comparisons)
     if as_json:

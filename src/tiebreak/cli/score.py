@@ -31,8 +31,8 @@ def command(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Prompts with lists of answers (prompt, responses) or with one (prompt, response), conversations "
-            "(messages), or votes, whose two answers are scored: JSONL, Parquet or CSV."
+            help="Prompts with lists of answers (prompt, responses), with one (prompt, response) or with two (chosen, "
+            "rejected; response_a, response_b), or whole conversations (messages): JSONL, Parquet or CSV."
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Output file: .parquet, .jsonl or .csv.")] = Path(

@@ -39,7 +39,7 @@ from tiebreak.client.transport import Outcome, Request, check_open, check_url, h
 from tiebreak.errors import ServerError
 from tiebreak.judges.answer_order import Swap, swapped_share
 from tiebreak.judges.dataframes import comparisons_from_frame, verdicts_frame
-from tiebreak.judges.prompts import Prompt, Turns, as_comparison, as_conversation, as_ranking_row
+from tiebreak.judges.prompts import Answer, Prompt, as_comparison, as_conversation
 from tiebreak.judges.verdicts import Ranking, Score, Verdict
 from tiebreak.types import Comparison, Conversation
 
@@ -101,7 +101,7 @@ class AsyncClient:
         self._model = parse_answer(parse_model, await self._request(MODEL_REQUEST), self._url)
         return self._model
 
-    async def compare(self, prompt: Prompt, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+    async def compare(self, prompt: Prompt, a: Answer, b: Answer, *, swap: Swap = "none") -> Verdict:
         """As `Judge.compare`."""
         return (await self.compare_many([as_comparison(prompt, a, b)], swap=swap))[0]
 
@@ -128,9 +128,9 @@ class AsyncClient:
         comparisons = await asyncio.to_thread(comparisons_from_frame, frame)
         return verdicts_frame(await self.compare_many(comparisons, swap=swap), frame.index)
 
-    async def score(self, prompt: Prompt, answer: Turns) -> Score:
+    async def score(self, prompt: Prompt, answer: Answer) -> Score:
         """As `Judge.score`."""
-        return (await self.score_many([as_conversation(prompt, "answer", answer)]))[0]
+        return (await self.score_many([as_conversation(prompt, answer)]))[0]
 
     async def score_many(
         self,
@@ -145,14 +145,13 @@ class AsyncClient:
         rows = [conversation_json(conversation) for conversation in conversations]
         return await self._send_rows(call, rows, on_progress)
 
-    async def rank(self, prompt: Prompt, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+    async def rank(self, prompt: Prompt, answers: Sequence[Answer], *, swap: Swap = "average") -> Ranking:
         """As `Judge.rank`."""
-        row, system = as_ranking_row(prompt, answers)
-        return (await self.rank_many([row], systems=[system], swap=swap))[0]
+        return (await self.rank_many([(prompt, answers)], swap=swap))[0]
 
     async def rank_many(
         self,
-        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        rows: Sequence[tuple[Prompt, Sequence[Answer]]],
         *,
         systems: Sequence[str] | None = None,
         swap: Swap = "average",

@@ -11,7 +11,7 @@ from tiebreak.client.responses import ServedLimits, ServedModel, parse_answer, p
 from tiebreak.client.transport import Request
 from tiebreak.errors import ComparisonsError, ModelError, ServerError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, least_certain, mean_verdict, swapped_count
-from tiebreak.judges.judge import systems_of
+from tiebreak.judges.prompts import Answer, Prompt, as_ranking_rows
 from tiebreak.judges.verdicts import Score, Verdict, probability_array
 from tiebreak.types import Comparison, Conversation
 from tiebreak.unicode import replace_invalid_characters
@@ -106,20 +106,20 @@ def score_call(model: ServedModel, url: str) -> BatchCall[Score]:
 
 
 def rank_requests(
-    rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]], systems: Sequence[str] | None, swap: Swap
+    rows: Sequence[tuple[Prompt, Sequence[Answer]]], systems: Sequence[str] | None, swap: Swap
 ) -> list[Request]:
     """A request for each prompt and its answers.
 
     Raises:
-        ValueError, ComparisonsError: as in `Judge.rank_many`.
+        TypeError, ValueError, ComparisonsError: as in `Judge.rank_many`.
     """
     check_rankable_swap(swap)
     bodies = []
-    for number, ((prompt, answers), system) in enumerate(zip(rows, systems_of(rows, systems), strict=True)):
+    for number, (prompt, answers, system) in enumerate(as_ranking_rows(rows, systems)):
         if not answers:
             raise ComparisonsError(f"Prompt {number} has no answers. Give at least one to each prompt.")
         # Validates the numbers of turns.
-        sides = [Conversation(tuple(prompt), tuple(answer), system) for answer in answers]
+        sides = [Conversation(prompt, answer, system) for answer in answers]
         bodies.append(_prompt(sides[0]) | {"answers": [side.answer for side in sides], "swap": swap})
     return [Request("POST", "/v1/rank", to_json(body).encode()) for body in bodies]
 

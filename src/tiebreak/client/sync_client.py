@@ -43,6 +43,7 @@ from tiebreak.client.transport import Outcome, Request, check_open, check_url, h
 from tiebreak.errors import ModelError, ServerError
 from tiebreak.judges.answer_order import Swap, swapped_share
 from tiebreak.judges.judge import Judge
+from tiebreak.judges.prompts import Answer, Prompt
 from tiebreak.judges.verdicts import Ranking, Score, Verdict
 from tiebreak.types import Comparison, Conversation
 
@@ -159,7 +160,7 @@ class Client(Judge):
 
     def rank_many(
         self,
-        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        rows: Sequence[tuple[Prompt, Sequence[Answer]]],
         *,
         systems: Sequence[str] | None = None,
         swap: Swap = "average",

@@ -6,12 +6,12 @@ hash of the row, half of the rows each way, so that the position carries no info
 reported with their line, and every row that is left out is counted.
 """
 
-from tiebreak.data.candidates import CandidatesFile, read_candidates
+from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
 from tiebreak.data.column_mapping import parse_mapping
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes, select_rows
 from tiebreak.data.file_check import FileCheck, check_file
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
-from tiebreak.data.layouts import Candidates, Layout, Votes
+from tiebreak.data.layouts import Layout, Votes
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side
 from tiebreak.data.readers import Format, check_votes_path, read_table

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from tiebreak.data.issues import Problem, Severity
 from tiebreak.data.layouts import (
     CHOSEN_REJECTED_COLUMNS,
+    SYSTEM_COLUMN,
     TEXT_COLUMNS,
     UnreadColumn,
     Votes,
+    check_prompt,
 )
+from tiebreak.data.messages import ToolCalls
 from tiebreak.data.recognition import READABLE_COLUMNS, recognise
 from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
@@ -50,10 +53,14 @@ def load_comparisons(
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
     columns: Mapping[str, str] | None = None,
+    tool_calls: ToolCalls = "refuse",
     on_note: Callable[[str], None] | None = None,
 ) -> tuple[Comparison, ...]:
     """The comparisons of a file, in its order. See `load_votes`."""
-    return load_votes(path, votes=votes, problem_rows=problem_rows, columns=columns, on_note=on_note).comparisons
+    file = load_votes(
+        path, votes=votes, problem_rows=problem_rows, columns=columns, tool_calls=tool_calls, on_note=on_note
+    )
+    return file.comparisons
 
 
 def load_votes(
@@ -62,6 +69,7 @@ def load_votes(
     votes: Votes,
     problem_rows: ProblemRows = "refuse",
     columns: Mapping[str, str] | None = None,
+    tool_calls: ToolCalls = "refuse",
     setting: str | None = "data.problem_rows=",
     on_note: Callable[[str], None] | None = None,
 ) -> VoteFile:
@@ -72,6 +80,7 @@ def load_votes(
         votes: see `read_votes`.
         problem_rows: see `ProblemRows`.
         columns: see `read_votes`.
+        tool_calls: see `read_votes`.
         setting: the text that users write before another value of `problem_rows`, for messages; None if they cannot
             change it.
         on_note: called with one line that says how many rows were left out or repaired and why, if there are any; and
@@ -81,7 +90,7 @@ def load_votes(
     Raises:
         DataError: the file cannot be read, rows have problems that `problem_rows` does not allow, or no row is left.
     """
-    file = read_votes(path, votes=votes, columns=columns)
+    file = read_votes(path, votes=votes, columns=columns, tool_calls=tool_calls)
     kept = select_rows(file, problem_rows, setting=setting)
     notes = [_summary_line(str(path), file, file.rows - len(kept.comparisons))] if file.problems else []
     if votes == "required":
@@ -133,6 +142,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
             raise DataError(f"the data frame has {columns.count(column)} columns named {column!r}: rename all but one.")
     recognised = recognise("the data frame", Table(columns, _frame_rows(frame), "row"), votes)
     checked = check_rows(recognised.table, recognised.layout, votes)
+    check_prompt("the data frame", recognised.table.columns, checked.problems, checked.rows)
     _check_problems("the data frame", checked.problems, checked.rows, None, None)
     if votes == "required":
         for line in _unread_columns_line("the data frame", recognised.unread):
@@ -142,7 +152,7 @@ def from_frame(frame: pd.DataFrame, *, votes: Votes = "optional") -> tuple[Compa
 
 def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
     columns = [column for column in frame.columns if column in READABLE_COLUMNS]
-    texts = {*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS}
+    texts = {*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS, SYSTEM_COLUMN}
     cells = ((_texts if column in texts else _cells)(frame[column]) for column in columns)
     for position, row in enumerate(zip(*cells, strict=True)):
         yield Row(position, dict(zip(columns, row, strict=True)))
@@ -150,17 +160,17 @@ def _frame_rows(frame: pd.DataFrame) -> Iterator[Row]:
 
 def _cells(series: pd.Series[Any]) -> list[object]:
     """The values as Python objects: null as None, arrays (lists in Parquet, as pandas reads them) as lists."""
-    values = (_plain(value) for value in series.tolist())
+    values = map(_without_arrays, series.tolist())
     return [None if missing else value for value, missing in zip(values, series.isna(), strict=True)]
 
 
-def _plain(value: object) -> object:
-    """A value without arrays, at any depth."""
+def _without_arrays(value: Any) -> Any:
+    """A value with lists for arrays, also inside messages."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [_without_arrays(item) for item in value]
+    return {key: _without_arrays(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _texts(series: pd.Series[Any]) -> list[object]:

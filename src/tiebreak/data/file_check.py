@@ -10,6 +10,8 @@ from typing import Final
 
 from tiebreak.data.input_file import OnProgress
 from tiebreak.data.issues import Kind, Problem
+from tiebreak.data.layouts import check_prompt
+from tiebreak.data.messages import ToolCalls
 from tiebreak.data.readers import read_table
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.row_statistics import RowStatistics
@@ -37,13 +39,18 @@ class FileCheck:
 
 
 def check_file(
-    path: Path, *, columns: Mapping[str, str] | None = None, on_progress: OnProgress | None = None
-) -> FileCheck:  # fmt: skip
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    tool_calls: ToolCalls = "refuse",
+    on_progress: OnProgress | None = None,
+) -> FileCheck:
     """Check every row of a file. Votes are required if the file has columns of votes.
 
     Args:
         path: see `read_votes`.
         columns: see `read_votes`.
+        tool_calls: see `read_votes`.
         on_progress: called from time to time with the work done and the total.
 
     Raises:
@@ -56,7 +63,7 @@ def check_file(
     counts: Counter[Kind] = Counter()
     problems: list[Problem] = []
     rows = unusable = noted = 0
-    for row in iterate_rows(recognised.table, layout, "optional" if layout == "unlabelled" else "required"):
+    for row in iterate_rows(recognised.table, layout, "optional" if layout == "unlabelled" else "required", tool_calls):
         rows += 1
         if row.comparison is not None:
             statistics.add(row.line, row.comparison)
@@ -69,6 +76,7 @@ def check_file(
                 problems.append(problem)
     if not rows:
         raise no_rows(path)
+    check_prompt(str(path), recognised.table.columns, problems, min(rows, _LISTED_PROBLEMS))
     if layout == "lmsys" and statistics.has_soft_votes:
         layout = "soft"
     summary = make_summary(

@@ -13,6 +13,7 @@ the caller asks for it. Then the answer is all that follows the last message of 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import groupby, takewhile
 from typing import Final, Literal
 
@@ -25,7 +26,9 @@ from tiebreak.unicode import unify_line_ends
 ToolCalls = Literal["refuse", "text"]
 """How tool calls in answers are handled: refused, or read as text (see `tiebreak.data.message_content`)."""
 
-_WRITTEN_AS_MESSAGES: Final = re.compile(r'\s*\[\s*\{\s*"(?:role|content)"')
+_WRITTEN_AS_MESSAGES: Final = re.compile(
+    r'\s*\[\s*\{\s*(?:"(?:role|content)"|"from"\s*:\s*"(?:system|human|user|gpt|assistant)")'
+)
 
 
 def parse_side(
@@ -94,6 +97,25 @@ def parse_messages(column: str, cell: object, *, role: str) -> tuple[Message, ..
     return tuple(read_message(column, number, message) for number, message in enumerate(messages, start=1))
 
 
+def is_messages(cell: object) -> bool:
+    """Whether a cell is a list that holds messages."""
+    return isinstance(cell, list) and any(isinstance(m, Mapping) and ("role" in m or "from" in m) for m in cell)
+
+
+def is_written_as_messages(cell: object) -> bool:
+    """Whether a cell is JSON text of a list of messages, each with a role."""
+    if not isinstance(cell, str) or not _WRITTEN_AS_MESSAGES.match(cell):
+        return False
+    try:
+        messages = parse_json(cell)
+    except ValueError:
+        return False
+    return isinstance(messages, list) and all(
+        isinstance(message, Mapping) and isinstance(message.get("role", message.get("from")), str)
+        for message in messages
+    )
+
+
 def _unify(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The messages with one kind of line end, before they are compared, and before one is joined to the next."""
     return tuple((role, unify_line_ends(content)) for role, content in messages)
@@ -116,7 +138,7 @@ def _turns(
         answer = "\n".join(content for _, content in messages[start:] if content)
         messages = (*messages[:start], ("assistant", answer))[: len(messages)]
     elif _calls_tool_at_end(messages):
-        message = "ends in a tool call, which is no text to judge (tool_calls=text reads tool calls as text)"
+        message = "ends in a tool call, which is no text to judge: write it as text, or give data.tool_calls=text"
         raise UnreadableError(column, "tool_calls", message)
     system = messages[0][1] if messages[0][0] == "system" else None
     rest = messages if system is None else messages[1:]

@@ -21,10 +21,10 @@ def split_by_prompt(
 ) -> tuple[list[Comparison], list[Comparison]]:
     """Training and validation rows, each in the order of the input.
 
-    Comparisons with the same first prompt turn, as `fold_prompt` compares them, stay together, so that validation
-    does not reward a model for having seen the prompt. Validation gets a proportional share of large and of small
-    groups, chosen by a hash of prompt and seed, so the choice does not depend on the order of the rows or on the
-    machine. Its size is the closest to the requested one that whole groups can make.
+    Comparisons with the same `opening_prompt`, as `fold_prompt` compares them, stay together, so that validation does
+    not reward a model for having seen the prompt. Validation gets a proportional share of large and of small groups,
+    chosen by a hash of prompt and seed, so the choice does not depend on the order of the rows or on the machine. Its
+    size is the closest to the requested one that whole groups can make.
 
     The hash is that of the prompt folded by `fold_prompt_0_1`, the smallest in a group: a seed gives the rows that it
     gave in earlier versions, unless prompts were added to a group.
@@ -41,7 +41,9 @@ def split_by_prompt(
         DataError: the size leaves no row for training or validation, or there is only one row or one first prompt.
     """
     rows = list(comparisons)
-    keys = _group_names([comparison.prompt[0] for comparison in rows], fold)
+    # Tiebreak 0.1 took the first turn, even if it was empty.
+    prompts = [row.prompt[0] if fold is fold_prompt_0_1 else row.opening_prompt for row in rows]
+    keys = _group_names(prompts, fold)
     if len(rows) < 2:
         raise DataError(
             "there is only one comparison: none would be left for training. Validate on a separate file "

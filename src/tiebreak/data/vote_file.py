@@ -19,10 +19,12 @@ from tiebreak.data.layouts import (
     Layout,
     UnreadColumn,
     Votes,
+    check_prompt,
     parse_chosen_rejected,
     parse_side_by_side,
 )
 from tiebreak.data.layouts.votes import BOTH_BAD_TAG, is_both_bad
+from tiebreak.data.messages import ToolCalls
 from tiebreak.data.readers import Format, read_table
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.table import Table
@@ -97,8 +99,12 @@ class CheckedRows:
 
 
 def read_votes(
-    path: str | os.PathLike[str], *, votes: Votes, columns: Mapping[str, str] | None = None
-) -> VoteFile:  # fmt: skip
+    path: str | os.PathLike[str],
+    *,
+    votes: Votes,
+    columns: Mapping[str, str] | None = None,
+    tool_calls: ToolCalls = "refuse",
+) -> VoteFile:
     """Read a whole file of comparisons and report every problem in its rows.
 
     Args:
@@ -108,6 +114,7 @@ def read_votes(
             may have no vote; a vote that is present has to be valid.
         columns: Tiebreak's columns, and the file's columns that they are read from, if its layout is not recognised
             (see `tiebreak.data.column_mapping`).
+        tool_calls: how tool calls in answers of messages are handled.
 
     Raises:
         DataError: the rows cannot be read, because the file is missing, damaged, empty or of unknown format, or
@@ -116,9 +123,10 @@ def read_votes(
     path = Path(path)
     file_format, table = read_table(path, columns_to_read(columns))
     recognised = recognise(str(path), table, votes, columns)
-    checked = check_rows(recognised.table, recognised.layout, votes)
+    checked = check_rows(recognised.table, recognised.layout, votes, tool_calls)
     if not checked.rows:
         raise no_rows(path)
+    check_prompt(str(path), recognised.table.columns, checked.problems, checked.rows)
     return VoteFile(
         path=path,
         format=file_format,
@@ -140,7 +148,7 @@ def no_rows(path: Path) -> DataError:
     return DataError(f"{path} has column names but no rows: there is nothing to read in it.")
 
 
-def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
+def check_rows(table: Table, layout: Layout, votes: Votes, tool_calls: ToolCalls = "refuse") -> CheckedRows:
     """Read all rows of a table. Problems in rows are collected, not raised.
 
     The returned layout is `soft` if it was `lmsys` and a vote is not one-hot. A row without an id gets its number,
@@ -154,7 +162,7 @@ def check_rows(table: Table, layout: Layout, votes: Votes) -> CheckedRows:
     problems: list[Problem] = []
     rows = 0
     integer_ids = True
-    for row in iterate_rows(table, layout, votes):
+    for row in iterate_rows(table, layout, votes, tool_calls):
         rows += 1
         integer_ids &= row.integer_id
         problems += row.problems
@@ -171,7 +179,9 @@ def is_soft(vote: Vote | None) -> bool:
     return vote not in (A_WINS, B_WINS, TIE, None)
 
 
-def iterate_rows(table: Table, layout: Layout, votes: Votes) -> Iterator[CheckedRow]:
+def iterate_rows(
+    table: Table, layout: Layout, votes: Votes, tool_calls: ToolCalls = "refuse"
+) -> Iterator[CheckedRow]:  # fmt: skip
     """Check the rows of a table one by one. Of the rows before it keeps a few numbers each. See `check_rows`."""
     first_lines = HashIndex()
     known_tags: dict[Tags, Tags] = {}  # equal tags share one object
@@ -192,9 +202,9 @@ def iterate_rows(table: Table, layout: Layout, votes: Votes) -> Iterator[Checked
             if first_line != row.line:
                 report.add("id", "duplicate_id", f"was used before, on {table.unit} {first_line}")
         if layout == "chosen-rejected":
-            comparison = parse_chosen_rejected(row.cells, row_id, report)
+            comparison = parse_chosen_rejected(row.cells, row_id, report, tool_calls)
         else:
-            comparison = parse_side_by_side(row.cells, layout, votes, row_id, report)
+            comparison = parse_side_by_side(row.cells, layout, votes, row_id, report, tool_calls)
         if comparison is not None:
             tags: Tags = tuple((column, tag) for column in tag_columns if (tag := _read_tag(row.cells.get(column))))
             if layout == "winner" and is_both_bad(row.cells.get("winner")):

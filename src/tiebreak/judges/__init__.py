@@ -3,6 +3,7 @@
 from tiebreak.judges.answer_order import Swap
 from tiebreak.judges.judge import Judge
 from tiebreak.judges.loading import Merge, load_judge
+from tiebreak.judges.prompts import as_comparison, as_conversation
 from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict, probability_array
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Score",
     "Swap",
     "Verdict",
+    "as_comparison",
+    "as_conversation",
     "load_judge",
     "probability_array",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tiebreak.errors import ModelError
 from tiebreak.judges.answer_order import Swap, swap_verdict
-from tiebreak.judges.prompts import Prompt, Turns, as_comparison, as_conversation, as_ranking_row
+from tiebreak.judges.prompts import Answer, Prompt, as_comparison, as_conversation
 from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
 from tiebreak.types import Comparison, Conversation
 
@@ -63,20 +63,23 @@ class Judge(ABC):
     def texts(self, comparisons: int, swap: Swap) -> int:
         """The number of texts it reads for this number of comparisons."""
 
-    def compare(self, prompt: Prompt, a: Turns, b: Turns, *, swap: Swap = "none") -> Verdict:
+    def compare(self, prompt: Prompt, a: Answer, b: Answer, *, swap: Swap = "none") -> Verdict:
         """Judge two answers to a prompt.
 
         Args:
             prompt: the prompt; a list of the user's turns of a conversation; or its messages, each with `role` and
-                `content`, up to the last one of the user, with a system message at the start if there is one.
-            a: the first answer; a list of the replies to each turn; or to messages the last reply.
+                `content` (a text or a list of parts), up to the last one of the user. They may begin with a system or
+                developer message, and hold tool calls and results.
+            a: the first answer; a list of the replies to each turn; or messages, the last reply or the whole
+                conversation, to which the prompt may be empty. To a prompt of messages, a text is the last reply.
             b: the second answer, likewise.
             swap: the order of the answers: as given, or both.
 
         Raises:
-            TypeError: one of them is neither a string nor a list of strings, or the prompt's messages are not texts.
-            ValueError: prompt and answers differ in their number of turns, the roles of messages do not alternate, or
-                `swap` is not valid.
+            TypeError: one of them is neither a string, a list of strings nor a list of messages, or a message is not
+                text, as an image is not.
+            ValueError: prompt and answers differ in their number of turns, the messages do not end in a text of the
+                assistant, or `swap` is not valid.
         """
         return self.compare_many([as_comparison(prompt, a, b)], swap=swap)[0]
 
@@ -91,7 +94,8 @@ class Judge(ABC):
         """Judge any number of comparisons; much faster than one call each.
 
         Args:
-            comparisons: what to judge. Votes are ignored.
+            comparisons: what to judge. Votes are ignored. `tiebreak.judges.as_comparison` makes one from what
+                `compare` takes, such as messages.
             swap: the order of the answers: as given, both, or both for the least certain comparisons. A judge that
                 gives rewards has the same probabilities in both.
             on_progress: called with the number of texts judged since the last call; `texts` returns the total.
@@ -134,7 +138,7 @@ class Judge(ABC):
         """Judge the two orders of each comparison; the orders of one comparison are adjacent."""
         return self.compare_many(orders, on_progress=on_progress)
 
-    def score(self, prompt: Prompt, answer: Turns) -> Score:
+    def score(self, prompt: Prompt, answer: Answer) -> Score:
         """The reward of one answer to a prompt.
 
         Args:
@@ -145,7 +149,7 @@ class Judge(ABC):
             TypeError, ValueError: as in `compare`.
             ModelError: the judge is pairwise and has no reward for a single answer.
         """
-        return self.score_many([as_conversation(prompt, "answer", answer)])[0]
+        return self.score_many([as_conversation(prompt, answer)])[0]
 
     @abstractmethod
     def score_many(
@@ -158,7 +162,7 @@ class Judge(ABC):
         """The rewards of any number of answers; much faster than one call each.
 
         Args:
-            conversations: what to score.
+            conversations: what to score. `tiebreak.judges.as_conversation` makes one from what `score` takes.
             groups: a number per conversation; a common prefix of those with the same number is computed once. Rewards
                 do
                 not depend on it. By default, conversations with the same first prompt are one group.
@@ -173,7 +177,7 @@ class Judge(ABC):
             MemoryBudgetError: a single answer does not fit in memory.
         """
 
-    def rank(self, prompt: Prompt, answers: Sequence[Turns], *, swap: Swap = "average") -> Ranking:
+    def rank(self, prompt: Prompt, answers: Sequence[Answer], *, swap: Swap = "average") -> Ranking:
         """Score and rank any number of answers to a prompt.
 
         Args:
@@ -185,13 +189,12 @@ class Judge(ABC):
             TypeError, ValueError: as in `compare`; `swap` is `none` or `average`.
             ComparisonsError: there are no answers.
         """
-        row, system = as_ranking_row(prompt, answers)
-        return self.rank_many([row], systems=[system], swap=swap)[0]
+        return self.rank_many([(prompt, answers)], swap=swap)[0]
 
     @abstractmethod
     def rank_many(
         self,
-        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        rows: Sequence[tuple[Prompt, Sequence[Answer]]],
         *,
         systems: Sequence[str] | None = None,
         swap: Swap = "average",
@@ -200,9 +203,9 @@ class Judge(ABC):
         """Score and rank the answers to many prompts; much faster than one call each where prompts have few answers.
 
         Args:
-            rows: for each prompt its turns, and the turns of each answer.
+            rows: each a prompt and its answers, as in `rank`.
             systems: the system message of each prompt, which its first turn begins with, as in `Comparison`; empty for
-                a prompt without one. By default none has one.
+                a prompt without one. By default none has one. A prompt of messages may hold it instead.
             swap: judge pairs as given, or in both orders, all of them: a ranking is not to depend on what else is
                 ranked with it. A judge that gives rewards says the same in both.
             on_progress: called with the number of prompts done since the last call.
@@ -211,8 +214,7 @@ class Judge(ABC):
             A ranking a prompt, in the same order.
 
         Raises:
-            ValueError: prompt and answers differ in their number of turns, a prompt does not begin with its system
-                message, or `swap` is not `none` or `average`.
+            TypeError, ValueError: as in `rank`; or a prompt does not begin with its system message.
             ComparisonsError: a prompt has no answers.
             MemoryBudgetError, ModelError: as in `compare_many`.
         """
@@ -248,7 +250,8 @@ class Judge(ABC):
     def compare_frame(self, frame: pd.DataFrame, *, swap: Swap = "none") -> pd.DataFrame:
         """Judge a DataFrame with the columns `prompt`, `response_a`, `response_b`.
 
-        Cells hold a text, a number (read as text) or a JSON list of turns. Other columns are ignored.
+        Cells hold a text, a number (read as text), a list of turns or messages. A column `system` holds a system
+        message. Other columns are ignored.
 
         Returns:
             A new frame on the same index: `winner_model_a`, `winner_model_b`, `winner_tie` (probabilities), `answer`.
@@ -264,16 +267,3 @@ class Judge(ABC):
 def calibrated(probabilities: NDArray[np.float64], calibration: Calibration | None) -> NDArray[np.float64]:
     """Probabilities [n, 3], calibrated if there is a calibration."""
     return probabilities if calibration is None else calibration.apply(probabilities)
-
-
-def systems_of(rows: Sequence[object], systems: Sequence[str] | None) -> Sequence[str]:
-    """The system message of each row in `rank_many`; empty ones by default.
-
-    Raises:
-        ValueError: there are not as many as rows.
-    """
-    if systems is None:
-        return [""] * len(rows)
-    if len(systems) != len(rows):
-        raise ValueError(f"systems has {len(systems):,} texts for {len(rows):,} prompts: give one per prompt")
-    return systems

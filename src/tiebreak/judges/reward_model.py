@@ -11,7 +11,8 @@ import numpy as np
 from tiebreak.errors import ComparisonsError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap, swapped_share
 from tiebreak.judges.inference import HeadInference
-from tiebreak.judges.judge import Judge, calibrated, systems_of
+from tiebreak.judges.judge import Judge, calibrated
+from tiebreak.judges.prompts import Answer, Prompt, as_ranking_rows
 from tiebreak.judges.verdicts import HeadOutput, InputLimits, Ranking, Score, Verdict
 from tiebreak.ranking import competition_ranks, outcome_logits
 from tiebreak.types import Comparison, Conversation
@@ -103,7 +104,7 @@ class RewardModelJudge(Judge):
         """As in `Judge`."""
         if groups is None:
             numbers: dict[str, int] = {}
-            groups = [numbers.setdefault(c.prompt[0], len(numbers)) for c in conversations]
+            groups = [numbers.setdefault(c.opening_prompt, len(numbers)) for c in conversations]
         rewards, encoded = self._rewards(conversations, groups, on_progress)
         normalised = self._normalised(rewards)
         return [
@@ -113,7 +114,7 @@ class RewardModelJudge(Judge):
 
     def rank_many(
         self,
-        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        rows: Sequence[tuple[Prompt, Sequence[Answer]]],
         *,
         systems: Sequence[str] | None = None,
         swap: Swap = "average",
@@ -121,21 +122,17 @@ class RewardModelJudge(Judge):
     ) -> list[Ranking]:
         """As in `Judge`."""
         check_rankable_swap(swap)
-        empty = [number for number, (_, answers) in enumerate(rows) if not answers]
+        parsed = as_ranking_rows(rows, systems)
+        empty = [number for number, (_, answers, _) in enumerate(parsed) if not answers]
         if empty:
             raise ComparisonsError(f"Prompt {empty[0]} has no answers: give at least one to each.")
-        systems = systems_of(rows, systems)
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
-            batch = rows[first : first + RANKED_AT_ONCE]
-            sides = [
-                Conversation(tuple(prompt), tuple(answer), system)
-                for (prompt, answers), system in zip(batch, systems[first : first + RANKED_AT_ONCE], strict=True)
-                for answer in answers
-            ]
-            groups = [number for number, (_, answers) in enumerate(batch) for _ in answers]
+            batch = parsed[first : first + RANKED_AT_ONCE]
+            sides = [Conversation(prompt, answer, system) for prompt, answers, system in batch for answer in answers]
+            groups = [number for number, (_, answers, _) in enumerate(batch) for _ in answers]
             scores = iter(self.score_many(sides, groups=groups))
-            rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers in batch]
+            rankings += [ranking_of(list(islice(scores, len(answers)))) for _, answers, _ in batch]
             if on_progress is not None:
                 on_progress(len(batch))
         return rankings

@@ -8,16 +8,14 @@ from typing import Final, Never
 
 from tiebreak.errors import ModelError
 from tiebreak.judges.answer_order import Swap, check_rankable_swap
-from tiebreak.judges.judge import Judge, systems_of
+from tiebreak.judges.judge import Judge
+from tiebreak.judges.prompts import Answer, Prompt, RankingRow, as_ranking_rows
 from tiebreak.judges.verdicts import Ranking, Verdict
 from tiebreak.ranking import tournament
 from tiebreak.types import Comparison, Conversation
 
 ALL_PAIRS: Final = 8
 """Up to this number of answers, every pair is compared: 28 pairs of 8 answers."""
-
-_Row = tuple[Sequence[str], Sequence[Sequence[str]], str]
-"""A prompt, its answers, and its system message."""
 
 RANKED_AT_ONCE: Final = 64
 """Prompts per batch in `rank_many`."""
@@ -49,7 +47,7 @@ class TournamentRankingJudge(Judge):
 
     def rank_many(
         self,
-        rows: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]],
+        rows: Sequence[tuple[Prompt, Sequence[Answer]]],
         *,
         systems: Sequence[str] | None = None,
         swap: Swap = "average",
@@ -57,10 +55,10 @@ class TournamentRankingJudge(Judge):
     ) -> list[Ranking]:
         """As in `Judge`."""
         check_rankable_swap(swap)
-        with_systems = [(*row, system) for row, system in zip(rows, systems_of(rows, systems), strict=True)]
+        parsed = as_ranking_rows(rows, systems)
         rankings = []
         for first in range(0, len(rows), RANKED_AT_ONCE):
-            batch = with_systems[first : first + RANKED_AT_ONCE]
+            batch = parsed[first : first + RANKED_AT_ONCE]
             pairs = [
                 (row, pair)
                 for row, (_, answers, _) in enumerate(batch)
@@ -76,17 +74,16 @@ class TournamentRankingJudge(Judge):
                     on_progress(1)
         return rankings
 
-    def _judge_pairs(self, pairs: Sequence[tuple[_Row, tuple[int, int]]], swap: Swap) -> list[Verdict]:
+    def _judge_pairs(self, pairs: Sequence[tuple[RankingRow, tuple[int, int]]], swap: Swap) -> list[Verdict]:
         comparisons = [
-            Comparison(tuple(prompt), tuple(answers[a]), tuple(answers[b]), system=system)
-            for (prompt, answers, system), (a, b) in pairs
+            Comparison(prompt, answers[a], answers[b], system=system) for (prompt, answers, system), (a, b) in pairs
         ]
         return self.compare_many(comparisons, swap=swap)
 
     def _tournament(
         self,
         row: int,
-        content: _Row,
+        content: RankingRow,
         known: dict[tuple[int, tuple[int, int]], Verdict],
         swap: Swap,
     ) -> Ranking:

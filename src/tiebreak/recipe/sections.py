@@ -125,6 +125,9 @@ class DataSection(Section):
     problem_rows: Literal["refuse", "skip", "keep"] = "refuse"
     """How to handle rows with problems. `refuse`: list them and stop. `skip`: leave them out and count them. `keep`:
     keep empty texts and repeated ids as they are; stop only for unreadable rows."""
+    tool_calls: Literal["refuse", "text"] = "refuse"
+    """How tool calls in answers of messages are handled. `refuse`: as a row with a problem. `text`: the answer is all
+    that follows the last message of the user, with tool calls and results as text."""
     seed: int = 42
     """Seed of the split."""
 

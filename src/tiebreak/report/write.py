@@ -103,7 +103,7 @@ def _read_content(
     comparisons = _find_comparisons(folder, predictions, on, notes)
     if comparisons is not None:
         for compared in (folder, *(RunFolder(other.run) for other in others)):
-            measure_training_overlap(compared, [row.prompt[0] for row in comparisons], notes.append)
+            measure_training_overlap(compared, [row.opening_prompt for row in comparisons], notes.append)
     truncated = None if comparisons is None else _find_truncated(folder, comparisons, notes)
     _note_later_calibration(folder, notes)
     if baselines:

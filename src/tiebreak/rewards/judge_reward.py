@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, Protocol
 
-from tiebreak.data import Message, parse_messages, parse_side
+from tiebreak.data import parse_side
 from tiebreak.data.issues import UnreadableError
-from tiebreak.data.messages import system_message
+from tiebreak.data.message_content import TOOL_CALL
+from tiebreak.data.messages import ToolCalls, system_message
+from tiebreak.judges.prompts import as_messages
 from tiebreak.rewards.processes import process_count, rewards_over_processes
 from tiebreak.types import Conversation
 
@@ -28,6 +30,7 @@ class JudgeReward:
         scores_alone: whether it has a reward for a completion that is alone for its prompt.
         gather: whether a call compares the completions of all processes; see `reward_function`. Ignored with
             `scores_alone`.
+        tool_calls: whether completions with tool calls are scored; see `reward_function`.
     """
 
     __name__ = "tiebreak"
@@ -39,10 +42,12 @@ class JudgeReward:
         *,
         scores_alone: bool,
         gather: bool = True,
+        tool_calls: ToolCalls = "refuse",
     ) -> None:
         self.scores_alone = scores_alone
         self._gather = gather and not scores_alone
         self._rewards = rewards
+        self._tool_calls: ToolCalls = tool_calls
         self._one_at_a_time = threading.Lock()  # modules, token budgets and tokenizers are not thread-safe
 
     def __call__(self, prompts: Sequence[Text], completions: Sequence[Text], **columns: object) -> list[float | None]:
@@ -54,8 +59,9 @@ class JudgeReward:
             columns: further arguments of trainers (token ids, columns of the dataset); ignored.
 
         Returns:
-            Rewards, as described in `reward_function`; None for a completion that is not a text (a tool call, an image)
-            or, with a pairwise judge, has no other completion to compare with.
+            Rewards, as described in `reward_function`; None for a completion that is not a text (a tool call, unless
+            the function was made with `tool_calls="text"`, or an image) or, with a pairwise judge, has no other
+            completion to compare with.
 
         Raises:
             ValueError: the numbers of prompts and completions differ.
@@ -66,7 +72,7 @@ class JudgeReward:
         positions: list[int] = []
 
         def read() -> list[Conversation]:
-            conversations = _conversations(prompts, completions)
+            conversations = _conversations(prompts, completions, self._tool_calls)
             positions.extend(conversations)
             return list(conversations.values())
 
@@ -114,39 +120,33 @@ def _in_order() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="tiebreak-rewards")
 
 
-def _conversations(prompts: Sequence[Text], completions: Sequence[Text]) -> dict[int, Conversation]:
+def _conversations(
+    prompts: Sequence[Text], completions: Sequence[Text], tool_calls: ToolCalls
+) -> dict[int, Conversation]:
     """The conversations of prompts and completions, by position, without those that do not consist of texts."""
     if len(prompts) != len(completions):
         raise ValueError(
             f"{len(prompts):,} prompts for {len(completions):,} completions: give one prompt per completion"
         )
-    read = (_conversation(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True))
+    pairs = zip(prompts, completions, strict=True)
+    read = (_conversation(prompt, completion, tool_calls) for prompt, completion in pairs)
     return {number: conversation for number, conversation in enumerate(read) if conversation is not None}
 
 
-def _conversation(prompt: Text, completion: Text) -> Conversation | None:
+def _conversation(prompt: Text, completion: Text, tool_calls: ToolCalls) -> Conversation | None:
     """The conversation of a prompt and a completion; None if it does not consist of texts."""
     try:
-        if not isinstance(completion, str) and any(_calls_a_tool(message) for message in completion):
+        asked = as_messages("prompt", prompt, "user")
+        reply = as_messages("completion", completion, "assistant")
+        has_calls = any(role == TOOL_CALL for role, _ in reply) or _has_no_content(completion)
+        if not reply or (has_calls and tool_calls == "refuse"):
             return None
-        prompt_messages, reply_messages = (
-            _messages("prompt", prompt, "user"),
-            _messages("completion", completion, "assistant"),
-        )
-        if not reply_messages:
-            return None
-        turns, replies = parse_side("completion", prompt_messages, reply_messages)
+        turns, replies = parse_side("completion", asked, reply, tool_calls=tool_calls)
     except UnreadableError:
         return None
-    return Conversation(turns, replies, system_message(reply_messages, prompt_messages))
+    return Conversation(turns, replies, system_message(reply, asked))
 
 
-def _calls_a_tool(message: Mapping[str, Any]) -> bool:
-    """Whether a message has a tool call, or nothing, instead of a text; an empty text is a text."""
-    return message.get("content") is None or bool(message.get("tool_calls"))
-
-
-def _messages(column: str, text: Text, role: str) -> tuple[Message, ...]:
-    if isinstance(text, str):
-        return ((role, text),)  # even if it looks like JSON: policies write JSON
-    return parse_messages(column, [dict(message) for message in text], role=role)
+def _has_no_content(completion: Text) -> bool:
+    """Whether a message of a completion has nothing instead of a text; an empty text is a text."""
+    return not isinstance(completion, str) and any(message.get("content") is None for message in completion)

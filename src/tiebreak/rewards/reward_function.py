@@ -15,6 +15,7 @@ from tiebreak.rewards.judge_reward import AsyncJudgeReward, JudgeReward, make_as
 from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
+    from tiebreak.data.messages import ToolCalls
     from tiebreak.judges import Merge, Swap
 
 
@@ -25,6 +26,7 @@ def reward_function(
     normalise: bool = ...,
     swap: Swap = ...,
     gather: bool = ...,
+    tool_calls: ToolCalls = ...,
     asynchronous: Literal[False] = ...,
     base_model: str | None = ...,
     device: str | None = ...,
@@ -39,6 +41,7 @@ def reward_function(
     normalise: bool = ...,
     swap: Swap = ...,
     gather: bool = ...,
+    tool_calls: ToolCalls = ...,
     asynchronous: Literal[True],
     base_model: str | None = ...,
     device: str | None = ...,
@@ -52,6 +55,7 @@ def reward_function(
     normalise: bool = True,
     swap: Swap = "average",
     gather: bool = True,
+    tool_calls: ToolCalls = "refuse",
     asynchronous: bool = False,
     base_model: str | None = None,
     device: str | None = None,
@@ -79,6 +83,8 @@ def reward_function(
             initialized. The processes share the comparisons. All of them must call the function, equally often and in
             the same order, as TRL's trainers do. False: compare those of the own process; for a loop that calls the
             function in one process only. Pairwise judges only.
+        tool_calls: `text` scores completions with tool calls, which have no reward otherwise. The answer is all that
+            follows the last message of the user: texts, tool calls and their results, as text.
         asynchronous: return a coroutine function, which TRL awaits together with other asynchronous rewards. Concurrent
             calls are judged one after the other.
         base_model: as in `load_judge`.
@@ -98,7 +104,7 @@ def reward_function(
             return [score.normalised if normalise else score.reward for score in scores]
         return pairwise_rewards(judge, conversations, swap)
 
-    reward = JudgeReward(rewards, scores_alone=judge.gives_rewards, gather=gather)
+    reward = JudgeReward(rewards, scores_alone=judge.gives_rewards, gather=gather, tool_calls=tool_calls)
     return make_async(reward) if asynchronous else reward
 
 

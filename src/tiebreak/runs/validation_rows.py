@@ -107,7 +107,7 @@ def write_training_prompts(run: RunFolder, comparisons: Sequence[Comparison]) ->
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
     """
-    write_prompt_hashes(run, prompt_hashes(row.prompt[0] for row in comparisons))
+    write_prompt_hashes(run, prompt_hashes(row.opening_prompt for row in comparisons))
 
 
 def write_prompt_hashes(run: RunFolder, hashes: NDArray[np.uint64]) -> None:

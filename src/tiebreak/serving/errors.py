@@ -18,7 +18,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from tiebreak.data import UnreadableError
 from tiebreak.errors import TiebreakError
+from tiebreak.judges.prompts import HOW_TO_GIVE_TOOL_CALLS
 
 RESPONSE_DESCRIPTIONS: Final = {
     400: "The request is not valid HTTP or JSON.",
@@ -129,6 +131,13 @@ class TimedOutError(ServingError):
         super().__init__(
             f"The request was not judged within {seconds:g} seconds. Send less at a time, or try again later."
         )
+
+
+def unreadable_error(name: str, error: UnreadableError) -> InvalidRequestError:
+    """The error for messages that do not make a conversation of texts."""
+    if error.kind == "tool_calls":
+        return InvalidRequestError(f"{name} ends in a tool call, which is no text: {HOW_TO_GIVE_TOOL_CALLS}.")
+    return InvalidRequestError(f"{name}: {error.message}")
 
 
 def native_error_body(error: ServingError) -> dict[str, Any]:

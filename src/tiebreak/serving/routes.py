@@ -12,7 +12,7 @@ from tiebreak.judges.answer_order import mean_verdict
 from tiebreak.serving.compat.routing import ScoreBody
 from tiebreak.serving.compat.vllm_pairs import PairsRequest, PairsResponse
 from tiebreak.serving.compat.vllm_pairs import score as score_pairs
-from tiebreak.serving.conversations import parse_comparison, parse_conversation
+from tiebreak.serving.conversations import parse_comparison, parse_conversation, parse_conversations
 from tiebreak.serving.errors import ErrorResponse, error_responses
 from tiebreak.serving.judge_service import JudgeService
 from tiebreak.serving.schema import (
@@ -72,10 +72,7 @@ def native_routes(judge: JudgeService, model: ModelResponse) -> APIRouter:
 
     @routes.post("/rank", summary="Rank any number of answers to a prompt")
     async def rank(request: Annotated[RankRequest, Body()]) -> RankResponse:
-        conversations = [
-            parse_conversation(request.prompt, answer, request.system, f"answers[{i}]")
-            for i, answer in enumerate(request.answers)
-        ]
+        conversations = parse_conversations(request.prompt, request.answers, request.system)
         ranking = await judge.rank(conversations, swap=request.swap, truncate=request.truncate)
         normalised = ranking.normalised or [None] * len(conversations)
         ranked = [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, model_validator
 
+from tiebreak.data import UnreadableError
+from tiebreak.data.message_content import read_message
+from tiebreak.serving.errors import unreadable_error
 from tiebreak.types import Outcome
 
 
@@ -13,13 +16,56 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Message(BaseModel):
-    """A message of a conversation."""
+class ContentPart(BaseModel):
+    """A part of a message: `{"type": "text", "text": ...}`. Images and other media are refused."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: StrictStr = "text"
+    text: StrictStr | None = None
+
+
+class ChatMessage(BaseModel):
+    """A message of a conversation, as chat APIs have it."""
+
+    role: StrictStr
+    content: StrictStr | list[ContentPart] | None = Field(description="A text, or a list of parts that are texts.")
+    tool_calls: list[dict[str, Any]] | None = Field(
+        None, description="The assistant's tool calls, in a prompt; an answer is a text."
+    )
+
+    def read(self, name: str, number: int) -> tuple[str, str]:
+        """Its role and text, as `tiebreak.data.message_content.read_message` gives them.
+
+        Args:
+            name: of the field, for error messages.
+            number: of the message, counted from 1.
+
+        Raises:
+            InvalidRequestError: it is not text.
+        """
+        try:
+            return read_message(name, number, self.model_dump(exclude_none=True))
+        except UnreadableError as error:
+            raise unreadable_error(name, error) from error
+
+
+class Message(ChatMessage):
+    """A message of a conversation, as chat APIs have it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    role: Literal["system", "user", "assistant"]
-    content: StrictStr
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    tool_call_id: StrictStr | None = Field(None, description="Of a tool's result; ignored.")
+    name: StrictStr | None = Field(None, description="Ignored.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty_fields(cls, value: Any) -> Any:
+        """The message without fields that hold nothing: clients send back `refusal: null` and others."""
+        if not isinstance(value, dict):
+            return value
+        return {name: item for name, item in value.items() if name in cls.model_fields or item not in (None, [])}
 
 
 Turn = StrictStr
@@ -27,12 +73,15 @@ Prompt = Annotated[
     Turn | Annotated[list[Turn], Field(min_length=1)] | Annotated[list[Message], Field(min_length=1)],
     Field(
         description="A text; or the user's turns of a conversation, in order; or its messages up to the last one of "
-        "the user."
+        "the user. An empty text, if the answers are whole conversations."
     ),
 ]
 Answer = Annotated[
-    Turn | Annotated[list[Turn], Field(min_length=1)],
-    Field(description="A text; or, if the prompt is a list of turns, one reply per turn."),
+    Turn | Annotated[list[Turn], Field(min_length=1)] | Annotated[list[Message], Field(min_length=1)],
+    Field(
+        description="A text; or, if the prompt is a list of turns, one reply per turn; or messages, the last reply "
+        "alone or the whole conversation."
+    ),
 ]
 System = Annotated[
     StrictStr,

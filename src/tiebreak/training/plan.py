@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -200,14 +201,20 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
     """Lengths of a sample of the recipe's votes."""
     data = recipe.data
     assert data.train is not None
-    votes = load_comparisons(data.train, votes="required", problem_rows="skip", columns=data.columns, on_note=log)
+    read = partial(
+        load_comparisons,
+        votes="required",
+        problem_rows="skip",
+        columns=data.columns,
+        tool_calls=data.tool_calls,
+        on_note=log,
+    )
+    votes = read(data.train)
     if data.validation is None:
         validation = _rows_split_off(len(votes), data)
         rows = len(votes) - validation
     else:
-        held_out = load_comparisons(
-            data.validation, votes="required", problem_rows="skip", columns=data.columns, on_note=log
-        )
+        held_out = read(data.validation)
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))

@@ -86,11 +86,15 @@ def calibration_source(settings: DataSection) -> str:
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
-    return list(
-        load_comparisons(
-            path, votes="required", problem_rows=settings.problem_rows, columns=settings.columns, on_note=log
-        )
+    votes = load_comparisons(
+        path,
+        votes="required",
+        problem_rows=settings.problem_rows,
+        columns=settings.columns,
+        tool_calls=settings.tool_calls,
+        on_note=log,
     )
+    return list(votes)
 
 
 def _split_off_calibration(

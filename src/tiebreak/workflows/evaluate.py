@@ -147,7 +147,7 @@ def evaluate(
     if baselines:
         _check_learned_from_votes(run)
     comparisons, source = _find_votes(run, votes, problem_rows, log)
-    overlap = None if run is None else measure_training_overlap(run, [row.prompt[0] for row in comparisons], log)
+    overlap = None if run is None else measure_training_overlap(run, [row.opening_prompt for row in comparisons], log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
     )  # fmt: skip

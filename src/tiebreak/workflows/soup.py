@@ -97,7 +97,7 @@ def soup_runs(
     with created.create():
         rank = _write_model(created, folders, cards)
         _write_training_prompts(created, folders)
-        overlap = measure_training_overlap(created, [row.prompt[0] for row in rows], log)
+        overlap = measure_training_overlap(created, [row.opening_prompt for row in rows], log)
         losses = {}
         for folder in folders:
             log(f"Judging {len(rows):,} comparisons with {folder}.")

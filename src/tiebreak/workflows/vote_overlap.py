@@ -70,7 +70,7 @@ def _rows_trained_on(run: RunFolder, prompts: Sequence[str], log: Callable[[str]
     if run.holds_a_blend:
         kept = read_validation_rows(run)
         if kept is not None:
-            fitted = prompt_hashes(row.prompt[0] for row in kept.comparisons)
+            fitted = prompt_hashes(row.opening_prompt for row in kept.comparisons)
             _log_fitted(run, int(have_hashes(prompts, fitted).sum()), len(prompts), "prompts", log)
         parts = [
             _rows_trained_on(RunFolder(run.path / member.run), prompts, log) for member in read_blend(run.model).members
@@ -135,7 +135,7 @@ def _warn_about_blend(run: RunFolder, votes: Sequence[Comparison], log: Callable
     if kept is None:
         same, what = _rows_with_known_ids(run, votes), "ids"
     else:
-        hashes = prompt_hashes(row.prompt[0] for row in kept.comparisons)
+        hashes = prompt_hashes(row.opening_prompt for row in kept.comparisons)
         same, what = _rows_with_known_prompts(hashes, votes), "prompts"
     _log_fitted(run, same, len(votes), what, log)
 
@@ -155,14 +155,14 @@ def training_prompts(run: RunFolder) -> NDArray[np.uint64]:
         DataError, RecipeError, RunError: neither can be read.
     """
     kept = read_training_prompts(run)
-    return prompt_hashes(row.prompt[0] for row in _replay(run).training) if kept is None else kept
+    return prompt_hashes(row.opening_prompt for row in _replay(run).training) if kept is None else kept
 
 
 def _known_prompts(run: RunFolder) -> KnownPrompts:
     """From the run's folder; what it does not keep, from its votes, split again."""
     kept = read_validation_rows(run)
     validation = _replay(run).validation if kept is None else kept.comparisons
-    return KnownPrompts(training_prompts(run), prompt_hashes(row.prompt[0] for row in validation))
+    return KnownPrompts(training_prompts(run), prompt_hashes(row.opening_prompt for row in validation))
 
 
 def _replay(run: RunFolder) -> SplitVotes:
@@ -173,7 +173,7 @@ def _replay(run: RunFolder) -> SplitVotes:
 
 
 def _rows_with_known_prompts(hashes: NDArray[np.uint64], votes: Sequence[Comparison]) -> int:
-    return int(have_hashes([row.prompt[0] for row in votes], hashes).sum())
+    return int(have_hashes([row.opening_prompt for row in votes], hashes).sum())
 
 
 def _rows_with_known_ids(run: RunFolder, votes: Sequence[Comparison]) -> int:

@@ -26,7 +26,7 @@ from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
 
 ROW = {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie"}
 LINE = json.dumps(ROW) + "\n"
-HEADER = "prompt,response_a,response_b,winner,response\n"
+HEADER = "prompt,response_a,response_b,winner,note\n"
 MIB = "x" * 2**20
 ROW_LIMIT = "the row is larger than 16,777,216 bytes, the most that is read of one row. Shorten or remove it."
 
@@ -46,7 +46,7 @@ def dictionary_of(text: str, rows: int) -> pa.Array:
 
 def write_columns(path: Path, rows: int, prompt: object, **options: object) -> Path:
     columns = {name: [cell] * rows for name, cell in ROW.items()}
-    table = pa.table({**columns, "response": ["r"] * rows, "prompt": prompt})
+    table = pa.table({**columns, "prompt": prompt})
     pq.write_table(table, path, compression="zstd", store_schema=False, **options)
     return path
 
@@ -233,7 +233,7 @@ def test_deep_parquet_types_are_refused(tmp_path: Path) -> None:
     ids=["zone", "day"],
 )
 def test_parquet_values_that_python_does_not_have_are_refused(tmp_path: Path, ids: pa.Array) -> None:
-    columns = {name: [cell] * 2 for name, cell in {**ROW, "response": "r"}.items()}
+    columns = {name: [cell] * 2 for name, cell in ROW.items()}
     pq.write_table(pa.table({**columns, "id": ids}), tmp_path / "v.parquet")
     assert_refused(tmp_path / "v.parquet", "v.parquet cannot be read after row 0: ")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tiebreak.data import load_votes, read_votes, write_comparisons
+from tiebreak.data import load_votes
 from tiebreak.runs import RunFolder, read_validation_rows, write_validation_rows
 from tiebreak.types import Comparison, Conversation
 
@@ -51,37 +51,3 @@ def test_a_run_keeps_it(tmp_path: Path) -> None:
     kept = read_validation_rows(RunFolder(tmp_path))
     assert kept is not None
     assert kept.comparisons == [row]
-
-
-def test_it_is_written_as_a_column_of_its_own(tmp_path: Path) -> None:
-    row = Comparison(("S\n\np",), ("a",), ("c",), (1.0, 0.0, 0.0), id="r", system="S")
-    write_comparisons(tmp_path / "votes.csv", [row])
-    assert read_votes(tmp_path / "votes.csv", votes="required").comparisons == (row,)
-
-
-def test_a_column_holds_it_in_every_layout(tmp_path: Path) -> None:
-    rows = (
-        {"prompt": "p", "response_a": "a", "response_b": "c", "winner": "model_a"},
-        {"prompt": ["p"], "response_a": ["a"], "response_b": ["c"], "winner": "model_a"},
-        {"prompt": [{"role": "user", "content": "p"}], "response_a": "a", "response_b": "c", "winner": "model_a"},
-        {
-            "response_a": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "a"}],
-            "response_b": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "c"}],
-            "prompt": None,
-            "winner": "model_a",
-        },
-        {"prompt": "p", "chosen": "a", "rejected": "c"},
-    )
-    for row in rows:
-        (tmp_path / "v.jsonl").write_text(json.dumps({**row, "system": "S"}))
-        (comparison,) = read_votes(tmp_path / "v.jsonl", votes="required").comparisons
-        assert (comparison.system, comparison.prompt) == ("S", ("S\n\np",))
-        assert {comparison.answer_a, comparison.answer_b} == {("a",), ("c",)}
-
-
-def test_two_different_ones_are_refused(tmp_path: Path) -> None:
-    prompt = [{"role": "system", "content": "T"}, {"role": "user", "content": "p"}]
-    row = {"prompt": prompt, "response_a": "a", "response_b": "c", "winner": "tie", "system": "S"}
-    (tmp_path / "v.jsonl").write_text(json.dumps(row))
-    (problem,) = read_votes(tmp_path / "v.jsonl", votes="required").problems
-    assert str(problem) == "line 1, system: differs from the system message that the messages begin with"

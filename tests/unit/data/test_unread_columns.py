@@ -29,6 +29,8 @@ WINNERS = ("winner_model_a", "winner_model_b", "winner_tie")
         ((*TEXTS, "winner", "margins"), "winner", {"margins": "rename it to margin"}),
         (("prompt", "chosen", "rejected", "score_chosen", "chosen-rating", "model_a"), "chosen-rejected",
          {"score_chosen": "margin", "chosen-rating": "margin", "model_a": "chosen and rejected does not use it"}),
+        ((*TEXTS, "winner", "system", "system_prompt", "history"), "winner",
+         {"system_prompt": "rename it to system", "history": "put earlier turns into prompt"}),
         ((*TEXTS, "margin", "preference"), "unlabelled", {"margin": "no votes does not", "preference": "winner"}),
         ((*TEXTS, "winner", "timestamp", "user"), "winner", {"timestamp": "", "user": ""}),
         (("id", *TEXTS, *WINNERS, "margin", "source", "language", "model_a", "model_b"), "soft", {}),

@@ -31,7 +31,7 @@ def test_messages_in_requests() -> None:
     assert parse_comparison(messages, ["a", "b"]) == ROW
     assert parse_conversation(messages[1:], "a", "S") == SIDE
     assert parse_conversation("p", "a", "S") == Conversation(("S\n\np",), ("a",), "S")
-    with pytest.raises(InvalidRequestError, match="begins with a system message, and system is another"):
+    with pytest.raises(InvalidRequestError, match="begin with a system message, and system is another"):
         parse_conversation(messages, "a", "T")
 
 
@@ -50,10 +50,10 @@ def test_a_server_reads_what_a_client_sends(row: Comparison) -> None:
 
 
 def test_messages_in_python() -> None:
-    assert as_conversation(MESSAGES, "answer", "a") == SIDE
+    assert as_conversation(MESSAGES, "a") == SIDE
     assert as_comparison(MESSAGES, "a", "b") == ROW
-    assert as_ranking_row(MESSAGES, ["a", "b"]) == ((ROW.prompt, [ROW.answer_a, ROW.answer_b]), "S")
-    assert as_ranking_row("p", ["a", "b"]) == ((("p",), [("a",), ("b",)]), "")
+    assert as_ranking_row(MESSAGES, ["a", "b"]) == (ROW.prompt, [ROW.answer_a, ROW.answer_b], "S")
+    assert as_ranking_row("p", ["a", "b"]) == (("p",), [("a",), ("b",)], "")
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_messages_in_python() -> None:
 )
 def test_prompts_that_are_not_understood(prompt: Any, answer: Any, error: type[Exception], reason: str) -> None:
     with pytest.raises(error, match=reason):
-        as_conversation(prompt, "answer", answer)
+        as_conversation(prompt, answer)

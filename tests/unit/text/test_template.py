@@ -32,6 +32,16 @@ def test_the_last_turn_is_never_history() -> None:
     assert PLAIN.render(both) == "<User: p0\n\nAssistant: x\n\nUser: p1|same|same>"
 
 
+def test_a_greeting_follows_an_empty_turn() -> None:
+    greeted = Comparison(("", "p1"), ("hi", "a"), ("hi", "b"))
+    assert PLAIN.render(greeted) == "<User: \n\nAssistant: hi\n\nUser: p1|a|b>"
+    assert AnswerTemplate("<{prompt}|{response}>").render(greeted.conversations[0]) == (
+        "<User: \n\nAssistant: hi\n\nUser: p1|a>"
+    )
+    assert PLAIN.render(greeted, turns_dropped=1) == "<[...]\n\nUser: p1|a|b>"
+    assert PLAIN.render(Comparison(("", "p1"), ("hi", "a"), ("hey", "b"))) == "<\n\np1|hi\n\na|hey\n\nb>"
+
+
 def test_dropped_turns_leave_one_mark_in_every_slot_that_lost_some() -> None:
     comparison = Comparison(("p0", "p1", "p2"), ("same", "a1", "a2"), ("same", "b1", "b2"))
     assert PLAIN.render(comparison, turns_dropped=1) == "<[...]\n\nUser: p1\n\nUser: p2|a1\n\na2|b1\n\nb2>"

@@ -6,15 +6,16 @@ from tiebreak.data.layouts.columns import (
     KNOWN_COLUMNS,
     MARGIN_COLUMN,
     MODEL_COLUMNS,
+    SYSTEM_COLUMN,
     TAG_COLUMNS,
     TEXT_COLUMNS,
     WINNER_COLUMNS,
     Layout,
     Votes,
+    check_prompt,
     is_native,
     recognise_layout,
 )
-from tiebreak.data.layouts.responses import Candidates
 from tiebreak.data.layouts.side_by_side import parse_side_by_side
 from tiebreak.data.layouts.unread_columns import UnreadColumn, unread_columns
 
@@ -23,13 +24,14 @@ __all__ = [
     "KNOWN_COLUMNS",
     "MARGIN_COLUMN",
     "MODEL_COLUMNS",
+    "SYSTEM_COLUMN",
     "TAG_COLUMNS",
     "TEXT_COLUMNS",
     "WINNER_COLUMNS",
-    "Candidates",
     "Layout",
     "UnreadColumn",
     "Votes",
+    "check_prompt",
     "is_native",
     "parse_chosen_rejected",
     "parse_side_by_side",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Final, Literal
 
+from tiebreak.data.issues import Problem
 from tiebreak.errors import DataError
 
 Layout = Literal["lmsys", "winner", "soft", "chosen-rejected", "unlabelled"]
@@ -19,7 +20,8 @@ Layout = Literal["lmsys", "winner", "soft", "chosen-rejected", "unlabelled"]
 - `unlabelled`: prompt, response_a, response_b and no votes.
 
 Next to votes, a column `margin` may hold by how much the preferred answer is better. Columns `source`, `language`, and
-with response_a and response_b also `model_a` and `model_b`, become the tags of the comparison.
+with response_a and response_b also `model_a` and `model_b`, become the tags of the comparison. A column `system` holds
+the system message.
 """
 Votes = Literal["required", "optional"]
 
@@ -28,12 +30,15 @@ WINNER_COLUMNS: Final = ("winner_model_a", "winner_model_b", "winner_tie")
 CHOSEN_REJECTED_COLUMNS: Final = ("chosen", "rejected")
 MARGIN_COLUMN: Final = "margin"
 """By how much the preferred answer is better; the name is that of TRL's RewardTrainer."""
+SYSTEM_COLUMN: Final = "system"
+"""The system message of the prompt."""
 MODEL_COLUMNS: Final = ("model_a", "model_b")
 """The models that gave response_a and response_b."""
 TAG_COLUMNS: Final = ("language", *MODEL_COLUMNS, "source", "tie_kind")
 """Sorted, as `Comparison.tags` are."""
 KNOWN_COLUMNS: Final = (
-    "id", "system", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, *TAG_COLUMNS
+    "id", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, SYSTEM_COLUMN,
+    *TAG_COLUMNS
 )  # fmt: skip
 """All columns that are read; others are ignored."""
 
@@ -51,7 +56,7 @@ _PROMPT_ALIASES: Final = {"conversations", "messages", "instruction", "question"
 def is_native(columns: Collection[str]) -> bool:
     """Whether a file with these columns has its texts in Tiebreak's own columns."""
     present = set(columns)
-    if present.issuperset(TEXT_COLUMNS):
+    if present.issuperset(TEXT_COLUMNS[1:]):
         return True
     return present.issuperset(CHOSEN_REJECTED_COLUMNS) and ("prompt" in present or not present & _PROMPT_ALIASES)
 
@@ -60,13 +65,14 @@ def recognise_layout(name: str, columns: Sequence[str], votes: Votes) -> Layout:
     """The layout of a file with these columns. `soft` differs from `lmsys` in its values only, so it is not returned.
 
     If a file has both, `response_a` and `response_b` take precedence over `chosen` and `rejected`, and the three
-    `winner_*` columns over `winner`.
+    `winner_*` columns over `winner`. Without `prompt`, `response_a` and `response_b` have to be whole conversations
+    (`check_prompt`).
 
     Raises:
         DataError: columns are missing; the message lists those present, the nearest names and the expected ones.
     """
     present = set(columns)
-    if present.issuperset(TEXT_COLUMNS):
+    if present.issuperset(TEXT_COLUMNS[1:]) and ("prompt" in present or not _nearest("prompt", columns)):
         if present.issuperset(WINNER_COLUMNS):
             return "lmsys"
         if "winner" in present:
@@ -83,6 +89,18 @@ def recognise_layout(name: str, columns: Sequence[str], votes: Votes) -> Layout:
         return sum(_nearest(column, columns) != "" for column in expected[-2:])
 
     raise _missing_columns(name, columns, max(TEXT_COLUMNS, CHOSEN_REJECTED_COLUMNS, key=near_matches))
+
+
+def check_prompt(name: str, columns: Sequence[str], problems: Iterable[Problem], rows: int) -> None:
+    """Check that rows of side-by-side answers without a column `prompt` were whole conversations.
+
+    Raises:
+        DataError: there is no such column, and all rows lack a prompt.
+    """
+    if "prompt" in columns or not rows:
+        return
+    if sum(problem.column == "prompt" and problem.kind == "missing_prompt" for problem in problems) == rows:
+        raise _missing_columns(name, columns, TEXT_COLUMNS)
 
 
 def _nearest(expected: str, columns: Sequence[str]) -> str:

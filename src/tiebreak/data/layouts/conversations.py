@@ -1,120 +1,149 @@
-"""Both sides of a row as conversations: the prompt, and two replies to it, in messages or as text."""
+"""Rows of messages, and the column `system`: what the layouts share."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, decode_cell, is_blank, looks_like_python_repr
-from tiebreak.data.issues import RowReport, UnreadableError
+from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, clean_texts, decode_cell, is_blank, looks_like_python_repr
+from tiebreak.data.issues import RowReport, UnreadableError, short_repr
+from tiebreak.data.layouts.columns import SYSTEM_COLUMN
 from tiebreak.data.message_content import Message
-from tiebreak.data.messages import parse_messages, parse_side, system_message
+from tiebreak.data.messages import ToolCalls, is_messages, is_written_as_messages, parse_messages, parse_side
+from tiebreak.data.messages import system_message as system_of_messages
 from tiebreak.data.transcripts import is_transcript, parse_transcript
 from tiebreak.types import join_system
 from tiebreak.unicode import clean_text
-
-SYSTEM_COLUMN: Final = "system"
-"""A column with the system message of the row."""
 
 Side = tuple[Turns, Turns]
 """The user's turns and the replies to them."""
 
 
-class Sides(NamedTuple):
-    """A prompt with the replies of both sides, and the system message that the prompt begins with."""
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two conversations with the same prompt, which begins with the system message, as in `Comparison`."""
 
     prompt: Turns
-    first: Turns
-    second: Turns
+    answers: tuple[Turns, Turns]
     system: str
 
 
-def parse_sides(cells: dict[str, object], columns: tuple[str, str], report: RowReport) -> Sides | None:
-    """The conversations in a row, or None with the reasons in the report.
+def holds_messages(prompt: object, *answers: object) -> bool:
+    """Whether the cells of a row are messages; those that are text are then one message.
+
+    A real list of messages decides for its row. Text that is written as messages decides if it is the prompt, or if
+    there is no prompt and every answer that is not empty is written so: answers to "reply with JSON" are texts.
+    """
+    if any(is_messages(cell) for cell in (prompt, *answers)):
+        return True
+    if not is_blank(prompt):
+        return is_written_as_messages(prompt)
+    nonempty = [answer for answer in answers if not is_blank(answer)]
+    return bool(nonempty) and all(map(is_written_as_messages, nonempty))
+
+
+def parse_sides(
+    cells: Mapping[str, object], columns: tuple[str, str], report: RowReport, tool_calls: ToolCalls
+) -> Sides | None:
+    """The conversations of a row whose prompt and two answers are messages, or None with the reasons in the report.
 
     Args:
-        cells: of the row. The column `prompt` may be empty if the replies are whole conversations.
-        columns: of the two replies.
-        report: of the row.
+        cells: of the row; the prompt may be missing if the answers are whole conversations.
+        columns: of the answers.
+        report: for problems.
+        tool_calls: as in `parse_side`.
     """
     messages = _parse_messages(cells, columns, report)
-    sides = None if messages is None else _equal_prompts(messages, columns, report)
+    sides = None if messages is None else _parse_two(messages, columns, report, tool_calls)
     if messages is None or sides is None:
         return None
-    (prompt, first), (_, second) = sides
-    system = clean_text(system_message(*(messages[name] for name in (*columns, "prompt"))))
+    (prompt, a), (_, b) = sides
+    # Whole conversations count before the prompt, as in `parse_side`.
+    system = system_of_messages(*(messages[name] for name in (*columns, "prompt")))
+    return Sides(prompt, (a, b), system)
+
+
+def clean_sides(cells: Mapping[str, object], columns: tuple[str, str], sides: Sides, report: RowReport) -> Sides | None:
+    """The sides as `clean_texts` gives them, with the system message of the column `system`, if it has one."""
+    prompt, a, b = clean_texts(("prompt", *columns), (sides.prompt, *sides.answers), report)
     with report:
-        prompt, system = add_system(cells, prompt, system)
-    return None if report.is_unreadable() else Sides(prompt, first, second, system)
+        system, prompt = add_system(cells, prompt, clean_text(sides.system))
+        return Sides(prompt, (a, b), system)
+    return None
 
 
-def add_system(cells: dict[str, object], prompt: Turns, system: str = "") -> tuple[Turns, str]:
-    """The prompt with the system message of the row's column in front, and the system message.
+def add_system(cells: Mapping[str, object], prompt: Turns, found: str = "") -> tuple[str, Turns]:
+    """The system message of a row, and its prompt, which begins with it.
 
     Args:
-        cells: of the row.
-        prompt: the user's turns.
-        system: the message that the prompt begins with already, if there is one.
+        cells: of the row; the column `system` may be missing.
+        prompt: the cleaned turns.
+        found: the system message that the prompt begins with already.
 
     Raises:
-        UnreadableError: the column is not text, or has another system message than the prompt.
+        UnreadableError: the column is not text, or differs from the system message of the conversation.
     """
     cell = decode_cell(SYSTEM_COLUMN, cells.get(SYSTEM_COLUMN))
     if is_blank(cell):
-        return prompt, system
+        return found, prompt
     if not isinstance(cell, str):
-        raise UnreadableError(SYSTEM_COLUMN, "not_text", "is not text")
-    text = clean_text(cell)
-    if system and system != text:
-        raise UnreadableError(SYSTEM_COLUMN, "roles", "differs from the system message that the messages begin with")
-    return (prompt, system) if system else ((join_system(text, prompt[0]), *prompt[1:]), text)
+        raise UnreadableError(SYSTEM_COLUMN, "not_text", f"is {short_repr(cell)}: expected text")
+    system = clean_text(cell)
+    if not found:
+        return system, (join_system(system, prompt[0]), *prompt[1:])
+    if found.strip() != system.strip():
+        message = f"is {short_repr(cell)}, but the messages begin with another system message: keep one of them"
+        raise UnreadableError(SYSTEM_COLUMN, "prompt_mismatch", message)
+    return found, prompt
 
 
 def _parse_messages(
-    cells: dict[str, object], columns: tuple[str, str], report: RowReport
+    cells: Mapping[str, object], columns: tuple[str, str], report: RowReport
 ) -> dict[str, tuple[Message, ...]] | None:
     """The messages of each column; None if one cannot be read."""
     messages: dict[str, tuple[Message, ...]] = {}
-    for column, role in (("prompt", "user"), *((column, "assistant") for column in columns)):
+    for column in ("prompt", *columns):
         with report:
             cell = decode_cell(column, cells.get(column))
             if looks_like_python_repr(cell):
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
+            blank = is_blank(cell) and column != "prompt"
+            role = "user" if column == "prompt" else "assistant"
             if isinstance(cell, str) and is_transcript(cell) and (column == "prompt" or is_blank(cells.get("prompt"))):
                 messages[column] = parse_transcript(cell)
             else:
-                blank = is_blank(cell) and column != "prompt"
                 messages[column] = () if blank else parse_messages(column, cell, role=role)
     return None if report.is_unreadable() else messages
 
 
-def _equal_prompts(
-    messages: dict[str, tuple[Message, ...]], columns: tuple[str, str], report: RowReport
+def _parse_two(
+    messages: dict[str, tuple[Message, ...]], columns: tuple[str, str], report: RowReport, tool_calls: ToolCalls
 ) -> tuple[Side, Side] | None:
-    """Both sides, if they reply to the same prompt."""
-    sides = _parse_conversations(messages, columns, report)
+    """Both sides, which reply to the same prompt."""
+    sides = _parse_conversations(messages, columns, report, tool_calls)
     if report.is_unreadable():
         return None
-    nonempty = sides.get(columns[0]) or sides[columns[1]]
+    first, second = columns
+    nonempty = sides.get(first) or sides[second]
     empty = (nonempty[0], (*nonempty[1][:-1], ""))
-    first, second = (sides.get(column, empty) for column in columns)
-    if first[0] == second[0]:
-        return first, second
-    turns = len(first[0]), len(second[0])
+    a, b = sides.get(first, empty), sides.get(second, empty)
+    if a[0] == b[0]:
+        return a, b
+    turns = len(a[0]), len(b[0])
     if turns[0] != turns[1]:
-        difference = f"{columns[0]} has {turns[0]}, {columns[1]} has {turns[1]}"
-        report.add("", "turn_mismatch", f"numbers of turns differ: {difference}")
+        report.add("", "turn_mismatch", f"numbers of turns differ: {first} has {turns[0]}, {second} has {turns[1]}")
     else:
-        report.add("", "prompt_mismatch", f"{columns[0]} and {columns[1]} reply to different prompts")
+        report.add("", "prompt_mismatch", f"{first} and {second} reply to different prompts")
     return None
 
 
 def _parse_conversations(
-    messages: dict[str, tuple[Message, ...]], columns: tuple[str, str], report: RowReport
+    messages: dict[str, tuple[Message, ...]], columns: tuple[str, str], report: RowReport, tool_calls: ToolCalls
 ) -> dict[str, Side]:
     """The sides that have a reply. If neither has, the first side with an empty reply, which holds the prompt."""
     replies = {column: messages[column] for column in columns if messages[column]}
     sides: dict[str, Side] = {}
     for column, reply in (replies or {columns[0]: (("assistant", ""),)}).items():
         with report:
-            sides[column] = parse_side(column, messages["prompt"], reply)
+            sides[column] = parse_side(column, messages["prompt"], reply, tool_calls=tool_calls)
     return sides

@@ -1,11 +1,12 @@
-"""Rows of prompt, response_a, response_b and a vote."""
+"""Rows of prompt, response_a, response_b and a vote; the texts are plain text, turns or messages."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from tiebreak.data.cells import (
     PYTHON_LIST_NOTE,
     Turns,
-    clean_texts,
     decode_cell,
     is_blank,
     looks_like_python_repr,
@@ -14,58 +15,38 @@ from tiebreak.data.cells import (
     row_holds_turns,
 )
 from tiebreak.data.issues import RowReport, UnreadableError
-from tiebreak.data.layouts.columns import (
-    CHOSEN_REJECTED_COLUMNS,
-    MARGIN_COLUMN,
-    TEXT_COLUMNS,
-    WINNER_COLUMNS,
-    Layout,
-    Votes,
-)
-from tiebreak.data.layouts.conversations import Sides, add_system, parse_sides
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.conversations import Sides, clean_sides, holds_messages, parse_sides
 from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
-from tiebreak.data.messages import are_messages
+from tiebreak.data.messages import ToolCalls, is_written_as_messages
 from tiebreak.types import Comparison, Vote
+
+ANSWER_COLUMNS: Final = ("response_a", "response_b")
 
 
 def parse_side_by_side(
-    cells: dict[str, object], layout: Layout, votes: Votes, row_id: str, report: RowReport
+    cells: dict[str, object],
+    layout: Layout,
+    votes: Votes,
+    row_id: str,
+    report: RowReport,
+    tool_calls: ToolCalls = "refuse",
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
-    sides = parse_answers(cells, (TEXT_COLUMNS[1], TEXT_COLUMNS[2]), report)
+    if holds_messages(*(cells.get(column) for column in TEXT_COLUMNS)):
+        sides = parse_sides(cells, ANSWER_COLUMNS, report, tool_calls)
+    else:
+        sides = _parse_texts(cells, report)
     vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
     if sides is None or report.is_unreadable():
         return None
-    prompt, answer_a, answer_b = clean_texts(TEXT_COLUMNS, (sides.prompt, sides.first, sides.second), report)
-    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin, system=sides.system)
+    sides = clean_sides(cells, ANSWER_COLUMNS, sides, report)
+    return (
+        None if sides is None else Comparison(sides.prompt, *sides.answers, vote, row_id, margin, system=sides.system)
+    )
 
 
-def parse_answers(cells: dict[str, object], columns: tuple[str, str], report: RowReport) -> Sides | None:
-    """Prompt and both answers of a row, or None with the reasons in the report.
-
-    Args:
-        cells: of the row.
-        columns: of the answers: response_a and response_b, or chosen and rejected.
-        report: of the row.
-    """
-    prompt, *answers = (cells.get(column) for column in ("prompt", *columns))
-    if columns == CHOSEN_REJECTED_COLUMNS or are_messages(prompt) or all(map(are_messages, answers)):
-        return parse_sides(cells, columns, report)
-    return _parse_turns(cells, report)
-
-
-def _parse_turns(cells: dict[str, object], report: RowReport) -> Sides | None:
-    texts = _parse_texts(cells, report)
-    if texts is None:
-        return None
-    prompt, answer_a, answer_b = texts
-    system = ""
-    with report:
-        prompt, system = add_system(cells, prompt)
-    return Sides(prompt, answer_a, answer_b, system)
-
-
-def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, Turns] | None:
+def _parse_texts(cells: dict[str, object], report: RowReport) -> Sides | None:
     """The turns of prompt, response_a and response_b, equally many in each."""
     texts: dict[str, object] = {}
     for column in TEXT_COLUMNS:
@@ -79,6 +60,9 @@ def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Tu
     if not row_of_turns and all(looks_like_turns(texts[column]) for column in TEXT_COLUMNS[1:]):
         note = "both answers are lists of texts in JSON, but the prompt is plain text: read as plain text"
         report.add("", "lists_as_text", note)
+    if all(is_written_as_messages(texts[column]) for column in TEXT_COLUMNS[1:]):
+        note = "both answers are messages in JSON, but the prompt is plain text: read as plain text. Empty the prompt"
+        report.add("", "lists_as_text", f"{note} if they are whole conversations, or write it as messages")
     printed = [column for column in TEXT_COLUMNS if looks_like_python_repr(texts[column])]
     if "prompt" in printed or len(printed) == 2:  # a single answer may well be about Python
         report.add(", ".join(printed), "lists_as_text", PYTHON_LIST_NOTE)
@@ -91,9 +75,7 @@ def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Tu
     return _fill_blank(texts, turns, report)
 
 
-def _fill_blank(
-    texts: dict[str, object], turns: dict[str, Turns], report: RowReport
-) -> tuple[Turns, Turns, Turns] | None:
+def _fill_blank(texts: dict[str, object], turns: dict[str, Turns], report: RowReport) -> Sides | None:
     """The turns, with as many empty turns in a blank cell as the other cells have."""
     counts = {len(turns[column]) for column in TEXT_COLUMNS if not is_blank(texts[column])} or {1}
     if len(counts) > 1:
@@ -105,7 +87,7 @@ def _fill_blank(
         report.add("", "no_turns", "prompt and answers are lists of no turns")
         return None
     prompt, answer_a, answer_b = (turns[column] or ("",) * count for column in TEXT_COLUMNS)
-    return prompt, answer_a, answer_b
+    return Sides(prompt, (answer_a, answer_b), "")
 
 
 def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> tuple[Vote | None, float]:

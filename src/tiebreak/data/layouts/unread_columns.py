@@ -29,7 +29,7 @@ _HINTS: Final = (
     (r"is_?tie|tie|ties|draw", _VOTES),
     (r"(score|rating|reward)s?(_(a|b|chosen|rejected|difference|diff|margin))?", _MARGIN),
     (r"(chosen|rejected)_(score|rating|reward)s?|strength|confidence|gap", _MARGIN),
-    (r"system_?(prompt|message)", "rename it to system, if it holds the system message"),
+    (r"system_?(prompt|message)s?|systems", "rename it to system"),
     (r"history|context", "put earlier turns into prompt, as a list of turns or messages"),
     (r"lang|locale", "the language for slices is read from language"),
     (r"dataset|subset|category|task", "the source for slices is read from source"),

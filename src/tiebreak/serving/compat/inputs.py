@@ -30,7 +30,7 @@ from tiebreak.data import UnreadableError, short_repr
 from tiebreak.data.chat_templates import KNOWN_TEMPLATES
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_side, system_message
-from tiebreak.serving.errors import InvalidRequestError
+from tiebreak.serving.errors import InvalidRequestError, unreadable_error
 from tiebreak.text.template import ANSWER_SLOTS, SEED_TEMPLATE, SLOTS
 from tiebreak.types import Comparison, Conversation
 
@@ -147,12 +147,12 @@ def parse_reply(name: str, messages: Sequence[Message], reply: str, *, role: str
         role: of the last message.
 
     Raises:
-        InvalidRequestError: user and assistant do not alternate.
+        InvalidRequestError: they do not make a conversation that ends in a text of the assistant.
     """
     try:
         turns, replies = parse_side(name, (), (*messages, (role, reply)))
     except UnreadableError as error:
-        raise InvalidRequestError(f"{name}: {error.message}") from error
+        raise unreadable_error(name, error) from error
     return Conversation(turns, replies, system_message(tuple(messages)))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, StrictStr, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag
 
 from tiebreak.serving.compat.inputs import (
     EXAMPLE_CHAT,
@@ -26,6 +26,7 @@ from tiebreak.serving.compat.inputs import (
 )
 from tiebreak.serving.compat.outputs import AnswerReward, TextOutput, compute_outputs, output_labels
 from tiebreak.serving.errors import InvalidRequestError, ServingError, UnknownModelError, error_responses
+from tiebreak.serving.schema import ChatMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,25 +56,6 @@ class VllmRequest(CompatRequest):
         """The first of the three names that is set."""
         flags = (self.use_activation, self.activation, self.softmax)
         return next((flag for flag in flags if flag is not None), True)
-
-
-class TextPart(BaseModel):
-    """A text in a list of contents."""
-
-    type: Literal["text"]
-    text: StrictStr
-
-
-class ChatMessage(BaseModel):
-    """A message of a conversation."""
-
-    role: StrictStr
-    content: StrictStr | list[TextPart]
-
-    @property
-    def text(self) -> str:
-        """Its content as one text."""
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
 class InputRequest(VllmRequest):
@@ -268,8 +250,8 @@ async def classify(judge: JudgeService, request: InputRequest | MessagesRequest)
 async def _compute_outputs(judge: JudgeService, request: InputRequest | MessagesRequest) -> list[TextOutput]:
     check_model_name(judge, request.model)
     if isinstance(request, MessagesRequest):
-        messages = [parse_messages(judge, [(message.role, message.text) for message in request.messages])]
-        outputs = await compute_outputs(judge, messages, probabilities=request.activated)
+        messages = [message.read("messages", number) for number, message in enumerate(request.messages, start=1)]
+        outputs = await compute_outputs(judge, [parse_messages(judge, messages)], probabilities=request.activated)
     else:
         rows = await parse_rows(judge, input_rows(request.input))
         outputs = await compute_outputs(judge, rows, probabilities=request.activated)
