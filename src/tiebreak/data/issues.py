@@ -36,6 +36,7 @@ Kind = Literal[
     "unknown_winner",
     "not_a_margin",
     "margin_of_tie",
+    "not_a_weight",
     "empty_prompt",
     "empty_answer",
     "duplicate_id",

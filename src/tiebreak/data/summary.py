@@ -10,6 +10,7 @@ from typing import Any
 
 from tiebreak.data.vote_file import VoteFile
 from tiebreak.types import OUTCOMES, Comparison, Outcome, Vote
+from tiebreak.weights import effective_rows, row_weights
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,19 @@ class TextLengths:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Weights of rows, in training and evaluation."""
+
+    rows: int
+    """Rows with another weight than 1."""
+    zero_rows: int
+    """Rows of weight 0, which are judged but do not count."""
+    sum: float
+    effective_rows: float
+    """As many rows of equal weight are as precise; see `tiebreak.weights.effective_rows`."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """Summary statistics of a file of votes.
 
@@ -48,6 +62,8 @@ class Summary:
     """The mean vote per outcome; None if there are no votes."""
     margins: int
     """Rows whose vote has a margin above 0."""
+    weights: Weights | None
+    """None if all rows have weight 1."""
     prompt: TextLengths | None
     """None, like the next four fields, if no row is readable."""
     answers: TextLengths | None
@@ -90,6 +106,7 @@ def summarise(file: VoteFile) -> Summary:
         usable_rows=file.rows - len({problem.line for problem in file.problems if problem.severity != "note"}),
         shares=_shares(votes),
         margins=sum(comparison.margin > 0 for comparison in file.comparisons),
+        weights=_weights(file.comparisons),
         prompt=_text_lengths(prompts),
         answers=_text_lengths(answers),
         whole=_text_lengths(comparison_texts),
@@ -114,6 +131,14 @@ def _shares(votes: Sequence[Vote]) -> dict[str, float] | None:
     if not votes:
         return None
     return {outcome: math.fsum(vote[i] for vote in votes) / len(votes) for i, outcome in enumerate(OUTCOMES)}
+
+
+def _weights(comparisons: Sequence[Comparison]) -> Weights | None:
+    weights = row_weights(comparisons)
+    if weights is None:
+        return None
+    zero = int((weights == 0).sum())
+    return Weights(int((weights != 1).sum()), zero, float(weights.sum()), effective_rows(weights))
 
 
 def _text_lengths(texts: Sequence[tuple[str, ...]]) -> TextLengths | None:

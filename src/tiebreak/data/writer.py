@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
+from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WEIGHT_COLUMN, WINNER_COLUMNS
 from tiebreak.runs import write_atomically
 from tiebreak.types import Comparison
 
@@ -16,7 +16,8 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
     """Write comparisons with votes as CSV, atomically; `read_votes` reads them back equal.
 
     Cells of prompt and answers are JSON lists of turns, as in the competition. There is a column of margins if a
-    comparison has one, and a column for each tag that `read_votes` reads and a comparison has.
+    comparison has one, a column of weights if one is not 1, and a column for each tag that `read_votes` reads and a
+    comparison has.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -24,14 +25,15 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
             message, which `without_system` or `replace(comparison, system="")` removes.
     """
     has_margins = any(comparison.margin for comparison in comparisons)
+    has_weights = any(comparison.weight != 1 for comparison in comparisons)
     names = {name for tags in {comparison.tags for comparison in comparisons} for name, _ in tags}
     tag_columns = [column for column in TAG_COLUMNS if column in names]
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            margin_column = (MARGIN_COLUMN,) if has_margins else ()
-            rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *margin_column, *tag_columns))
+            number_columns = (MARGIN_COLUMN,) * has_margins + (WEIGHT_COLUMN,) * has_weights
+            rows.writerow(("id", *TEXT_COLUMNS, *WINNER_COLUMNS, *number_columns, *tag_columns))
             for comparison in comparisons:
                 vote = comparison.required_vote()
                 if comparison.system:
@@ -40,7 +42,7 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
                     raise ValueError(f"comparison {comparison.id} has a margin, but its vote prefers neither answer")
                 turns = (comparison.prompt, comparison.answer_a, comparison.answer_b)
                 texts = (json.dumps(list(text), ensure_ascii=False) for text in turns)
-                numbers = (*vote, comparison.margin) if has_margins else vote
+                numbers = (*vote, *(comparison.margin,) * has_margins, *(comparison.weight,) * has_weights)
                 tags = dict(comparison.tags)
                 rows.writerow(
                     (comparison.id, *texts, *map(_number, numbers), *(tags.get(column, "") for column in tag_columns))

@@ -14,7 +14,7 @@ from tiebreak.types import Vote
 from tiebreak.workflows.baselines import BASELINE_NAMES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ def compare_judges(
     votes: Sequence[Vote],
     others: Mapping[str, NDArray[np.float64]],
     groups: Sequence[str] | None = None,
+    weights: ArrayLike | None = None,
 ) -> list[JudgeComparison]:
     """Compare a judge with others, and with guesses that need no judge.
 
@@ -51,6 +52,7 @@ def compare_judges(
         votes: [rows].
         others: name -> probabilities [rows, 3] of another judge.
         groups: [rows], as in `GroupedRows`.
+        weights: [rows], as in `GroupedRows`.
 
     Returns:
         The others and the guesses, the lowest log loss first.
@@ -58,21 +60,21 @@ def compare_judges(
     own, target = validate_rows(probabilities, votes)
     voted, rows = target.argmax(axis=1), len(target)
     own_losses = losses_by_outcome(own)
-    grouped = GroupedRows(rows, groups)
+    grouped = GroupedRows(rows, groups, weights=weights)
 
     def compare(name: str, p: NDArray[np.float64], *, names_outcome: bool = True) -> JudgeComparison:
         losses = losses_by_outcome(p)
         gains = losses - own_losses
         numerators = np.stack([(target * of_judge).sum(axis=1) for of_judge in (losses, gains)], axis=1)
         extremes = right_and_wrong(p, target) * losses, right_and_wrong(own, target) * gains
-        rare = np.stack([of_judge.sum(axis=2).mean(axis=1) for of_judge in extremes], axis=1)
+        rare = np.stack([grouped.average(of_judge.sum(axis=2), axis=1) for of_judge in extremes], axis=1)
         loss, gain = grouped.means(numerators, rare=rare, bounds=([0, -np.inf], np.inf))
         [accuracy] = grouped.proportions((p.argmax(axis=1) == voted)[:, None])
         return JudgeComparison(name, loss, accuracy if names_outcome else None, gain)
 
     comparisons = [compare(name, validate_rows(p, votes)[0]) for name, p in others.items()]
     if BASELINE_NAMES["prior"] not in others:
-        comparisons.append(compare("shares of these votes", np.tile(target.mean(axis=0), (rows, 1))))
+        comparisons.append(compare("shares of these votes", np.tile(grouped.average(target), (rows, 1))))
     knows_ties = bool(own[:, 2].any())
     guess = "a uniform guess" if knows_ties else "a uniform guess between A and B"
     uniform = np.full(3, 1 / 3) if knows_ties else np.array([0.5, 0.5, 0.5])

@@ -8,8 +8,8 @@ from typing import Final
 
 from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, clean_texts, decode_cell, is_blank, looks_like_python_repr
 from tiebreak.data.issues import RowReport
-from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
-from tiebreak.data.layouts.votes import parse_margin
+from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, WEIGHT_COLUMN
+from tiebreak.data.layouts.votes import parse_margin, parse_weight
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
 from tiebreak.types import A_WINS, Comparison
@@ -30,15 +30,17 @@ def parse_chosen_rejected(cells: dict[str, object], row_id: str, report: RowRepo
     """
     messages = _parse_messages(cells, report)
     sides = None if messages is None else _parse_sides(messages, report)
-    margin = 0.0
+    margin, weight = 0.0, 1.0
     with report:
         margin = parse_margin(cells.get(MARGIN_COLUMN), A_WINS)
+    with report:
+        weight = parse_weight(cells.get(WEIGHT_COLUMN))
     if messages is None or sides is None or report.is_unreadable():
         return None
     (prompt, chosen), (_, rejected) = sides
     prompt, chosen, rejected = clean_texts(("prompt", *CHOSEN_REJECTED_COLUMNS), (prompt, chosen, rejected), report)
     system = clean_text(system_message(*(messages[name] for name in _MESSAGE_COLUMNS)))
-    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin, system=system)
+    comparison = Comparison(prompt, chosen, rejected, A_WINS, row_id, margin, system=system, weight=weight)
     return comparison.swap() if _chosen_is_b(prompt, chosen, rejected) else comparison
 
 

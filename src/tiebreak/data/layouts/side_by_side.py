@@ -14,8 +14,14 @@ from tiebreak.data.cells import (
     row_holds_turns,
 )
 from tiebreak.data.issues import RowReport, UnreadableError
-from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
-from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WEIGHT_COLUMN, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.votes import (
+    ALL_WINNER_COLUMNS,
+    parse_margin,
+    parse_weight,
+    parse_winner,
+    parse_winner_columns,
+)
 from tiebreak.types import Comparison, Vote
 
 
@@ -24,11 +30,12 @@ def parse_side_by_side(
 ) -> Comparison | None:
     """The comparison in a row, or None with the reasons in the report."""
     texts = _parse_texts(cells, report)
-    vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
+    unlabelled = layout == "unlabelled"
+    vote, margin, weight = (None, 0.0, 1.0) if unlabelled else _parse_vote(cells, layout, votes, report)
     if texts is None or report.is_unreadable():
         return None
     prompt, answer_a, answer_b = clean_texts(TEXT_COLUMNS, texts, report)
-    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin)
+    return Comparison(prompt, answer_a, answer_b, vote, row_id, margin, weight=weight)
 
 
 def _parse_texts(cells: dict[str, object], report: RowReport) -> tuple[Turns, Turns, Turns] | None:
@@ -74,9 +81,11 @@ def _fill_blank(
     return prompt, answer_a, answer_b
 
 
-def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> tuple[Vote | None, float]:
-    """The vote and its margin; problems with them are reported."""
-    vote, margin = None, 0.0
+def _parse_vote(
+    cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport
+) -> tuple[Vote | None, float, float]:
+    """The vote, its margin and its weight; problems with them are reported."""
+    vote, margin, weight = None, 0.0, 1.0
     with report:
         if layout == "winner":
             column = "winner"
@@ -88,4 +97,6 @@ def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: 
             raise UnreadableError(column, "no_vote", "no vote: a vote is needed here")
     with report:
         margin = parse_margin(cells.get(MARGIN_COLUMN), vote)
-    return vote, margin
+    with report:
+        weight = parse_weight(cells.get(WEIGHT_COLUMN))
+    return vote, margin, weight
