@@ -211,19 +211,31 @@ def fit_calibration(
     calibrated = _cross_validate(p, targets, groups, w)
     losses = {method: _row_losses(q, targets) for method, q in calibrated.items()}
     candidates = tuple(
-        Candidate(
-            method=method,
-            loss=float(np.average(losses[method], weights=w)),
-            error=_calibration_error(q, targets, w),
-            gain=float(np.average(losses["none"] - losses[method], weights=w)),
-            gain_error=_standard_error(losses["none"] - losses[method], groups, w),
-        )
+        _candidate(method, losses[method], losses["none"], _calibration_error(q, targets, w), groups, w)
         for method, q in calibrated.items()
     )
     return Calibration(
         map=fit_map(_choose(losses, groups, w), p, targets, w), votes=source, rows=rows, prompts=len(numbers),
         orders=p.shape[1], candidates=candidates,
     )  # fmt: skip
+
+
+def _candidate(
+    method: Method,
+    losses: NDArray[np.float64],
+    uncalibrated: NDArray[np.float64],
+    error: float,
+    groups: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+) -> Candidate:
+    gains = uncalibrated - losses
+    return Candidate(
+        method=method,
+        loss=float(np.average(losses, weights=weights)),
+        error=error,
+        gain=float(np.average(gains, weights=weights)),
+        gain_error=_standard_error(gains, groups, weights),
+    )
 
 
 def _cross_validate(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tiebreak.errors import RunError
+from tiebreak.judges import load_judge, probability_array
 from tiebreak.metrics import Estimate, GroupedRows
 from tiebreak.metrics.log_loss import losses_by_outcome, right_and_wrong, validate_rows
-from tiebreak.types import Vote
-from tiebreak.workflows.baselines import BASELINE_NAMES
+from tiebreak.runs import RunFolder
+from tiebreak.types import Comparison, Vote
+from tiebreak.weights import row_weights
+from tiebreak.workflows.baselines import BASELINE_NAMES, fit_baselines_beside
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -80,3 +84,41 @@ def compare_judges(
     uniform = np.full(3, 1 / 3) if knows_ties else np.array([0.5, 0.5, 0.5])
     comparisons.append(compare(guess, np.tile(uniform, (rows, 1)), names_outcome=False))
     return sorted(comparisons, key=lambda row: row.loss.value)
+
+
+def compare_with_baselines(
+    run: RunFolder | None,
+    probabilities: NDArray[np.float64],
+    comparisons: Sequence[Comparison],
+    log: Callable[[str], None],
+) -> tuple[JudgeComparison, ...]:
+    """Compare a run with the baselines in its folder, which are fitted first if they are missing.
+
+    Args:
+        run: the run; None for a loaded judge, which has no folder.
+        probabilities: [rows, 3], the run's.
+        comparisons: [rows], with votes; those of weight 0 are left out.
+        log: called with one sentence at a time.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if run is None:
+        raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
+    fit_baselines_beside(run.path, trees=True, log=log)
+    others = {}
+    for kind, name in BASELINE_NAMES.items():
+        baseline = RunFolder(run.baselines / kind)
+        if baseline.is_finished:
+            others[name] = probability_array(load_judge(baseline.path).compare_many(comparisons))
+    counted = [i for i, row in enumerate(comparisons) if row.weight]
+    rows = [comparisons[i] for i in counted]
+    return tuple(
+        compare_judges(
+            probabilities[counted],
+            [row.required_vote() for row in rows],
+            {name: p[counted] for name, p in others.items()},
+            [row.folded_prompt for row in rows],
+            row_weights(rows),
+        )
+    )

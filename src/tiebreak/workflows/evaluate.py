@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tiebreak.data import ProblemRows, from_frame, load_votes
-from tiebreak.errors import ComparisonsError, DataError, RunError
+from tiebreak.errors import ComparisonsError, DataError
 from tiebreak.formatting import pluralize
 from tiebreak.judges import Judge, Merge, Swap, Verdict, load_judge, probability_array
 from tiebreak.metrics import (
@@ -34,8 +34,7 @@ from tiebreak.progress import cumulative_progress
 from tiebreak.runs import Orders, RunFolder, write_orders
 from tiebreak.types import A_WINS, Comparison, Vote
 from tiebreak.weights import row_weights, validate_weights
-from tiebreak.workflows.baselines import BASELINE_NAMES, fit_baselines_beside
-from tiebreak.workflows.comparison import JudgeComparison, compare_judges
+from tiebreak.workflows.comparison import JudgeComparison, compare_with_baselines
 from tiebreak.workflows.orders import is_symmetric
 from tiebreak.workflows.predictions import is_calibrated_later, read_calibration, read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
@@ -156,9 +155,8 @@ def evaluate(
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
-    labels = [row.vote for row in comparisons if row.vote is not None]
-    result = measure(probabilities, labels, comparisons, orders, weights)
-    others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines else ()
+    result = measure(probabilities, [row.required_vote() for row in comparisons], comparisons, orders, weights)
+    others = compare_with_baselines(run, probabilities, comparisons, log) if baselines else ()
     name = None if run is None else str(run)
     return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
 
@@ -336,31 +334,3 @@ def _keep_orders(run: RunFolder, comparisons: Sequence[Comparison], orders: Orde
     if is_symmetric(run) or (read_calibration(run) is not None and calibrate == is_calibrated_later(run)):
         return
     write_orders(run, [row.id for row in comparisons], orders)
-
-
-def _compare_with_baselines(
-    run: RunFolder | None,
-    probabilities: NDArray[np.float64],
-    comparisons: Sequence[Comparison],
-    log: Callable[[str], None],
-) -> tuple[JudgeComparison, ...]:
-    """Compare with the baselines in the run's folder, which are fitted first if they are missing."""
-    if run is None:
-        raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
-    fit_baselines_beside(run.path, trees=True, log=log)
-    others = {}
-    for kind, name in BASELINE_NAMES.items():
-        baseline = RunFolder(run.baselines / kind)
-        if baseline.is_finished:
-            others[name] = probability_array(load_judge(baseline.path).compare_many(comparisons))
-    counted = [i for i, row in enumerate(comparisons) if row.weight]
-    rows = [comparisons[i] for i in counted]
-    return tuple(
-        compare_judges(
-            probabilities[counted],
-            [row.required_vote() for row in rows],
-            {name: p[counted] for name, p in others.items()},
-            [row.folded_prompt for row in rows],
-            row_weights(rows),
-        )
-    )
