@@ -133,7 +133,8 @@ class GroupedRows:
         effects = np.where(binary, np.maximum(effects, 1.0), effects)
         sizes = np.where(counts, divide(ratios.total, effects), of_shares)
         more, fewer = (t_quantile(self.level, np.maximum(n - 1, 1)) for n in (ratios.total, ratios.groups))
-        sizes *= (np.where(counts, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
+        # The variance is estimated. Groups may outnumber an effective sample of weighted rows, which stays as it is.
+        sizes *= np.minimum(np.where(counts, more, normal_quantile(self.level)) / fewer, 1.0) ** 2
         sizes = np.where(~counts & (ratios.groups < MIN_GROUPS), ratios.groups, sizes)
         return self.proportion_estimates(values, np.where(ratios.groups == 1, 1.0, sizes))
 
