@@ -53,4 +53,4 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
 
 def _number(value: float) -> str:
     """0 and 1 as integers, as in the competition; other values with all their digits."""
-    return str(int(value)) if value in (0, 1) else repr(value)
+    return str(int(value)) if value in (0, 1) else repr(float(value))
