@@ -208,11 +208,13 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
         held_out = load_comparisons(data.validation, votes="required", problem_rows="skip", on_note=log)
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
+    counted = [row for row in votes if row.weight]  # training leaves the others out
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))
+    rows = max(1, round(rows * len(counted) / len(votes)))
     tokenizer = base_tokenizer(recipe)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
-    chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE_SIZE))
+    chosen = rng.sample(counted, min(len(counted), rows, _SAMPLE_SIZE))
     examples, _ = make(chosen, both_orders=recipe.training.both_orders, on_progress=None)
     return _Lengths([_tokens(example) for example in examples], rows, validation)
 
