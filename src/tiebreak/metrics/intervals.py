@@ -232,9 +232,10 @@ class GroupedRows:
         the sum of their squares, as it does without weights.
         """
         if self.weights is not None:
-            squares = (below * self.weights[:, None] ** 2).sum(axis=0)
-            scale = np.where(squares > 0, divide(self.weigh(below).sum(axis=0), squares), 1.0)
-            above, below = self.weigh(above) * scale, self.weigh(below) * scale
+            weights = (self.weights / self.weights.max())[:, None]  # squares of tiny weights would underflow
+            squares = (below * weights**2).sum(axis=0)
+            scale = np.where(squares > 0, divide((below * weights).sum(axis=0), squares), 1.0)
+            above, below = above * weights * scale, below * weights * scale
         return _Ratios(self.sums(above), self.sums(below))
 
     def variances(self, influence: NDArray[np.float64], *, parameters: int = 1) -> NDArray[np.float64]:
