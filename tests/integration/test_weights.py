@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.integration.conftest import paired_votes, probabilities, small_overri
 from tiebreak import evaluate, load_judge, load_recipe, train
 from tiebreak.cli import app
 from tiebreak.data import write_comparisons
+from tiebreak.errors import DataError
 from tiebreak.metrics import preference_metrics
 from tiebreak.report import write_report
 from tiebreak.runs import read_validation_rows
@@ -120,7 +122,9 @@ def test_calibrations_blends_and_soups_of_weighted_votes(
     counted = [row for row in votes if row.weight]
     labels, w = [row.required_vote() for row in counted], [row.weight for row in counted]
     folders = [baseline.folder.path, tuned.folder.path]
-    blend = blend_runs(folders, tmp_path / "blend", votes)
+    notes: list[str] = []
+    blend = blend_runs(folders, tmp_path / "blend", votes, log=notes.append)
+    assert "votes: 40 of 200 rows have weight 0: left out." in notes
     for member, folder in zip(blend.members, folders, strict=True):
         p = probabilities(load_judge(folder), counted)
         assert member.loss == pytest.approx(preference_metrics(p, labels, w)["loss"], abs=1e-6)
@@ -132,11 +136,9 @@ def test_calibrations_blends_and_soups_of_weighted_votes(
     p = probabilities(load_judge(blend.folder.path, calibrate=False), counted)
     assert calibration.candidate("none").loss == pytest.approx(preference_metrics(p, labels, w)["loss"], abs=1e-6)
 
-    soup = soup_runs([tuned.folder.path, _copy(tuned.folder.path, tmp_path / "twin")], tmp_path / "soup")
+    twin = Path(shutil.copytree(tuned.folder.path, tmp_path / "twin"))
+    for fit in (calibrate_run, lambda run, rows: soup_runs([run, twin], tmp_path / "none", votes=rows)):
+        with pytest.raises(DataError, match=r"[Aa]ll 200 rows .*have weight 0"):
+            fit(tuned.folder.path, [replace(row, weight=0.0) for row in votes])
+    soup = soup_runs([tuned.folder.path, twin], tmp_path / "soup")
     assert soup.metrics["loss"] == pytest.approx(tuned.metrics["loss"], abs=1e-4)
-
-
-def _copy(run: Path, to: Path) -> Path:
-    import shutil
-
-    return Path(shutil.copytree(run, to))

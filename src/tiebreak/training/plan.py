@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal
 
 from tiebreak.data import load_comparisons
-from tiebreak.errors import RecipeError
+from tiebreak.errors import DataError, RecipeError
 from tiebreak.models import check_base, load_text_config
 from tiebreak.recipe import DataSection, Recipe
 from tiebreak.text import pack, resolve_template
@@ -209,6 +209,8 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
     counted = [row for row in votes if row.weight]  # training leaves the others out
+    if not counted:
+        raise DataError(f"{data.train}: all {len(votes):,} rows have weight 0. Give weights above 0.")
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))
     rows = max(1, round(rows * len(counted) / len(votes)))
     tokenizer = base_tokenizer(recipe)

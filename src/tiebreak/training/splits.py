@@ -68,7 +68,7 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         )
     votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log, fold)
     training = _sample(votes, settings.train_rows, settings.seed, "data.train_rows")
-    if not any(row.weight for row in validation):
+    if validation and not any(row.weight for row in validation):
         raise DataError(f"All {pluralize(len(validation), 'validation row')} have weight 0: give weights above 0.")
     return SplitVotes(_drop_weightless(training, "training", log), validation, calibration)
 

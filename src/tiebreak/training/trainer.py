@@ -50,8 +50,8 @@ per step; rewards, which are sums of thousands of products, move by far more."""
 class JudgeTrainer(Trainer):
     """Learns from votes by cross-entropy, with the exact mean gradient over a step's comparisons.
 
-    The mean is weighted: sum(weight * loss) / sum(weight) over the step. If all weights of a step are 0, it has
-    no gradient.
+    The mean is weighted: sum(weight * loss) / sum(weight) over the step. A step whose weights are all 0
+    has no gradient.
 
     The gradient does not depend on `budget` (tokens per pass), on how the step's sequences are packed, or on the number
     of processes. A step that runs out of memory is repeated with half the budget.

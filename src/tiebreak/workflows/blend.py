@@ -89,7 +89,7 @@ def blend_runs(
     """
     folders = [RunFolder(run) for run in runs]
     _check_members(folders)
-    votes = weighted_rows(votes, "The votes")
+    votes = weighted_rows(votes, "votes", log)
     labels = _check_votes(votes)
     for folder in folders:
         warn_about_overlap(folder, votes, log)

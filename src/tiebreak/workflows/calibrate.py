@@ -66,7 +66,7 @@ def calibrate_run(
             f"{run} is a published judge, whose folder is not changed: give a new run folder with --output runs/NAME "
             "(calibrate_published in Python)."
         )
-    votes = weighted_rows(votes, source)
+    votes = weighted_rows(votes, source, log)
     labels, prompts = check_votes(votes, source)
     _check_tie_support(folder, [vote[2] for vote in labels], source)
     warn_about_overlap(folder, votes, log)
@@ -89,8 +89,8 @@ def remove_calibration(run: str | Path) -> bool:
     return _replace_calibration(folder, None) is not None
 
 
-def weighted_rows(votes: Sequence[Comparison], source: str) -> list[Comparison]:
-    """The rows with a weight above 0, the others being of no use to a fit.
+def weighted_rows(votes: Sequence[Comparison], source: str, log: Callable[[str], None]) -> list[Comparison]:
+    """The rows with a weight above 0; nothing is fitted to the others, whose number is logged.
 
     Raises:
         DataError: there are rows, but all have weight 0.
@@ -98,6 +98,8 @@ def weighted_rows(votes: Sequence[Comparison], source: str) -> list[Comparison]:
     kept = [row for row in votes if row.weight]
     if votes and not kept:
         raise DataError(f"{source}: all {pluralize(len(votes), 'row')} have weight 0. Give weights above 0.")
+    if len(kept) < len(votes):
+        log(f"{source}: {len(votes) - len(kept):,} of {pluralize(len(votes), 'row')} have weight 0: left out.")
     return kept
 
 

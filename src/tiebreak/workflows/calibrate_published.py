@@ -58,7 +58,7 @@ def calibrate_published(
     """
     if not RunFolder(name).names_a_model:
         raise RunError(f"{name} is a run, and its own card is changed: leave out --output.")
-    votes = weighted_rows(votes, source)
+    votes = weighted_rows(votes, source, log)
     labels, prompts = check_votes(votes, source)
     weights = row_weights(votes)
     folder = RunFolder(output)

@@ -95,6 +95,8 @@ def soup_runs(
     if len(given) < len(rows) or not rows:
         raise DataError("There are no votes to measure on, or some rows have none. Give a file of votes: --on VOTES.")
     weights = row_weights(rows)
+    if weights is not None and not weights.any():
+        raise DataError(f"All {len(rows):,} rows to measure on have weight 0: give weights above 0.")
     created = RunFolder(output)
     with created.create():
         rank = _write_model(created, folders, cards)
