@@ -163,12 +163,13 @@ class Comparison:
 
     `margin` is by how much the preferred answer is better, in nats of reward, if votes are graded, else 0. `tags`
     define the slices of an evaluation: `source`, `language`, and the models that answered, `model_a` and `model_b`.
-    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line. All texts are cleaned
-    by `tiebreak.unicode.clean_text`, so that every judge reads the same text from a file, Python and HTTP.
+    `system` is the system message, if there is one; `prompt[0]` begins with it and a blank line. `weight` is how many
+    votes the vote counts as in training and evaluation. All texts are cleaned by `tiebreak.unicode.clean_text`, so that
+    every judge reads the same text from a file, Python and HTTP.
 
     Raises:
-        ValueError: prompt and answers differ in their number of turns, or have none; the margin is negative or not
-            finite; `prompt[0]` does not begin with the system message.
+        ValueError: prompt and answers differ in their number of turns, or have none; the margin or the weight is
+            negative or not finite; `prompt[0]` does not begin with the system message.
     """
 
     prompt: tuple[str, ...]
@@ -179,6 +180,7 @@ class Comparison:
     margin: float = 0.0
     tags: Tags = ()
     system: str = ""
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         _check_turn_tuples(self.prompt, self.answer_a, self.answer_b)
@@ -190,6 +192,8 @@ class Comparison:
             )
         if not (isfinite(self.margin) and self.margin >= 0):
             raise ValueError(f"the margin of a comparison is a finite number of at least 0: got {self.margin}")
+        if not (isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(f"the weight of a comparison is a finite number of at least 0: got {self.weight}")
         _check_system(self.system, self.prompt)
         _clean_prompt(self)
         object.__setattr__(self, "answer_a", _clean_turns(self.answer_a))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,23 @@ from safetensors.torch import load_file
 from tests.integration.conftest import small_overrides, tiebreak
 from tiebreak import load_recipe, train
 from tiebreak.cli import launch as launch_module
+from tiebreak.data import load_comparisons, write_comparisons
 from tiebreak.runs import RunFolder
 
 
-@pytest.mark.parametrize("head", ["training.both_orders=true", "model.head=pointwise"])
+@pytest.mark.parametrize(
+    ("head", "weighted"),
+    [("training.both_orders=true", False), ("model.head=pointwise", False), ("model.head=pointwise", True)],
+)
 def test_two_processes_learn_what_one_does(
-    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, head: str
+    tiny_base: Path, votes: tuple[Path, Path], tmp_path: Path, head: str, weighted: bool
 ) -> None:
     """Batches of 7 leave the processes unequal shares, and the last one of an epoch is shorter still."""
+    if weighted:
+        rows = load_comparisons(votes[0], votes="required")
+        heavy = [replace(row, weight=(0.1, 4.0, 1.0, 0.0)[i % 4]) for i, row in enumerate(rows)]
+        write_comparisons(tmp_path / "weighted.csv", heavy)
+        votes = tmp_path / "weighted.csv", votes[1]
     settings = ("training.batch_size=7", head, "training.max_steps=16", "model.precision=fp32")
     alone = train(load_recipe("demo", small_overrides(tiny_base, votes, tmp_path / "alone", *settings)))
     together = RunFolder(tmp_path / "together")

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from tiebreak.types import Comparison
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 BaselineKind = Literal["prior", "length", "trees", "tfidf"]
@@ -22,12 +23,14 @@ class Baseline(ABC):
 
     Args:
         vote_count: the number of votes it was fitted to.
+        vote_weight: the sum of their weights; None if each counts as one.
     """
 
     kind: ClassVar[BaselineKind]
 
-    def __init__(self, vote_count: int) -> None:
+    def __init__(self, vote_count: int, vote_weight: float | None = None) -> None:
         self.vote_count = vote_count
+        self.vote_weight = vote_weight
 
     @abstractmethod
     def _predict(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
@@ -42,6 +45,11 @@ class Baseline(ABC):
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The baseline that `state` describes."""
 
+    def _count_state(self) -> State:
+        """The arrays for `vote_counts`."""
+        weight = {} if self.vote_weight is None else {"weight": np.array([self.vote_weight])}
+        return {"rows": np.array([self.vote_count]), **weight}
+
     @property
     @abstractmethod
     def feature_names(self) -> tuple[str, ...]:
@@ -50,12 +58,22 @@ class Baseline(ABC):
     def probabilities(self, comparisons: Sequence[Comparison]) -> NDArray[np.float64]:
         """Probabilities [n, 3] over `OUTCOMES`. The result for a comparison does not depend on the others.
 
-        With n training votes, p becomes (n p + 1) / (n + 3) (Laplace's rule of succession), so that an outcome never
-        seen in training keeps some probability.
+        With n training votes, or weights that sum to n, p becomes (n p + 1) / (n + 3) (Laplace's rule of succession),
+        so that an outcome never seen in training keeps some probability.
         """
-        n = self.vote_count
+        n = self.vote_count if self.vote_weight is None else self.vote_weight
         smoothed: NDArray[np.float64] = (self._predict(comparisons) * n + 1) / (n + 3)
         return smoothed
+
+
+def fitted_votes(votes: NDArray[np.float64], weights: NDArray[np.float64] | None) -> tuple[int, float | None]:
+    """`vote_count` and `vote_weight` of a fit to votes [n, 3] with weights [n]."""
+    return len(votes), None if weights is None else float(weights.sum())
+
+
+def vote_counts(arrays: Mapping[str, NDArray[Any]]) -> tuple[int, float | None]:
+    """`vote_count` and `vote_weight` of a stored baseline."""
+    return int(arrays["rows"][0]), float(arrays["weight"][0]) if "weight" in arrays else None
 
 
 def add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> State:

@@ -40,7 +40,7 @@ class BoostedTrees:
 
         Args:
             rows: [n, features].
-            votes: [n, 3], one-hot or soft.
+            votes: [n, 3], one-hot or soft, times the weight of their row. `min_samples_leaf` counts rows, not weights.
             columns: the columns of `rows` to use.
             max_iter: boosting rounds; each grows one tree per outcome.
             learning_rate: the factor on what each tree adds.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.base import Baseline, State, add_prefix, fitted_votes, select_prefix, vote_counts
 from tiebreak.baselines.boosted_trees import BoostedTrees
 from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, extract_features
 from tiebreak.baselines.labels import stack_swapped_votes
@@ -44,21 +44,23 @@ class GradientBoostingBaseline(Baseline):
 
     def __init__(
         self, bags: Sequence[BoostedTrees | SklearnTrees], topics: TopicModel | None, tfidf: TfidfBaseline | None,
-        vote_count: int,
+        vote_count: int, vote_weight: float | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(vote_count)
+        super().__init__(vote_count, vote_weight)
         self._bags, self._topics, self._tfidf = list(bags), topics, tfidf
 
     @classmethod
     def fit(
-        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, topics: int, stacked: bool, bags: int,
-        c: float, min_df: int, max_words: int, seed: int, log: Callable[[str], None], **tree_settings: Any,
+        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None, *, topics: int, stacked: bool, bags: int, c: float, min_df: int,
+        max_words: int, seed: int, log: Callable[[str], None], **tree_settings: Any,
     ) -> Self:  # fmt: skip
-        """Fit to comparisons and votes.
+        """Fit to comparisons and votes. Weights count in the regression and in the trees; topics do without them.
 
         Args:
             comparisons: [n].
             votes: [n, 3].
+            weights: [n]; None if each vote counts as one.
             topics: the number of topics of the prompt and of the difference of the answers; 0 for none.
             stacked: whether the probabilities of a `tfidf` baseline are features. Training rows get theirs by
                 cross-validation.
@@ -79,16 +81,16 @@ class GradientBoostingBaseline(Baseline):
         if stacked and prompts.max() + 1 >= FOLDS and vectorizer is not None:
             log(f"Computing features of the tfidf baseline by {FOLDS}-fold cross-validation.")
             tfidf_settings: dict[str, Any] = {"c": c, "min_df": min_df, "max_words": max_words}
-            tfidf_probabilities = _cross_validate_tfidf(comparisons, votes, prompts, tfidf_settings)
-            tfidf = TfidfBaseline.fit(comparisons, votes, **tfidf_settings)
+            tfidf_probabilities = _cross_validate_tfidf(comparisons, votes, weights, prompts, tfidf_settings)
+            tfidf = TfidfBaseline.fit(comparisons, votes, weights, **tfidf_settings)
         rows = np.concatenate(_feature_rows(comparisons, topic_model, tfidf_probabilities))
         log(f"Fitting {pluralize(bags, 'ensemble')} of gradient-boosted trees on {rows.shape[1]:,} features.")
-        baseline = cls([], topic_model, tfidf, len(votes))
+        baseline = cls([], topic_model, tfidf, *fitted_votes(votes, weights))
         all_columns = np.arange(rows.shape[1])
         text_columns = all_columns[[name in _TEXT_FEATURES for name in baseline.feature_names]]
         baseline._bags = [
             BoostedTrees.fit(
-                rows, stack_swapped_votes(votes), text_columns if bag % 2 else all_columns, seed=seed + bag,
+                rows, stack_swapped_votes(votes, weights), text_columns if bag % 2 else all_columns, seed=seed + bag,
                 **tree_settings,
             )
             for bag in range(bags)
@@ -105,7 +107,7 @@ class GradientBoostingBaseline(Baseline):
 
     def state(self) -> State:
         """The arrays of the trees, the topics and the `tfidf` baseline."""
-        arrays: State = {"rows": np.array([self.vote_count])}
+        arrays: State = self._count_state()
         for bag, trees in enumerate(self._bags):
             arrays |= add_prefix(f"trees.{bag}", trees.state())
         if self._topics is not None:
@@ -125,7 +127,7 @@ class GradientBoostingBaseline(Baseline):
             bags,
             TopicModel.from_state(topics) if topics else None,
             TfidfBaseline.from_state(tfidf) if tfidf else None,
-            int(arrays["rows"][0]),
+            *vote_counts(arrays),
         )
 
     @property
@@ -140,18 +142,21 @@ class GradientBoostingBaseline(Baseline):
 
 
 def _cross_validate_tfidf(
-    comparisons: Sequence[Comparison], votes: NDArray[np.float64], prompts: NDArray[np.int64],
-    settings: Mapping[str, Any],
+    comparisons: Sequence[Comparison], votes: NDArray[np.float64], weights: NDArray[np.float64] | None,
+    prompts: NDArray[np.int64], settings: Mapping[str, Any],
 ) -> NDArray[np.float64]:  # fmt: skip
     """For each row the probabilities of a `tfidf` baseline fitted to rows with other prompts, [n, 3]."""
     folds = group_folds(prompts)
     probabilities = np.empty((len(votes), 3))
     for fold in range(FOLDS):
         training, held_out = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
+        of_training = None if weights is None else weights[training]
         if votes[training, :2].any():
-            baseline: Baseline = TfidfBaseline.fit([comparisons[i] for i in training], votes[training], **settings)
+            baseline: Baseline = TfidfBaseline.fit(
+                [comparisons[i] for i in training], votes[training], of_training, **settings
+            )
         else:
-            baseline = PriorBaseline.fit(votes[training])
+            baseline = PriorBaseline.fit(votes[training], of_training)
         probabilities[held_out] = baseline.probabilities([comparisons[i] for i in held_out])
     return probabilities
 

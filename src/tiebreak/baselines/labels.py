@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def stack_swapped_votes(votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Votes [n, 3] followed by the votes of the swapped comparisons, [2n, 3]."""
-    return np.concatenate([votes, swap_outcomes(votes)])
+def stack_swapped_votes(votes: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Votes [n, 3] followed by the votes of the swapped comparisons, [2n, 3], each times the weight of its row [n]."""
+    weighted = votes if weights is None else votes * weights[:, None]
+    return np.concatenate([weighted, swap_outcomes(weighted)])
 
 
 def hard_labels(votes: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Votes [n, 3] as row numbers, class labels and sample weights, [m] each.
 
-    A soft vote becomes one weighted label for each of its outcomes.
+    A soft vote becomes one weighted label for each of its outcomes. The votes of a weighted row sum to its
+    weight.
     """
     rows, labels = np.nonzero(votes)
     return rows, labels, votes[rows, labels]

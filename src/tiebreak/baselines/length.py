@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.base import Baseline, State, add_prefix, fitted_votes, select_prefix, vote_counts
 from tiebreak.baselines.features import ANSWER_FEATURES, SHARED_FEATURES, extract_features
 from tiebreak.baselines.labels import stack_swapped_votes
 from tiebreak.baselines.logistic_regression import LogisticRegressionModel
@@ -31,18 +31,25 @@ class LengthBaseline(Baseline):
     _answer_columns: ClassVar = [ANSWER_FEATURES.index(name) for name in _ANSWER_FEATURES]
     _shared_columns: ClassVar = [SHARED_FEATURES.index(name) for name in _SHARED_FEATURES]
 
-    def __init__(self, model: LogisticRegressionModel, deviations: NDArray[np.float64], vote_count: int) -> None:
-        super().__init__(vote_count)
+    def __init__(
+        self, model: LogisticRegressionModel, deviations: NDArray[np.float64], vote_count: int,
+        vote_weight: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(vote_count, vote_weight)
         self._model, self._deviations = model, deviations
 
     @classmethod
-    def fit(cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, c: float) -> Self:
-        """Fit to comparisons and votes [n, 3]; `c` is the inverse of the regularisation strength."""
+    def fit(
+        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None, *, c: float,
+    ) -> Self:  # fmt: skip
+        """Fit to comparisons and votes [n, 3] with weights [n]; `c` is the inverse of the regularisation strength."""
         rows = np.concatenate(cls._feature_rows(comparisons))
-        deviations = np.sqrt((rows**2).mean(axis=0))
+        both = None if weights is None else np.tile(weights, 2)
+        deviations = np.sqrt(np.average(rows**2, axis=0, weights=both))
         deviations[deviations == 0] = 1.0
-        model = LogisticRegressionModel.fit(rows / deviations, stack_swapped_votes(votes), c)
-        return cls(model, deviations, len(votes))
+        model = LogisticRegressionModel.fit(rows / deviations, stack_swapped_votes(votes, weights), c)
+        return cls(model, deviations, *fitted_votes(votes, weights))
 
     @classmethod
     def _feature_rows(cls, comparisons: Sequence[Comparison]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -65,14 +72,14 @@ class LengthBaseline(Baseline):
         """The arrays of the regression, and the scale of each feature."""
         return {
             **add_prefix("linear", self._model.state()), "deviations": self._deviations,
-            "rows": np.array([self.vote_count]),
+            **self._count_state(),
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The baseline that `state` describes."""
         model = LogisticRegressionModel.from_state(select_prefix("linear", arrays))
-        return cls(model, arrays["deviations"], int(arrays["rows"][0]))
+        return cls(model, arrays["deviations"], *vote_counts(arrays))
 
     @property
     def feature_names(self) -> tuple[str, ...]:

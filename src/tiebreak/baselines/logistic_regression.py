@@ -27,7 +27,7 @@ class LogisticRegressionModel:
 
     @classmethod
     def fit(cls, rows: Any, votes: NDArray[np.float64], c: float) -> LogisticRegressionModel:
-        """Fit to dense or sparse rows [n, features] and votes [n, 3]; `c` is scikit-learn's C."""
+        """Fit to dense or sparse rows [n, features] and votes [n, 3], times their weights; `c` is scikit-learn's C."""
         from sklearn.linear_model import LogisticRegression
 
         sample, labels, weights = hard_labels(votes)

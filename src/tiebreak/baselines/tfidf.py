@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from tiebreak.answer_order import average_orders
-from tiebreak.baselines.base import Baseline, State, add_prefix, select_prefix
+from tiebreak.baselines.base import Baseline, State, add_prefix, fitted_votes, select_prefix, vote_counts
 from tiebreak.baselines.labels import stack_swapped_votes
 from tiebreak.baselines.logistic_regression import LogisticRegressionModel
 from tiebreak.baselines.vectorizers import TextVectorizer, join_turns, normalize_rows
@@ -26,19 +26,24 @@ class TfidfBaseline(Baseline):
 
     kind = "tfidf"
 
-    def __init__(self, vectorizer: TextVectorizer, model: LogisticRegressionModel, vote_count: int) -> None:
-        super().__init__(vote_count)
+    def __init__(
+        self, vectorizer: TextVectorizer, model: LogisticRegressionModel, vote_count: int,
+        vote_weight: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(vote_count, vote_weight)
         self._vectorizer, self._model = vectorizer, model
 
     @classmethod
     def fit(
-        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64], *, c: float, min_df: int, max_words: int
-    ) -> Self:
-        """Fit to comparisons and votes.
+        cls, comparisons: Sequence[Comparison], votes: NDArray[np.float64],
+        weights: NDArray[np.float64] | None = None, *, c: float, min_df: int, max_words: int,
+    ) -> Self:  # fmt: skip
+        """Fit to comparisons and votes. Weights count in the regression; words are counted by text.
 
         Args:
             comparisons: [n].
             votes: [n, 3].
+            weights: [n]; None if each vote counts as one.
             c: the inverse of the regularisation strength.
             min_df: words that occur in fewer texts are left out.
             max_words: the size of the vocabulary; the most frequent words are kept.
@@ -55,7 +60,11 @@ class TfidfBaseline(Baseline):
                 "baseline.min_df, or add votes."
             )
         rows = vstack(cls._feature_rows(vectorizer, comparisons), format="csr")
-        return cls(vectorizer, LogisticRegressionModel.fit(rows, stack_swapped_votes(votes), c), len(votes))
+        return cls(
+            vectorizer,
+            LogisticRegressionModel.fit(rows, stack_swapped_votes(votes, weights), c),
+            *fitted_votes(votes, weights),
+        )
 
     @staticmethod
     def _feature_rows(vectorizer: TextVectorizer, comparisons: Sequence[Comparison]) -> tuple[Any, Any]:
@@ -77,7 +86,7 @@ class TfidfBaseline(Baseline):
         """The arrays of the vectorizer and of the regression."""
         return {
             **add_prefix("vocabulary", self._vectorizer.state()), **add_prefix("linear", self._model.state()),
-            "rows": np.array([self.vote_count]),
+            **self._count_state(),
         }  # fmt: skip
 
     @classmethod
@@ -85,7 +94,7 @@ class TfidfBaseline(Baseline):
         """The baseline that `state` describes."""
         vectorizer = TextVectorizer.from_state(select_prefix("vocabulary", arrays))
         model = LogisticRegressionModel.from_state(select_prefix("linear", arrays))
-        return cls(vectorizer, model, int(arrays["rows"][0]))
+        return cls(vectorizer, model, *vote_counts(arrays))
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -202,10 +202,15 @@ def _own_pairs(path: Path) -> PairItems:
     """A file of votes as labelled pairs, without its ties."""
     notes: list[str] = []
     votes = load_votes(path, votes="required", setting=None, on_note=notes.append).comparisons
-    decided = tuple(c for c in votes if c.vote is not None and c.vote[0] != c.vote[1])
+    counted = [c for c in votes if c.weight]
+    if not counted:
+        raise DataError(f"{path} gives every row the weight 0, so there is nothing to score.")
+    if len(counted) < len(votes):
+        notes.append(f"{pluralize(len(votes) - len(counted), 'row')} of weight 0")
+    decided = tuple(c for c in counted if c.vote is not None and c.vote[0] != c.vote[1])
     if not decided:
         raise DataError(f"{path} labels every row as a tie, so there is nothing to score.")
-    if len(decided) < len(votes):
-        notes.append(f"{pluralize(len(votes) - len(decided), 'row')} labelled a tie")
+    if len(decided) < len(counted):
+        notes.append(f"{pluralize(len(counted) - len(decided), 'row')} labelled a tie")
     about = Description(str(path), f"Labelled pairs in {path.name}", RULE)
     return PairItems(about, (str(path),), "; ".join(notes), decided, score_pairs)

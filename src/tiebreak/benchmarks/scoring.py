@@ -65,7 +65,12 @@ def means_by_subset(names: Iterable[str], values: Sequence[float], subsets: Sequ
     return [mean_of(name, values, [subset == name for subset in subsets]) for name in names]
 
 
-def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[str]) -> list[Score]:
+def measure(
+    ratios: Sequence[Ratio],
+    totals: Sequence[Total],
+    groups: Sequence[str],
+    weights: NDArray[np.float64] | None = None,
+) -> list[Score]:
     """Every score with a 95 % interval over groups; the totals come first.
 
     The interval of a total combines those of its parts, which keeps parts without a wrong row uncertain: with p the
@@ -80,6 +85,7 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         ratios: over the same rows.
         totals: weighted sums of them.
         groups: [rows], equal for rows that are not independent.
+        weights: [rows], as in `GroupedRows`.
 
     Raises:
         DataError: there is no row to score.
@@ -88,7 +94,7 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
     if not present:
         raise DataError("No row can be scored.")
     names = [ratio.name for ratio in present]
-    weights = np.eye(len(present))
+    of_parts = np.eye(len(present))
     columns: list[NDArray[np.float64]] = []
     missing_parts: dict[str, tuple[str, ...]] = {}
     for total in totals:
@@ -96,7 +102,7 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
         if not part_weights or (len(part_weights) < len(total.weights) and not total.normalise):
             continue
         scale = sum(part_weights.values()) if total.normalise else 1.0
-        earlier = np.concatenate([weights, *columns], axis=1)
+        earlier = np.concatenate([of_parts, *columns], axis=1)
         shares = np.array([weight / scale for weight in part_weights.values()])
         columns.append(earlier[:, [names.index(name) for name in part_weights]] @ shares[:, None])
         names.append(total.name)
@@ -104,7 +110,7 @@ def measure(ratios: Sequence[Ratio], totals: Sequence[Total], groups: Sequence[s
     numerators, denominators = (
         np.array([getattr(ratio, side) for ratio in present]).T for side in ("numerators", "denominators")
     )
-    grouped = GroupedRows(len(groups), groups)
+    grouped = GroupedRows(len(groups), groups, weights=weights)
     parts = _part_estimates(numerators, denominators, grouped)
     correlations = _correlations(numerators, denominators, grouped)
     estimates = dict(zip(names, parts, strict=False))
@@ -132,6 +138,7 @@ def _correlations(
     numerators: NDArray[np.float64], denominators: NDArray[np.float64], grouped: GroupedRows
 ) -> NDArray[np.float64]:
     """[parts, parts], of the errors of the ratios; 0 for a ratio without variance."""
+    numerators, denominators = grouped.weigh(numerators), grouped.weigh(denominators)
     ratios = numerators.sum(axis=0) / denominators.sum(axis=0)
     influence = grouped.sums(numerators - ratios * denominators)
     covariance = influence.T @ influence

@@ -15,6 +15,7 @@ from tiebreak.metrics.calibration_curve import bin_probabilities
 from tiebreak.metrics.cross_validation import FOLDS, group_folds
 from tiebreak.metrics.log_loss import cross_entropies
 from tiebreak.types import OUTCOMES, Vote
+from tiebreak.weights import effective_rows, total_weight, validate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -109,7 +110,13 @@ class Calibration(_FrozenModel):
         )
 
 
-def check_calibration_votes(votes: Sequence[Vote], prompts: Sequence[str], source: str, remedy: str) -> None:
+def check_calibration_votes(
+    votes: Sequence[Vote],
+    prompts: Sequence[str],
+    source: str,
+    remedy: str,
+    weights: NDArray[np.float64] | None = None,
+) -> None:
     """Check, before hours of training or judging, that these votes are enough to calibrate on.
 
     Votes without any tie are enough: temperature scaling is then the only candidate, because the other maps need ties.
@@ -119,6 +126,8 @@ def check_calibration_votes(votes: Sequence[Vote], prompts: Sequence[str], sourc
         prompts: [rows]. Rows with the same text are one group.
         source: what the votes are; the message begins with it.
         remedy: what to do, as a sentence.
+        weights: [rows]; None if all rows count the same. With weights the effective number of rows is compared with
+            `MIN_ROWS`.
 
     Raises:
         DataError: there are fewer than `MIN_ROWS` rows or `FOLDS` prompts; or votes for an answer, or ties if there are
@@ -127,7 +136,12 @@ def check_calibration_votes(votes: Sequence[Vote], prompts: Sequence[str], sourc
     rows, unique_prompts = len(votes), len(set(prompts))
     ties = sum(vote[2] for vote in votes)
     reason = None
-    if rows < MIN_ROWS:
+    if weights is not None and effective_rows(weights) < MIN_ROWS:
+        reason = (
+            f"{pluralize(rows, 'weighted row')} count as {effective_rows(weights):.1f} rows of equal weight, which are "
+            f"too few to calibrate on (at least {MIN_ROWS})"
+        )
+    elif rows < MIN_ROWS:
         reason = f"{pluralize(rows, 'row')} are too few to calibrate on (at least {MIN_ROWS})"
     elif 0 < ties < MIN_ROWS_PER_OUTCOME:
         reason = (
@@ -147,7 +161,12 @@ def check_calibration_votes(votes: Sequence[Vote], prompts: Sequence[str], sourc
 
 
 def fit_calibration(
-    probabilities: ArrayLike, votes: Sequence[Vote], prompts: Sequence[str], *, source: str = "votes"
+    probabilities: ArrayLike,
+    votes: Sequence[Vote],
+    prompts: Sequence[str],
+    *,
+    source: str = "votes",
+    weights: ArrayLike | None = None,
 ) -> Calibration:
     """Choose a kind of map by cross-validation, and fit it to all rows.
 
@@ -164,6 +183,7 @@ def fit_calibration(
         votes: [rows], one-hot or soft. The judge was not trained on these rows.
         prompts: [rows]. Rows with the same text are in the same fold.
         source: what the rows are, for messages and `Calibration.votes`.
+        weights: [rows], above 0: how many rows each counts as. None if each counts as one.
 
     Raises:
         ValueError: shapes differ, or a row of probabilities does not sum to 1.
@@ -177,7 +197,8 @@ def fit_calibration(
             f"probabilities of shape {p.shape} and {len(prompts)} prompts do not match {rows} votes: give "
             f"[{rows}, orders, {len(OUTCOMES)}] and one prompt per vote"
         )
-    check_calibration_votes(votes, prompts, source, "Give more votes.")
+    w = validate_weights(weights, rows, positive=True)
+    check_calibration_votes(votes, prompts, source, "Give more votes.", w)
     impossible = ((p == 0) & (targets[:, None] > 0)).any(axis=(1, 2))
     if impossible.any():
         raise DataError(
@@ -187,44 +208,64 @@ def fit_calibration(
         )
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
-    calibrated = _cross_validate(p, targets, groups)
+    calibrated = _cross_validate(p, targets, groups, w)
     losses = {method: _row_losses(q, targets) for method, q in calibrated.items()}
     candidates = tuple(
-        Candidate(
-            method=method,
-            loss=float(losses[method].mean()),
-            error=_calibration_error(q, targets),
-            gain=float((losses["none"] - losses[method]).mean()),
-            gain_error=_standard_error(losses["none"] - losses[method], groups),
-        )
+        _candidate(method, losses[method], losses["none"], _calibration_error(q, targets, w), groups, w)
         for method, q in calibrated.items()
     )
     return Calibration(
-        map=fit_map(_choose(losses, groups), p, targets), votes=source, rows=rows, prompts=len(numbers),
+        map=fit_map(_choose(losses, groups, w), p, targets, w), votes=source, rows=rows, prompts=len(numbers),
         orders=p.shape[1], candidates=candidates,
     )  # fmt: skip
 
 
+def _candidate(
+    method: Method,
+    losses: NDArray[np.float64],
+    uncalibrated: NDArray[np.float64],
+    error: float,
+    groups: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+) -> Candidate:
+    gains = uncalibrated - losses
+    return Candidate(
+        method=method,
+        loss=float(np.average(losses, weights=weights)),
+        error=error,
+        gain=float(np.average(gains, weights=weights)),
+        gain_error=_standard_error(gains, groups, weights),
+    )
+
+
 def _cross_validate(
-    p: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
+    p: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
 ) -> dict[Method, NDArray[np.float64]]:
     """By method, probabilities [rows, orders, 3] by maps that were fitted to the other folds."""
-    folds = group_folds(groups)
+    folds = group_folds(groups, weights)
     methods = METHODS if targets[:, 2].any() else METHODS[:2]
     calibrated: dict[Method, NDArray[np.float64]] = {method: p.copy() for method in methods}
     for method in methods[1:]:
         for fold in range(FOLDS):
             held_out = folds == fold
-            fitted = fit_map(method, p[~held_out], targets[~held_out])
+            of_fitted = None if weights is None else weights[~held_out]
+            fitted = fit_map(method, p[~held_out], targets[~held_out], of_fitted)
             calibrated[method][held_out] = fitted.apply(p[held_out].reshape(-1, 3)).reshape(-1, *p.shape[1:])
     return calibrated
 
 
-def _choose(losses: dict[Method, NDArray[np.float64]], groups: NDArray[np.int64]) -> Method:
+def _choose(
+    losses: dict[Method, NDArray[np.float64]], groups: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> Method:
     """The first method whose mean loss is within a standard error of the lowest."""
-    best = min(losses.values(), key=lambda rows: float(rows.mean()))
+    best = min(losses.values(), key=lambda rows: float(np.average(rows, weights=weights)))
     return next(
-        method for method, rows in losses.items() if (rows - best).mean() <= _standard_error(rows - best, groups)
+        method
+        for method, rows in losses.items()
+        if np.average(rows - best, weights=weights) <= _standard_error(rows - best, groups, weights)
     )
 
 
@@ -236,15 +277,21 @@ def _row_losses(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray
     return means
 
 
-def _standard_error(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
+def _standard_error(
+    differences: NDArray[np.float64], groups: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> float:
     """Standard error of the mean over rows [rows], for independent groups of rows."""
     count = int(groups.max()) + 1
-    sums = np.bincount(groups, weights=differences - differences.mean(), minlength=count)
-    return float(np.sqrt((sums**2).sum() * count / (count - 1)) / len(differences))
+    deviations = differences - np.average(differences, weights=weights)
+    sums = np.bincount(groups, deviations if weights is None else weights * deviations, count)
+    return float(np.sqrt((sums**2).sum() * count / (count - 1)) / total_weight(weights, len(differences)))
 
 
-def _calibration_error(p: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+def _calibration_error(
+    p: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> float:
     """Expected calibration error of the likeliest outcome."""
     flat, votes = p.reshape(-1, 3), np.repeat(targets, p.shape[1], axis=0)
     correct = votes[np.arange(len(votes)), flat.argmax(axis=1)]
-    return bin_probabilities("top", flat.max(axis=1), correct).curve().error
+    of_orders = None if weights is None else np.repeat(weights, p.shape[1])
+    return bin_probabilities("top", flat.max(axis=1), correct, weights=of_orders).curve().error

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tiebreak.answer_order import swap_outcomes
 from tiebreak.metrics.log_loss import MIN_PROBABILITY
 from tiebreak.types import OUTCOMES
+from tiebreak.weights import total_weight
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -142,7 +143,9 @@ class Dirichlet(_AffineMap):
 CalibrationMap = Annotated[Identity | Temperature | VectorScaling | Dirichlet, Field(discriminator="method")]
 
 
-def fit_map(method: Method, probabilities: ArrayLike, votes: ArrayLike) -> CalibrationMap:
+def fit_map(
+    method: Method, probabilities: ArrayLike, votes: ArrayLike, weights: NDArray[np.float64] | None = None
+) -> CalibrationMap:
     """The maximum a posteriori estimate of a map. It is unique, because loss and prior are convex.
 
     Args:
@@ -150,6 +153,7 @@ def fit_map(method: Method, probabilities: ArrayLike, votes: ArrayLike) -> Calib
         probabilities: [rows, 3] over `OUTCOMES`, or [rows, orders, 3] if rows were judged in several orders. The
             orders of a row together count as one row.
         votes: [rows, 3], one-hot or soft, 0 where the judge gives an outcome no probability.
+        weights: [rows], how many rows each counts as; None if each counts as one.
     """
     if method == "none":
         return Identity()
@@ -159,14 +163,18 @@ def fit_map(method: Method, probabilities: ArrayLike, votes: ArrayLike) -> Calib
     probabilities = np.asarray(probabilities, dtype=np.float64).reshape(len(votes), -1, len(OUTCOMES))
     start, bounds = PARAMETERS[method]
     result: Any = minimize(
-        objective, start, args=(method, probabilities, votes), jac=True, method="L-BFGS-B", bounds=bounds,
+        objective, start, args=(method, probabilities, votes, weights), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9},
     )  # fmt: skip
     return _build_map(method, result.x.tolist())
 
 
 def objective(
-    parameters: NDArray[np.float64], method: Method, probabilities: NDArray[np.float64], votes: NDArray[np.float64]
+    parameters: NDArray[np.float64],
+    method: Method,
+    probabilities: NDArray[np.float64],
+    votes: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[float, NDArray[np.float64]]:
     """The mean log loss in nats plus the negative log prior per row, and the gradient.
 
@@ -175,16 +183,18 @@ def objective(
         method: the kind of map.
         probabilities: [rows, orders, 3] over `OUTCOMES`.
         votes: [rows, 3].
+        weights: as in `fit_map`.
     """
     from scipy.special import log_softmax
 
-    rows, orders, _ = probabilities.shape
-    flat, targets = probabilities.reshape(-1, 3), np.repeat(votes, orders, axis=0)
+    orders, rows = probabilities.shape[1], total_weight(weights, len(votes))
+    weighted = votes if weights is None else votes * weights[:, None]
+    flat, targets = probabilities.reshape(-1, 3), np.repeat(weighted, orders, axis=0)
     features = _features(method, np.log(np.maximum(flat, MIN_PROBABILITY)) + LOG_3)
     log_p = log_softmax(np.where(flat > 0, features @ parameters, -np.inf), axis=-1)
-    loss = -(targets * np.where(targets > 0, log_p, 0.0)).sum() / len(flat)
+    loss = -(targets * np.where(targets > 0, log_p, 0.0)).sum() / (rows * orders)
     logit_gradient = np.exp(log_p) * targets.sum(axis=1, keepdims=True) - targets  # a vote may sum to less than 1
-    gradient = np.einsum("nc,nck->k", logit_gradient, features) / len(flat)
+    gradient = np.einsum("nc,nck->k", logit_gradient, features) / (rows * orders)
     deviation = (parameters - PARAMETERS[method][0]) / PRIOR
     return float(loss + deviation @ deviation / (2 * rows)), gradient + deviation / (PRIOR * rows)
 

@@ -109,6 +109,13 @@ def _print_summary(summary: Summary) -> None:
         results.print(f"Votes: A {a:.1%}, B {b:.1%}, tie {tie:.1%}")
     if summary.margins:
         results.print(f"With a margin: {pluralize(summary.margins, 'row')}")
+    if summary.weights is not None:
+        weights = summary.weights
+        zero = f", {weights.zero_rows:,} of them 0" if weights.zero_rows else ""
+        results.print(
+            f"With another weight than 1: {pluralize(weights.rows, 'row')}{zero}. The weights sum to "
+            f"{weights.sum:,.6g}, and the rows count as {weights.effective_rows:,.1f} rows of equal weight."
+        )
     if summary.multi_turn_share is not None:
         results.print(f"With more than one turn: {summary.multi_turn_share:.1%}")
     table = Table("words", "median", "90 %", "99 %", "longest", box=None, header_style="bold")

@@ -42,6 +42,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
             intervals = f"   {interval(loss, 4)}   {interval(accuracy, 3)}"
             results.print(f"{name:24}{loss.value:>10.4f}{accuracy.value:>10.3f}{escape(intervals).rstrip()}")
     _print_uniform_guess(evaluation)
+    if evaluation.weights is not None:
+        results.print(f"Rows are weighted: {evaluation.weights}.")
     if evaluation.groups == 1:
         results.print("All rows have one prompt, so there are no intervals.")
     else:
@@ -101,14 +103,16 @@ def _interval_or_null(evaluation: Evaluation, metric: str) -> str:
 
 def _print_confusion_matrix(evaluation: Evaluation) -> None:
     judged = [sum(row[i] for row in evaluation.confusion) for i in range(len(OUTCOMES))]
+    total = sum(judged)
+    count = "{:,}" if evaluation.weights is None else "{:,.1f}"
     print_table(
         [
             ("people / judge", *(f"judged {side}" for side in SIDES), "of all"),
             *(
-                (VOTED[outcome], *(f"{n:,}" for n in row), f"{sum(row) / evaluation.rows:.1%}")
+                (VOTED[outcome], *(count.format(n) for n in row), f"{sum(row) / total:.1%}")
                 for outcome, row in zip(OUTCOMES, evaluation.confusion, strict=True)
             ),
-            ("of all", *(f"{number / evaluation.rows:.1%}" for number in judged)),
+            ("of all", *(f"{number / total:.1%}" for number in judged)),
         ]
     )
 

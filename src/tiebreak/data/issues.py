@@ -37,6 +37,7 @@ Kind = Literal[
     "not_a_number",
     "not_a_margin",
     "margin_of_tie",
+    "not_a_weight",
     "empty_prompt",
     "empty_answer",
     "duplicate_id",

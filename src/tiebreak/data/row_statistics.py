@@ -13,6 +13,7 @@ import numpy as np
 
 from tiebreak.data.hash_index import digest
 from tiebreak.types import A_WINS, B_WINS, OUTCOMES, TIE, Comparison, Outcome, Vote, swap_vote
+from tiebreak.weights import effective_rows
 
 _ONE_HOT: Final = (A_WINS, B_WINS, TIE)
 _NO_VOTE: Final = len(OUTCOMES)
@@ -57,6 +58,19 @@ class DuplicateGroup:
     """Whether their votes favour different outcomes."""
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights of rows, in training and evaluation."""
+
+    rows: int
+    """Rows with another weight than 1."""
+    zero_rows: int
+    """Rows of weight 0, which are judged but do not count."""
+    sum: float
+    effective_rows: float
+    """As many rows of equal weight are as precise; see `tiebreak.weights.effective_rows`."""
+
+
 class RowStatistics:
     """Statistics of the comparisons that were added."""
 
@@ -70,6 +84,7 @@ class RowStatistics:
         self._characters = tuple(array("I") for _ in range(3))  # of prompt, answer A, answer B
         self._words = tuple(array("I") for _ in range(3))
         self._multi_turn = 0
+        self._weights = array("d")
         self._lines = array("q")
         self._digests = bytearray()
         self._favoured = bytearray()
@@ -88,6 +103,7 @@ class RowStatistics:
             self._characters[i].append(sum(map(len, text)))
             self._words[i].append(sum(len(turn.split()) for turn in text))
         self.margins += c.margin > 0
+        self._weights.append(c.weight)
         if c.vote in _ONE_HOT:
             self._one_hot[c.vote] += 1
         elif c.vote is not None:
@@ -104,6 +120,14 @@ class RowStatistics:
             favoured = "model_a"  # the vote does not say which of the two won
             self.identical_answers_with_winner.append(line)
         self._favoured.append(OUTCOMES.index(favoured))
+
+    def weights(self) -> Weights | None:
+        """The weights of the comparisons; None if all are 1."""
+        weights = np.array(self._weights)
+        if (weights == 1).all():
+            return None
+        zero = int((weights == 0).sum())
+        return Weights(int((weights != 1).sum()), zero, float(weights.sum()), effective_rows(weights))
 
     def shares(self) -> dict[str, float] | None:
         """The mean vote per outcome; None if there are no votes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tiebreak.data.issues import Kind
 from tiebreak.data.layouts import UnreadColumn
-from tiebreak.data.row_statistics import RowStatistics, TextLengths
+from tiebreak.data.row_statistics import RowStatistics, TextLengths, Weights
 from tiebreak.data.vote_file import VoteFile
 
 
@@ -30,6 +30,8 @@ class Summary:
     """The mean vote per outcome; None if there are no votes."""
     margins: int
     """Rows whose vote has a margin above 0."""
+    weights: Weights | None
+    """None if all rows have weight 1."""
     prompt: TextLengths | None
     """None, like the next four fields, if no row is readable."""
     answers: TextLengths | None
@@ -104,6 +106,7 @@ def make_summary(
         usable_rows=usable_rows,
         shares=statistics.shares(),
         margins=statistics.margins,
+        weights=statistics.weights(),
         prompt=lengths.prompt if lengths else None,
         answers=lengths.answers if lengths else None,
         whole=lengths.whole if lengths else None,

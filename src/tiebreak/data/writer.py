@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
+from tiebreak.data.layouts import MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, WEIGHT_COLUMN, WINNER_COLUMNS
 from tiebreak.errors import DataError
 from tiebreak.runs import write_atomically
 from tiebreak.types import Comparison
@@ -24,7 +24,7 @@ def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> None:
     """Write comparisons as CSV, JSON lines or Parquet, by the ending of the path; `read_votes` reads them back equal.
 
     The file is written atomically. Prompt and answers are lists of turns, in CSV as JSON, as in the competition. There
-    are columns of system messages, votes, margins and each tag if a comparison has one.
+    are columns of system messages, votes, margins and each tag if a comparison has one, and of weights if one is not 1.
 
     Raises:
         DataError: the ending is not one of `WRITTEN_ENDINGS`.
@@ -70,6 +70,7 @@ def _columns(comparisons: Sequence[Comparison]) -> list[str]:
         *((_SYSTEM,) if any(c.system for c in comparisons) else ()),
         *(WINNER_COLUMNS if any(c.vote is not None for c in comparisons) else ()),
         *((MARGIN_COLUMN,) if any(c.margin for c in comparisons) else ()),
+        *((WEIGHT_COLUMN,) if any(c.weight != 1 for c in comparisons) else ()),
         *(column for column in TAG_COLUMNS if column in tags),
     ]
 
@@ -82,6 +83,7 @@ def _cells(comparison: Comparison, names: Sequence[str]) -> _Cells:
         _SYSTEM: comparison.system,
         **dict(zip(WINNER_COLUMNS, comparison.vote or (None, None, None), strict=True)),
         MARGIN_COLUMN: comparison.margin,
+        WEIGHT_COLUMN: comparison.weight,
         **dict(comparison.tags),
     }
     return {name: cells.get(name) for name in names}
@@ -115,7 +117,7 @@ def _write_parquet(path: Path, names: Sequence[str], rows: Iterator[_Cells]) -> 
 
     kinds = {
         **dict.fromkeys(TEXT_COLUMNS, pa.list_(pa.string())),
-        **dict.fromkeys((*WINNER_COLUMNS, MARGIN_COLUMN), pa.float64()),
+        **dict.fromkeys((*WINNER_COLUMNS, MARGIN_COLUMN, WEIGHT_COLUMN), pa.float64()),
     }
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tiebreak.metrics.intervals import Estimate, GroupedRows
 from tiebreak.types import OUTCOMES
+from tiebreak.weights import effective_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,8 @@ def auc_metrics(
     or more correlated receiver operating characteristic curves", summed over groups as in N. A. Obuchowski (1997),
     "Nonparametric analysis of clustered ROC curve data". An area of 1 has no variance; its effective sample size is
     the smaller number of positive and negative rows. As an area near 1 depends on a few rows, `RARE_WEIGHT` groups of
-    average size in each class add to the variance as if all of their rows were ranked wrong.
+    average size in each class add to the variance as if all of their rows were ranked wrong. With weights a pair of
+    rows counts by the product of its weights, and numbers of rows are effective sample sizes.
 
     Args:
         p: [rows, 3], the probabilities.
@@ -41,13 +43,14 @@ def auc_metrics(
     }
     if not defined:
         return {}, undefined | {"auc": one_outcome}
-    parts = [_area(p[:, i], voted == i) for i in defined]
+    weights = np.ones(len(p)) if grouped.weights is None else grouped.weights
+    parts = [_area(p[:, i], voted == i, weights) for i in defined]
     areas = np.array([area for area, _ in parts])
     influence = np.stack([of_area for _, of_area in parts], axis=1)
-    positives = np.array([(voted == i).sum() for i in defined])
-    smaller = np.minimum(positives, len(voted) - positives)
-    size = len(voted) / grouped.groups
-    misranked = (size * areas) ** 2 * (1 / positives**2 + 1 / (len(voted) - positives) ** 2) * RARE_WEIGHT
+    positives = np.array([weights[voted == i].sum() for i in defined])
+    smaller = np.array([min(effective_rows(weights[voted == i]), effective_rows(weights[voted != i])) for i in defined])
+    size = grouped.total / grouped.groups
+    misranked = (size * areas) ** 2 * (1 / positives**2 + 1 / (grouped.total - positives) ** 2) * RARE_WEIGHT
     estimates = grouped.smooth_proportions(
         np.append(areas.mean(), areas),
         np.column_stack([influence.mean(axis=1), influence]),
@@ -59,19 +62,24 @@ def auc_metrics(
     return dict(zip(names, estimates, strict=True)), undefined
 
 
-def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
+def _area(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
     """The area under the ROC curve, which is the Mann-Whitney statistic, and the influence of each row, [rows]."""
-    count = int(positive.sum()), int((~positive).sum())
-    inside, outside = np.sort(scores[positive]), np.sort(scores[~positive])
+    total = weights[positive].sum(), weights[~positive].sum()
     share = np.empty(len(scores))  # of the rows of the other class that this row is ranked right against
-    share[positive] = _ranked_below(outside, scores[positive]) / count[1]
-    share[~positive] = 1 - _ranked_below(inside, scores[~positive]) / count[0]
-    area = float(share[positive].mean())
-    return area, (share - area) / np.where(positive, *count)
+    share[positive] = _weight_below(scores[~positive], weights[~positive], scores[positive]) / total[1]
+    share[~positive] = 1 - _weight_below(scores[positive], weights[positive], scores[~positive]) / total[0]
+    area = float(np.average(share[positive], weights=weights[positive]))
+    return area, weights * (share - area) / np.where(positive, *total)
 
 
-def _ranked_below(sorted_scores: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many of the sorted scores are below each score; equal ones count half."""
-    left, right = (np.searchsorted(sorted_scores, scores, side=side) for side in ("left", "right"))
-    counts: NDArray[np.float64] = (left + right) / 2
-    return counts
+def _weight_below(
+    others: NDArray[np.float64], weights: NDArray[np.float64], scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The weight of the other scores that are below each score; equal ones count half."""
+    order = np.argsort(others, kind="stable")
+    below = np.append(0.0, weights[order].cumsum())
+    left, right = (np.searchsorted(others[order], scores, side=side) for side in ("left", "right"))
+    half_sums: NDArray[np.float64] = (below[left] + below[right]) / 2
+    return half_sums

@@ -36,6 +36,13 @@ class Bin:
     """Observed frequency: the mean of the votes."""
     observed_low: float | None = None
     observed_high: float | None = None
+    weight: float | None = None
+    """The sum of the weights of the rows; None without weights."""
+
+    @property
+    def mass(self) -> float:
+        """How much the bin counts: its weight, or else its number of rows."""
+        return self.rows if self.weight is None else self.weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,8 @@ class CalibrationCurve:
     @property
     def error(self) -> float:
         """Expected calibration error: the mean over rows of |observed - predicted| of their bin."""
-        rows = sum(b.rows for b in self.bins)
-        return sum(b.rows * abs(b.observed - b.predicted) for b in self.bins) / rows
+        total = sum(b.mass for b in self.bins)
+        return sum(b.mass * abs(b.observed - b.predicted) for b in self.bins) / total
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -72,6 +79,8 @@ class BinnedCurve:
     """[rows], the predicted probability of the event."""
     observed: NDArray[np.float64]
     """[rows], the share of the vote for the event."""
+    weights: NDArray[np.float64] | None = None
+    """[rows]; None if all rows count the same."""
 
     @property
     def count(self) -> int:
@@ -81,8 +90,11 @@ class BinnedCurve:
     def curve(self, observed_intervals: Sequence[tuple[float, float]] | None = None) -> CalibrationCurve:
         """The curve over all rows, with the intervals [bins] of the observed frequencies."""
         rows = np.bincount(self.bin_of_row, minlength=self.count)
-        predicted = np.bincount(self.bin_of_row, self.predicted, self.count)
-        observed = np.bincount(self.bin_of_row, self.observed, self.count)
+        mass = np.bincount(self.bin_of_row, self.weights, self.count)
+        predicted, observed = (
+            np.bincount(self.bin_of_row, values if self.weights is None else values * self.weights, self.count)
+            for values in (self.predicted, self.observed)
+        )
         bins = []
         for i in np.flatnonzero(rows).tolist():
             low, high = observed_intervals[i] if observed_intervals else (np.nan, np.nan)
@@ -91,10 +103,11 @@ class BinnedCurve:
                     float(self.edges[i]),
                     float(self.edges[i + 1]),
                     int(rows[i]),
-                    float(predicted[i] / rows[i]),
-                    float(observed[i] / rows[i]),
+                    float(predicted[i] / mass[i]),
+                    float(observed[i] / mass[i]),
                     None if np.isnan(low) else low,
                     None if np.isnan(high) else high,
+                    None if self.weights is None else float(mass[i]),
                 )
             )
         return CalibrationCurve(self.of, self.binning, tuple(bins))
@@ -107,6 +120,7 @@ def bin_probabilities(
     *,
     binning: Binning = "equal-width",
     bins: int = BINS,
+    weights: NDArray[np.float64] | None = None,
 ) -> BinnedCurve:
     """Assign the probabilities of one event to bins.
 
@@ -124,11 +138,13 @@ def bin_probabilities(
         observed: [rows], the share of the vote for the event: 0 or 1 for hard votes.
         binning: as in `Binning`.
         bins: the number of bins. There may be fewer equal-mass bins, because equal probabilities share a bin.
+        weights: [rows], above 0; None if all rows count the same. Equal-mass bins have about the same weight.
     """
     if binning == "equal-width":
         edges = np.linspace(0, 1, bins + 1)
     else:
-        edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1), method="inverted_cdf"))
+        shares = np.linspace(0, 1, bins + 1)
+        edges = np.unique(np.quantile(predicted, shares, weights=weights, method="inverted_cdf"))
         edges = edges if len(edges) > 1 else np.repeat(edges, 2)
     bin_of_row = np.searchsorted(edges[1:-1], predicted, side="left")
-    return BinnedCurve(of, binning, edges, bin_of_row, predicted, observed)
+    return BinnedCurve(of, binning, edges, bin_of_row, predicted, observed, weights)

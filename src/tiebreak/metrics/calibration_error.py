@@ -11,6 +11,7 @@ import numpy as np
 from tiebreak.metrics.calibration_curve import BinnedCurve, CalibrationCurve, bin_probabilities
 from tiebreak.metrics.intervals import Estimate, GroupedRows
 from tiebreak.types import OUTCOMES
+from tiebreak.weights import total_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +56,11 @@ def calibration_metrics(
     rows, top = np.arange(len(p)), p.argmax(axis=1)
     events = [(TOP, p[rows, top], targets[rows, top])]
     events += [(outcome, p[:, i], targets[:, i]) for i, outcome in enumerate(OUTCOMES)]
-    curves = [bin_probabilities(*event, binning=b) for b in ("equal-width", "equal-mass") for event in events]
+    curves = [
+        bin_probabilities(*event, binning=b, weights=grouped.weights)
+        for b in ("equal-width", "equal-mass")
+        for event in events
+    ]
     drawn = [curve.curve(_frequency_intervals(curve, grouped)) for curve in curves]
     names = [*map(_error_name, curves), "ece_classwise"]
     values = _with_classwise(np.array([[curve.error for curve in drawn]]))[0]
@@ -92,7 +97,7 @@ def _design_effect(curve: BinnedCurve, grouped: GroupedRows) -> float:
     At least 1 for hard votes. Deviations are from the probabilities, not from the bins' frequencies, which would follow
     the votes where bins have few rows. So the miscalibration of a judge makes its range a little wider.
     """
-    residuals = curve.observed - curve.predicted
+    residuals = grouped.weigh(curve.observed - curve.predicted)
     squares = float((residuals**2).sum())
     if not squares:
         return 1.0
@@ -100,7 +105,7 @@ def _design_effect(curve: BinnedCurve, grouped: GroupedRows) -> float:
     by_bin[np.arange(len(residuals)), curve.bin_of_row] = residuals
     dependence = max(float((grouped.sums(by_bin) ** 2).sum()) / squares, 1.0)
     hard = bool(np.isin(curve.observed, (0.0, 1.0)).all())
-    independent = float((curve.predicted * (1 - curve.predicted)).sum())
+    independent = float(grouped.weigh(grouped.weigh(curve.predicted * (1 - curve.predicted))).sum())
     return dependence if hard or not independent else dependence * squares / independent
 
 
@@ -109,6 +114,8 @@ def _sampled_errors(
 ) -> NDArray[np.float64]:
     """The error of each curve for votes sampled from the probabilities, [samples, curves]."""
     rng = np.random.default_rng(seed)
+    weights = curves[0].weights
+    total = total_weight(weights, len(p))
     cumulative = p.cumsum(axis=1)
     top = p.argmax(axis=1)
     outcome: dict[str, int] = {name: index for index, name in enumerate(OUTCOMES)}
@@ -118,7 +125,8 @@ def _sampled_errors(
         bins = curve.bin_of_row[order]
         first = np.flatnonzero(np.r_[True, bins[1:] != bins[:-1]])
         starts.append(first)
-        expected.append(np.add.reduceat(curve.predicted[order], first))
+        predicted = curve.predicted if weights is None else curve.predicted * weights
+        expected.append(np.add.reduceat(predicted[order], first))
     batches = []
     size = max(1, BATCH_VOTES // len(p))
     for first_sample in range(0, samples, size):
@@ -127,7 +135,10 @@ def _sampled_errors(
         errors = []
         for curve, order, first, mean in zip(curves, orders, starts, expected, strict=True):
             event: NDArray[np.bool_] = votes == (top if curve.of == TOP else outcome[curve.of])
-            observed = np.add.reduceat(event[:, order], first, axis=1, dtype=np.int32)
-            errors.append(np.abs(observed - mean).sum(axis=1) / len(p))
+            if weights is None:
+                observed = np.add.reduceat(event[:, order], first, axis=1, dtype=np.int32)
+            else:
+                observed = np.add.reduceat(event[:, order] * weights[order], first, axis=1)
+            errors.append(np.abs(observed - mean).sum(axis=1) / total)
         batches.append(np.stack(errors, axis=1))
     return np.concatenate(batches)

@@ -19,7 +19,7 @@ def number_groups(keys: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter((numbers[key] for key in keys), np.int64, len(keys))
 
 
-def group_folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def group_folds(groups: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
     """The fold of each row, [rows].
 
     The largest group goes first into the fold with the fewest rows, as in scikit-learn's GroupKFold; groups of equal
@@ -27,8 +27,9 @@ def group_folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Args:
         groups: [rows], the group of each row, numbered from 0 without gaps.
+        weights: [rows], how many rows each counts as in the sizes of groups and folds; None if all count the same.
     """
-    sizes = np.bincount(groups)
+    sizes = np.bincount(groups, weights)
     shuffled = np.random.default_rng(0).permutation(len(sizes))
     fold_of_group, fold_sizes = np.empty(len(sizes), dtype=np.int64), np.zeros(FOLDS)
     for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:

@@ -12,9 +12,10 @@ from tiebreak.errors import ComparisonsError
 from tiebreak.metrics.auc import auc_metrics
 from tiebreak.metrics.calibration_curve import CalibrationCurve
 from tiebreak.metrics.calibration_error import calibration_metrics
-from tiebreak.metrics.intervals import Estimate, GroupedRows
+from tiebreak.metrics.intervals import Estimate, GroupedRows, divide
 from tiebreak.metrics.log_loss import losses_by_outcome, right_and_wrong, validate_rows
 from tiebreak.types import OUTCOMES, Vote
+from tiebreak.weights import WeightSummary, summarise_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -35,8 +36,9 @@ class Evaluation:
     expected_if_calibrated: dict[str, Estimate]
     """For each calibration error, its mean over samples of votes that the judge predicts perfectly, and the range of
     the central `level` of them. An error within the range is no evidence that the judge is miscalibrated."""
-    confusion: tuple[tuple[int, ...], ...]
-    """[3, 3]: rows are the voted outcomes, columns the most likely outcomes, both in the order of `OUTCOMES`."""
+    confusion: tuple[tuple[float, ...], ...]
+    """[3, 3]: rows are the voted outcomes, columns the most likely outcomes, both in the order of `OUTCOMES`. Numbers
+    of rows, or with weights the sums of their weights."""
     curves: tuple[CalibrationCurve, ...]
     """For `top` and each outcome, with bins of equal width and of equal mass."""
     undefined: dict[str, str]
@@ -46,6 +48,8 @@ class Evaluation:
     ties: int
     """The number of votes with a share for a tie. If `knows_ties` is False, each adds up to 34.5 nats to the sum of the
     log losses, and the mean log loss says little else than their number."""
+    weights: WeightSummary | None = None
+    """None if all rows count the same."""
 
     @property
     def uniform_loss(self) -> float:
@@ -56,6 +60,7 @@ class Evaluation:
         """A JSON object."""
         return {
             "rows": self.rows,
+            "weights": None if self.weights is None else self.weights.to_dict(),
             "groups": self.groups,
             "resamples": self.resamples,
             "level": self.level,
@@ -77,6 +82,7 @@ def evaluate(
     votes: Sequence[Vote | None],
     groups: Sequence[str] | None = None,
     *,
+    weights: ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -100,6 +106,8 @@ def evaluate(
         probabilities: [rows, 3] over `OUTCOMES`; each row sums to 1.
         votes: [rows], one-hot or soft.
         groups: as in `GroupedRows`: rows of one group, such as one prompt, are not independent.
+        weights: [rows], how much each row counts in every metric, as in `GroupedRows`. A row of weight 2 counts as two
+            equal rows of one group.
         resamples: the number of samples of votes that `expected_if_calibrated` is computed from.
         seed: the seed of these samples.
         level: as in `GroupedRows`.
@@ -110,17 +118,18 @@ def evaluate(
     p, targets = validate_rows(probabilities, votes)
     if resamples < 1:
         raise ComparisonsError(f"resamples is {resamples}: give at least 1.")
-    grouped = GroupedRows(len(p), groups, level=level)
+    grouped = GroupedRows(len(p), groups, level=level, weights=weights)
     voted, predicted = targets.argmax(axis=1), p.argmax(axis=1)
     estimates = _mean_metrics(p, targets, grouped)
     calibration = calibration_metrics(p, targets, grouped, samples=resamples, seed=seed)
     areas, undefined = auc_metrics(p, voted, grouped)
-    confusion = np.bincount(voted * 3 + predicted, minlength=9).reshape(3, 3).tolist()
+    confusion = np.bincount(voted * 3 + predicted, grouped.weights, minlength=9).reshape(3, 3).tolist()
     return Evaluation(
         len(p), grouped.groups, resamples, level, estimates | calibration.errors | areas,
         calibration.expected_if_calibrated, tuple(map(tuple, confusion)), calibration.curves,
         _undefined_by_outcome(voted) | undefined,
         knows_ties=bool(p[:, 2].any()), ties=int((targets[:, 2] > 0).sum()),
+        weights=summarise_weights(grouped.weights),
     )  # fmt: skip
 
 
@@ -133,10 +142,10 @@ def _mean_metrics(p: NDArray[np.float64], targets: NDArray[np.float64], grouped:
     by_outcome = losses_by_outcome(p)
     losses = (targets * by_outcome).sum(axis=1, keepdims=True)
     brier = ((p - targets) ** 2).sum(axis=1, keepdims=True)
-    others = [_mean_where(by_outcome, of) for of in (top, 1 - top)]
+    others = [_mean_where(by_outcome, of, grouped) for of in (top, 1 - top)]
     extremes = right_and_wrong(p, targets)
-    rare_losses = (extremes * by_outcome).sum(axis=2).mean(axis=1)
-    rare_brier = ((extremes - p) ** 2).sum(axis=2).mean(axis=1)
+    rare_losses = grouped.average((extremes * by_outcome).sum(axis=2), axis=1)
+    rare_brier = grouped.average(((extremes - p) ** 2).sum(axis=2), axis=1)
     rare = np.column_stack([rare_losses, rare_brier, np.stack(others)])
     means = grouped.means(
         np.concatenate([losses, brier, losses * voted], axis=1),
@@ -150,12 +159,11 @@ def _mean_metrics(p: NDArray[np.float64], targets: NDArray[np.float64], grouped:
     return {name: e for name, e in estimates.items() if not np.isnan(e.value)}
 
 
-def _mean_where(losses: NDArray[np.float64], chosen: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean_where(losses: NDArray[np.float64], chosen: NDArray[np.float64], grouped: GroupedRows) -> NDArray[np.float64]:
     """The mean of each column [rows, 3] over its chosen rows; over all rows if none is chosen. [3]"""
-    count = chosen.sum(axis=0)
-    means: NDArray[np.float64] = np.where(
-        count > 0, (losses * chosen).sum(axis=0) / np.maximum(count, 1), losses.mean(axis=0)
-    )
+    count = grouped.weigh(chosen).sum(axis=0)
+    of_chosen = divide(grouped.weigh(losses * chosen).sum(axis=0), count)
+    means: NDArray[np.float64] = np.where(count > 0, of_chosen, grouped.average(losses))
     return means
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tiebreak.errors import ComparisonsError
 from tiebreak.metrics.binomial import binomial_limits
 from tiebreak.metrics.cross_validation import number_groups
+from tiebreak.weights import total_weight, validate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -55,16 +56,29 @@ class GroupedRows:
       (L. Kish (1965), "Survey sampling").
     - `means`: for other values. The t interval, which may be shrunk towards values that are possible but rare.
 
+    With weights the statistics are ratios of weighted sums, linearised as above. A weight that is the same in all rows
+    changes no interval. Where counts are assumed to be binomial, the number of trials is the effective sample size of
+    the weights, (sum w)^2 / sum w^2 (Kish 1965), and the design effect is that of the groups.
+
     Args:
         rows: the number of rows.
         groups: [rows], the key of each row's group, such as `Comparison.folded_prompt`; None if rows are independent.
         level: the confidence level, between 0 and 1.
+        weights: [rows], above 0; None if all rows count the same.
 
     Raises:
-        ComparisonsError: there are no rows, `groups` has another length, or `level` is out of range.
+        ComparisonsError: there are no rows, `groups` has another length, `level` is out of range, or as in
+            `validate_weights`.
     """
 
-    def __init__(self, rows: int, groups: Sequence[str] | None = None, *, level: float = 0.95) -> None:
+    def __init__(
+        self,
+        rows: int,
+        groups: Sequence[str] | None = None,
+        *,
+        level: float = 0.95,
+        weights: ArrayLike | None = None,
+    ) -> None:
         if not rows:
             raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
         if groups is not None and len(groups) != rows:
@@ -75,8 +89,21 @@ class GroupedRows:
             raise ComparisonsError(f"level is {level}: give a number between 0 and 1.")
         self.rows = rows
         self.level = level
+        self.weights = validate_weights(weights, rows, positive=True)
+        self.total = total_weight(self.weights, rows)
         self._codes = None if groups is None else number_groups(groups)
         self.groups = rows if self._codes is None else int(self._codes.max()) + 1
+
+    def average(self, values: NDArray[Any], axis: int = 0) -> NDArray[np.float64]:
+        """The weighted mean over the rows, which are the given axis."""
+        return np.asarray(np.average(values, axis=axis, weights=self.weights), dtype=np.float64)
+
+    def weigh(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values [rows, ...] times the weight of their row."""
+        if self.weights is None:
+            return values
+        weighted: NDArray[np.float64] = values * self.weights.reshape(-1, *(1,) * (values.ndim - 1))
+        return weighted
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums over the rows of each group, [rows, M] -> [groups, M]."""
@@ -98,7 +125,7 @@ class GroupedRows:
         above, below = _columns(numerators, denominators)
         counts = (above % 1 == 0).all(axis=0) & (below % 1 == 0).all(axis=0)
         binary = (above * (below - above) == 0).all(axis=0)
-        ratios = _Ratios(self.sums(above), self.sums(below))
+        ratios = self._ratios(above, below)
         values = ratios.values
         variances = np.maximum(ratios.variances(), MIN_VARIANCE)
         of_shares = divide(values * (1 - values), variances)
@@ -106,7 +133,8 @@ class GroupedRows:
         effects = np.where(binary, np.maximum(effects, 1.0), effects)
         sizes = np.where(counts, divide(ratios.total, effects), of_shares)
         more, fewer = (t_quantile(self.level, np.maximum(n - 1, 1)) for n in (ratios.total, ratios.groups))
-        sizes *= (np.where(counts, more, normal_quantile(self.level)) / fewer) ** 2  # for the variance is estimated
+        # The variance is estimated. Groups may outnumber an effective sample of weighted rows, which stays as it is.
+        sizes *= np.minimum(np.where(counts, more, normal_quantile(self.level)) / fewer, 1.0) ** 2
         sizes = np.where(~counts & (ratios.groups < MIN_GROUPS), ratios.groups, sizes)
         return self.proportion_estimates(values, np.where(ratios.groups == 1, 1.0, sizes))
 
@@ -167,7 +195,7 @@ class GroupedRows:
             rare: [2, M], values that a row can have, such as the mean log losses of being right and of being wrong.
             bounds: the range of the means: numbers, or arrays [M].
         """
-        ratios = _Ratios(*map(self.sums, _columns(numerators, denominators)))
+        ratios = self._ratios(*_columns(numerators, denominators))
         with np.errstate(divide="ignore", invalid="ignore"):
             added = np.zeros((0, len(ratios.values))) if rare is None else np.asarray(rare, dtype=np.float64)
             weight = normal_quantile(self.level) ** 2 / 2
@@ -197,8 +225,21 @@ class GroupedRows:
         high = np.minimum(np.maximum(middle + half, values), bounds[1])
         return [Estimate(*ends) for ends in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]
 
+    def _ratios(self, above: NDArray[np.float64], below: NDArray[np.float64]) -> _Ratios:
+        """The ratios of weighted sums of columns.
+
+        The weights of each ratio are scaled so that their sum is the effective sample size of its rows. It then equals
+        the sum of their squares, as it does without weights.
+        """
+        if self.weights is not None:
+            weights = (self.weights / self.weights.max())[:, None]  # squares of tiny weights would underflow
+            squares = (below * weights**2).sum(axis=0)
+            scale = np.where(squares > 0, divide((below * weights).sum(axis=0), squares), 1.0)
+            above, below = above * weights * scale, below * weights * scale
+        return _Ratios(self.sums(above), self.sums(below))
+
     def variances(self, influence: NDArray[np.float64], *, parameters: int = 1) -> NDArray[np.float64]:
-        """Variances [M] of statistics from the influence of each row, [rows, M], after a fit of `parameters`."""
+        """Variances [M] of statistics from the influence of each row with its weight, [rows, M], after a fit."""
         factor = self.groups / max(self.groups - parameters, 1)
         of_statistics: NDArray[np.float64] = factor * (self.sums(influence) ** 2).sum(axis=0)
         return of_statistics

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tiebreak.errors import ComparisonsError
 from tiebreak.types import OUTCOMES, Vote
+from tiebreak.weights import validate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -101,31 +102,44 @@ def right_and_wrong(p: NDArray[np.float64], targets: NDArray[np.float64]) -> NDA
     return votes
 
 
-def preference_metrics(probabilities: ArrayLike, votes: Sequence[Vote]) -> dict[str, float]:
+def preference_metrics(
+    probabilities: ArrayLike, votes: Sequence[Vote], weights: ArrayLike | None = None
+) -> dict[str, float]:
     """Log loss and accuracy, over all rows and by voted outcome.
 
     Args:
         probabilities: [rows, 3] over `OUTCOMES`; each row sums to 1.
         votes: [rows], one-hot or soft. For accuracy and the metrics by outcome, a soft vote counts as its most likely
             outcome.
+        weights: [rows], how much each row counts; None if all count the same. Rows of weight 0 do not count at all.
 
     Returns:
         `loss` in nats (1.0986 for a uniform guess), `accuracy`, and for each outcome with votes `loss_OUTCOME` and
         `accuracy_OUTCOME` (the recall) over the rows with that vote.
 
     Raises:
-        ComparisonsError: there are no rows, or as in `validate_rows`; it is a ValueError.
+        ComparisonsError: there are no rows, no weight is above 0, or as in `validate_rows` and `validate_weights`. It
+            is a ValueError.
     """
     p, targets = validate_rows(probabilities, votes)
+    w = validate_weights(weights, len(p))
+    if w is not None:
+        p, targets, w = p[w > 0], targets[w > 0], w[w > 0]
+        if not len(p):
+            raise ComparisonsError("All rows have weight 0, so there is nothing to evaluate: give weights above 0.")
     if not len(p):
         raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
     losses = log_loss_per_row(p, targets)
     voted = targets.argmax(axis=1)
     correct = p.argmax(axis=1) == voted
-    metrics = {"loss": float(losses.mean()), "accuracy": float(correct.mean())}
+
+    def average(values: NDArray[Any], rows: NDArray[np.bool_] | slice = slice(None)) -> float:
+        return float(np.average(values[rows], weights=None if w is None else w[rows]))
+
+    metrics = {"loss": average(losses), "accuracy": average(correct)}
     for index, outcome in enumerate(OUTCOMES):
         rows = voted == index
         if rows.any():
-            metrics[f"loss_{outcome}"] = float(losses[rows].mean())
-            metrics[f"accuracy_{outcome}"] = float(correct[rows].mean())
+            metrics[f"loss_{outcome}"] = average(losses, rows)
+            metrics[f"accuracy_{outcome}"] = average(correct, rows)
     return metrics

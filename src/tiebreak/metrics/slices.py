@@ -12,6 +12,7 @@ from tiebreak.errors import ComparisonsError
 from tiebreak.metrics.intervals import Estimate, GroupedRows
 from tiebreak.metrics.log_loss import log_loss_per_row, losses_by_outcome, right_and_wrong, validate_rows
 from tiebreak.types import Comparison
+from tiebreak.weights import validate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -49,6 +50,7 @@ def slice_metrics(
     probabilities: ArrayLike,
     comparisons: Sequence[Comparison],
     *,
+    weights: ArrayLike | None = None,
     min_rows: int = MIN_ROWS,
     level: float = 0.95,
 ) -> tuple[Slice, ...]:
@@ -61,6 +63,7 @@ def slice_metrics(
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         comparisons: [rows], with votes.
+        weights: as in `GroupedRows`; the weights of the comparisons are not read.
         min_rows: slices with fewer rows are pooled as `others`, if there is more than one.
         level: as in `GroupedRows`.
 
@@ -74,6 +77,7 @@ def slice_metrics(
     p, targets = validate_rows(probabilities, [c.vote for c in comparisons])
     if not len(p):
         raise ComparisonsError("There are no rows to evaluate: give at least one comparison with a vote.")
+    w = validate_weights(weights, len(p), positive=True)
     losses = log_loss_per_row(p, targets)[:, None]
     right_or_wrong = (right_and_wrong(p, targets) * losses_by_outcome(p)).sum(axis=2)  # [2, rows]
     correct = (p.argmax(axis=1) == targets.argmax(axis=1))[:, None]
@@ -83,8 +87,9 @@ def slice_metrics(
         if len(rows_by_value) < 2:
             continue
         for value, rows in _pool_small(rows_by_value, min_rows).items():
-            grouped = GroupedRows(len(rows), [prompts[row] for row in rows], level=level)
-            rare = right_or_wrong[:, rows].mean(axis=1, keepdims=True)
+            of_rows = None if w is None else w[rows]
+            grouped = GroupedRows(len(rows), [prompts[row] for row in rows], level=level, weights=of_rows)
+            rare = grouped.average(right_or_wrong[:, rows], axis=1)[:, None]
             [loss] = grouped.means(losses[rows], rare=rare, bounds=(0.0, np.inf))
             [accuracy] = grouped.proportions(correct[rows])
             slices.append(Slice(by, value, len(rows), loss, accuracy))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def fit_tie_parameter(rewards: ArrayLike, votes: ArrayLike) -> float:
+def fit_tie_parameter(rewards: ArrayLike, votes: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The tie parameter of R. R. Davidson (1970) that suits rewards which were learned without ties.
 
     Such rewards may be too sharp or too flat for these votes, and both change how often close answers tie. So a
@@ -22,6 +22,7 @@ def fit_tie_parameter(rewards: ArrayLike, votes: ArrayLike) -> float:
     Args:
         rewards: [n, 2], of A and B, in nats.
         votes: [n, 3], the shares of the vote for A, B and a tie.
+        weights: [n], how many votes each counts as; None if each counts as one.
 
     Returns:
         The parameter of `outcome_logits` with `davidson`.
@@ -30,6 +31,8 @@ def fit_tie_parameter(rewards: ArrayLike, votes: ArrayLike) -> float:
     from scipy.special import log_softmax
 
     rewards, targets = np.asarray(rewards, dtype=np.float64), np.asarray(votes, dtype=np.float64)
+    if weights is not None:
+        targets = targets * np.asarray(weights, dtype=np.float64)[:, None]
 
     def loss(parameters: NDArray[np.float64]) -> float:
         log_temperature, tie = parameters

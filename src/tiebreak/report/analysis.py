@@ -45,13 +45,20 @@ def analyse(
         others: other judges' predictions for the same rows, in the same order.
         orders: the run's probabilities in both orders, if they are known.
     """
-    p, votes = predictions.probabilities, predictions.votes
+    p, votes, weights = predictions.probabilities, predictions.votes, predictions.weights
+    counted = np.arange(len(votes)) if weights is None else np.flatnonzero(weights)
     judged, voted = p.argmax(axis=1), np.asarray(votes).argmax(axis=1)
     wrong, ties = np.flatnonzero(judged != voted), np.flatnonzero(voted == OUTCOMES.index("tie"))
     groups = None if comparisons is None else [row.folded_prompt for row in comparisons]
     return Analysis(
-        measure(p, votes, comparisons, orders),
-        compare_judges(p, votes, {other.name: other.probabilities for other in others}, groups),
+        measure(p, votes, comparisons, orders, weights),
+        compare_judges(
+            p[counted],
+            [votes[i] for i in counted],
+            {other.name: other.probabilities[counted] for other in others},
+            None if groups is None else [groups[i] for i in counted],
+            None if weights is None else weights[counted],
+        ),
         wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:MAX_EXAMPLES].tolist(),
         ties[np.argsort(p[ties, 2], kind="stable")][:MAX_EXAMPLES].tolist(),
     )

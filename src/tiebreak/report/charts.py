@@ -52,18 +52,18 @@ def lines(series: Sequence[Series], *, x: str, y: str, title: str, level: float 
 
 
 def calibration_curve(curve: CalibrationCurve, *, title: str) -> Markup:
-    """Observed frequency against predicted probability; a dot's area is its bin's number of rows."""
+    """Observed frequency against predicted probability; a dot's area is its bin's number of rows, or their weight."""
     frame = svg.Frame(SQUARE, SQUARE, (0, 1), (0, 1))
     parts = svg.axes(frame, "predicted probability", "observed frequency", UNIT_TICKS)
     parts.append(_diagonal(frame))
-    most = max(one.rows for one in curve.bins)
+    most = max(one.mass for one in curve.bins)
     for one in curve.bins:
         x = frame.to_x(one.predicted)
         if one.observed_low is not None and one.observed_high is not None:
             parts.append(svg.line("interval s0", x, frame.to_y(one.observed_low), x, frame.to_y(one.observed_high)))
     for one in curve.bins:
         tooltip = f"{one.rows:,} rows: predicted {one.predicted:.3f}, observed {one.observed:.3f}"
-        radius = 2 + 5 * (one.rows / most) ** 0.5
+        radius = 2 + 5 * (one.mass / most) ** 0.5
         parts.append(svg.dot(frame.to_x(one.predicted), frame.to_y(one.observed), radius, tooltip))
     return svg.picture(SQUARE, SQUARE, title, parts)
 

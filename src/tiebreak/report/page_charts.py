@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from tiebreak.metrics import Evaluation, LengthBias, Preference
+from tiebreak.metrics import Evaluation, LengthBias, PositionBias, Preference
 from tiebreak.report import charts
 from tiebreak.report.content import Content
 from tiebreak.report.tables import rewards_by_vote
@@ -28,8 +28,8 @@ def all_charts(content: Content) -> dict[str, Any]:
         "length": None if result.length_bias is None else _length(result.length_bias),
         "format": _format(result.format_bias),
     }
-    if content.orders is not None:
-        found |= _orders(content.orders)
+    if content.orders is not None and result.position_bias is not None:
+        found |= _orders(content.orders, result.position_bias)
     if content.predictions.rewards is not None:
         title = "Rewards of answers that people preferred, did not prefer, or voted a tie."
         groups = [*rewards_by_vote(content.predictions).items()]
@@ -95,10 +95,11 @@ def _format(formats: dict[str, Preference]) -> Markup | None:
     return charts.win_rates(rows, ("judge", "people"), x="win rate of the answer with more", title=title)
 
 
-def _orders(orders: Orders) -> dict[str, Markup]:
+def _orders(orders: Orders, bias: PositionBias) -> dict[str, Markup]:
     """The gain from coming first, as a histogram; and P(A) in both orders, as a scatter plot."""
     as_given, swapped = orders.as_given, orders.swapped
     gains = (as_given[:, 0] - swapped[:, 0] + swapped[:, 1] - as_given[:, 1]) / 2
+    gain = bias.first_slot_gain.value
     span = max(float(abs(gains).max()), 0.01) * 1.05
     flips = as_given.argmax(axis=1) != swapped.argmax(axis=1)
     shown = range(0, len(as_given), -(-len(as_given) // MAX_POINTS))
@@ -110,7 +111,7 @@ def _orders(orders: Orders) -> dict[str, Markup]:
         "position": charts.histogram(
             [("rows", gains)],
             x="gain in P(win) from coming first",
-            title=f"Gain in an answer's probability of winning from coming first, on average {gains.mean():+.4f}.",
+            title=f"Gain in an answer's probability of winning from coming first, on average {gain:+.4f}.",
             bins=31,
             span=(-span, span),
             level=0.0,
@@ -119,6 +120,6 @@ def _orders(orders: Orders) -> dict[str, Markup]:
             groups,
             x="P(A preferred), A first",
             y="P(A preferred), B first",
-            title=f"P(A preferred) in both orders; the verdict differs in {flips.mean():.1%} of rows.",
+            title=f"P(A preferred) in both orders; the verdict differs in {bias.flip_rate.value:.1%} of rows.",
         ),
     }

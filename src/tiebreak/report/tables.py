@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from tiebreak.formatting import pluralize
 from tiebreak.metrics import Estimate
@@ -13,6 +15,9 @@ from tiebreak.report.content import SIDES, Content
 from tiebreak.report.run_metadata import RunMetadata
 from tiebreak.workflows.evaluate import EvaluationResult
 from tiebreak.workflows.predictions import RunPredictions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_TRUNCATED_ROWS: Final = 20
 """Truncated rows that are listed."""
@@ -212,15 +217,21 @@ def truncation(content: Content) -> dict[str, Any] | None:
     if content.truncated is None:
         return None
     losses, truncated = content.predictions.losses, {cut.row for cut in content.truncated}
-    inside = [losses[row] for row in range(len(losses)) if row in truncated]
-    others = [losses[row] for row in range(len(losses)) if row not in truncated]
+    is_truncated = np.isin(np.arange(len(losses)), list(truncated))
     most = sorted(content.truncated, key=lambda cut: -cut.tokens_lost)[:MAX_TRUNCATED_ROWS]
     return {
         "count": len(truncated),
         "rows": len(losses),
         "tokens": sum(cut.tokens_lost for cut in content.truncated),
         "turns": sum(cut.turns_dropped for cut in content.truncated),
-        "loss_truncated": sum(inside) / len(inside) if inside else None,
-        "loss_complete": sum(others) / len(others) if others else None,
+        "loss_truncated": _mean_loss(content.predictions, is_truncated),
+        "loss_complete": _mean_loss(content.predictions, ~is_truncated),
         "most": [(content.predictions.ids[cut.row], cut.tokens_lost, cut.turns_dropped) for cut in most],
     }
+
+
+def _mean_loss(predictions: RunPredictions, chosen: NDArray[np.bool_]) -> float | None:
+    """The mean log loss of the chosen rows; None if there are none that count."""
+    weights = np.ones(len(chosen)) if predictions.weights is None else predictions.weights
+    total = weights[chosen].sum()
+    return float((weights * predictions.losses)[chosen].sum() / total) if total else None

@@ -11,6 +11,7 @@ import numpy as np
 from tiebreak.errors import DataError
 from tiebreak.runs.files import write_atomically
 from tiebreak.types import OUTCOMES, Comparison
+from tiebreak.weights import row_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,8 @@ def write_predictions(
 ) -> None:
     """Write a run's predictions as Parquet: id, the judge's probabilities, the vote, and rewards if there are any.
 
+    There is a column `weight` if a weight is not 1.
+
     Args:
         path: the file.
         comparisons: [rows], with votes.
@@ -99,6 +102,9 @@ def write_predictions(
     votes = np.asarray([c.vote for c in comparisons], dtype=np.float64)
     for index, outcome in enumerate(OUTCOMES):
         frame[f"vote_{outcome}"] = votes[:, index]
+    weights = row_weights(comparisons)
+    if weights is not None:
+        frame["weight"] = weights
     if rewards is not None:
         frame["reward_a"], frame["reward_b"] = np.asarray(rewards, dtype=np.float64).T
     write_atomically(path, lambda draft: frame.to_parquet(draft, index=False))

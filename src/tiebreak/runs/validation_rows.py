@@ -65,6 +65,8 @@ def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], sou
     }
     for number, outcome in enumerate(OUTCOMES):
         columns[f"winner_{outcome}"] = [None if row.vote is None else row.vote[number] for row in comparisons]
+    if any(row.weight != 1 for row in comparisons):
+        columns["weight"] = [row.weight for row in comparisons]
     kept = {"path": "" if source is None else str(source), "sha256": "" if source is None else _sha256(source)}
     table = pa.table(columns).replace_schema_metadata({_SOURCE_KEY: json.dumps(kept).encode()})
     write_atomically(run.validation_rows, lambda draft: pq.write_table(table, draft, compression="zstd"))
@@ -93,6 +95,7 @@ def read_validation_rows(run: RunFolder) -> ValidationRows | None:
                 margin=row["margin"],
                 tags=tuple((name, value) for name, value in json.loads(row["tags"])),
                 system=json.loads(row.get("system", '""')),
+                weight=row.get("weight", 1.0),
             )
             for row in table.to_pylist()
         ]

@@ -32,6 +32,8 @@ class Example:
     votes: tuple[Vote, ...]
     margin: float = 0.0
     """By how much the preferred answer is better, in nats of reward."""
+    weight: float = 1.0
+    """How much it counts in the mean over a step."""
 
     @property
     def texts_per_vote(self) -> int:
@@ -77,7 +79,11 @@ def make_examples(
     encoded = encoder.encode([order for pair in orders for order in pair], on_progress=on_progress)
     sequences = iter(encoded)
     examples = [
-        Example(tuple(next(sequences).ids for _ in pair), tuple(order.required_vote() for order in pair))
+        Example(
+            tuple(next(sequences).ids for _ in pair),
+            tuple(order.required_vote() for order in pair),
+            weight=pair[0].weight,
+        )
         for pair in orders
     ]
     return examples, encoded[:: 2 if both_orders else 1]
@@ -104,7 +110,7 @@ def make_reward_examples(
     """
     encoded = encoder.encode([side for c in comparisons for side in c.conversations], on_progress=on_progress)
     examples = [
-        Example((a.ids, b.ids), (c.required_vote(),), c.margin)
+        Example((a.ids, b.ids), (c.required_vote(),), c.margin, c.weight)
         for c, a, b in zip(comparisons, encoded[0::2], encoded[1::2], strict=True)
     ]
     return examples, encoded
@@ -145,6 +151,8 @@ def digest_of(examples: Sequence[Example]) -> str:
             state.update(np.asarray(vote).tobytes())
         if example.margin:
             state.update(np.asarray(example.margin).tobytes())
+        if example.weight != 1:
+            state.update(b"weight" + np.asarray(example.weight).tobytes())
     return state.hexdigest()
 
 

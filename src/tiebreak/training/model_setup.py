@@ -125,8 +125,8 @@ def _load_base(settings: ModelSection, tie_parameter: float, seed: int, log: Cal
 
 def _initial_tie_parameter(training: Sequence[Comparison]) -> float:
     """The value at which equal answers tie as often as these votes do, after adding one vote that is half a tie."""
-    ties = sum(comparison.required_vote()[2] for comparison in training)
-    return tie_parameter_of((ties + 0.5) / (len(training) + 1))
+    ties = sum(comparison.weight * comparison.required_vote()[2] for comparison in training)
+    return tie_parameter_of((ties + 0.5) / (sum(comparison.weight for comparison in training) + 1))
 
 
 def _check_layer_indices(settings: LoraSection, layers: int) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal
 
 from tiebreak.data import load_comparisons
-from tiebreak.errors import RecipeError
+from tiebreak.errors import DataError, RecipeError
 from tiebreak.models import check_base, load_text_config
 from tiebreak.recipe import DataSection, Recipe
 from tiebreak.text import pack, resolve_template
@@ -217,11 +217,15 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
         held_out = read(data.validation)
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
+    counted = [row for row in votes if row.weight]  # training leaves the others out
+    if not counted:
+        raise DataError(f"{data.train}: all {len(votes):,} rows have weight 0. Give weights above 0.")
     rows = data.train_rows or max(1, rows - _rows_set_aside(len(votes), data))
+    rows = max(1, round(rows * len(counted) / len(votes)))
     tokenizer = base_tokenizer(recipe)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
-    chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE_SIZE))
+    chosen = rng.sample(counted, min(len(counted), rows, _SAMPLE_SIZE))
     examples, _ = make(chosen, both_orders=recipe.training.both_orders, on_progress=None)
     return _Lengths([_tokens(example) for example in examples], rows, validation)
 

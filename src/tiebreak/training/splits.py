@@ -15,6 +15,7 @@ from tiebreak.formatting import pluralize
 from tiebreak.prompt_folding import CURRENT_FOLD, FOLDS
 from tiebreak.recipe import DataSection, ModelSection
 from tiebreak.types import Comparison
+from tiebreak.weights import row_weights, summarise_weights
 
 
 class SplitVotes(NamedTuple):
@@ -67,7 +68,9 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         )
     votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log, fold)
     training = _sample(votes, settings.train_rows, settings.seed, "data.train_rows")
-    return SplitVotes(training, validation, calibration)
+    if validation and not any(row.weight for row in validation):
+        raise DataError(f"All {pluralize(len(validation), 'validation row')} have weight 0: give weights above 0.")
+    return SplitVotes(_drop_weightless(training, "training", log), validation, calibration)
 
 
 def validation_source(settings: DataSection) -> Path:
@@ -126,11 +129,30 @@ def _split_off_calibration(
         )
     else:
         return votes, []
+    calibration = _drop_weightless(calibration, "calibration", log)
     check_calibration_votes(
         [row.vote for row in calibration if row.vote is not None], [row.folded_prompt for row in calibration],
-        source, remedy,
+        source, remedy, row_weights(calibration),
     )  # fmt: skip
     return votes, calibration
+
+
+def _drop_weightless(rows: list[Comparison], name: str, log: Callable[[str], None]) -> list[Comparison]:
+    """The rows with a weight above 0. How many are left out, and how much the others count, is logged.
+
+    Raises:
+        DataError: no row has a weight above 0.
+    """
+    kept = [row for row in rows if row.weight]
+    dropped = len(rows) - len(kept)
+    if dropped and not kept:
+        raise DataError(f"All {pluralize(dropped, f'{name} row')} have weight 0: give weights above 0.")
+    if dropped:
+        log(f"{dropped:,} of {pluralize(len(rows), f'{name} row')} have weight 0: left out.")
+    weights = summarise_weights(row_weights(kept))
+    if weights is not None:
+        log(f"{pluralize(len(kept), f'{name} row')} with weights: {weights}.")
+    return kept
 
 
 def _sample(rows: list[Comparison], size: int | None, seed: int, key: str) -> list[Comparison]:

@@ -50,6 +50,9 @@ per step; rewards, which are sums of thousands of products, move by far more."""
 class JudgeTrainer(Trainer):
     """Learns from votes by cross-entropy, with the exact mean gradient over a step's comparisons.
 
+    The mean is weighted: sum(weight * loss) / sum(weight) over the step. A step whose weights are all 0
+    has no gradient.
+
     The gradient does not depend on `budget` (tokens per pass), on how the step's sequences are packed, or on the number
     of processes. A step that runs out of memory is repeated with half the budget.
 
@@ -115,10 +118,11 @@ class JudgeTrainer(Trainer):
         """Accumulate one step's gradient; returns the mean loss, scaled because the Trainer averages over processes."""
         examples: list[Example] = inputs["examples"]
         share = examples[self.args.process_index :: self.args.world_size]
+        total_weight = sum(example.weight for example in examples)
         if not self.network.training:  # `train()` visits every module, which takes a while
             self.network.train()
         loss: Tensor = self._budget.run(
-            lambda tokens: self._accumulate(share, comparisons=len(examples), tokens_per_pass=tokens),
+            lambda tokens: self._accumulate(share, total_weight=total_weight, tokens_per_pass=tokens),
             longest=max((example.longest for example in share), default=0),
             undo=lambda: self.network.zero_grad(set_to_none=True),
         )
@@ -127,14 +131,22 @@ class JudgeTrainer(Trainer):
             sum_gradients(p for p in self.network.parameters() if p.requires_grad)
         return torch.mul(loss, self.args.world_size)
 
-    def _accumulate(self, share: list[Example], *, comparisons: int, tokens_per_pass: int) -> Tensor:
-        """Add the gradient of this share's part of the mean over `comparisons`; returns that part of the loss."""
+    def _accumulate(self, share: list[Example], *, total_weight: float, tokens_per_pass: int) -> Tensor:
+        """Add the gradient of this share's part of the mean over the step; returns that part of the loss.
+
+        Args:
+            share: this process's comparisons.
+            total_weight: the sum of the weights of the step's comparisons.
+            tokens_per_pass: tokens that go through the model at once.
+        """
+        total_weight = total_weight or 1.0  # without any weight all targets are 0
         sequences = [ids for example in share for ids in example.sequences]
         groups = [i for i, example in enumerate(share) for _ in example.sequences]
-        # Votes divided by their number in the step. They stay on the host until their pass, so that no copy blocks.
+        # Votes times their share of the step's weight. They stay on the host until their pass, so that no copy blocks.
         targets = np.array(
-            [np.divide(vote, comparisons * len(e.votes)) for e in share for vote in e.votes], np.float32
-        )  # fmt: skip
+            [np.multiply(e.weight, vote) / (total_weight * len(e.votes)) for e in share for vote in e.votes], np.float32
+        )
+        weights = np.array([e.weight for e in share for _ in e.votes], np.float32)
         margins = np.array([np.multiply(e.margin, vote) for e in share for vote in e.votes], np.float32)
         total = torch.zeros((), device=self.args.device)
         if not share:  # fewer comparisons than processes: the gradient scaler still needs a loss
@@ -151,7 +163,8 @@ class JudgeTrainer(Trainer):
             loss = -(target * log_probabilities).sum()
             total += loss.detach()
             if self._texts > 1 and self._centering:
-                loss = loss + self._centering / comparisons * outputs.sum(dim=(1, 2)).square().sum()
+                squares = self._on_device(weights[votes]) * outputs.sum(dim=(1, 2)).square()
+                loss = loss + self._centering / total_weight * squares.sum()
             self.accelerator.backward(loss)
         return total
 
@@ -188,7 +201,8 @@ class JudgeTrainer(Trainer):
         examples = self._validation if eval_dataset is None else list(eval_dataset)
         started = time.monotonic()
         probabilities = self.judge(examples)
-        measured = preference_metrics(probabilities, [example.votes[0] for example in examples])
+        votes, weights = [example.votes[0] for example in examples], [example.weight for example in examples]
+        measured = preference_metrics(probabilities, votes, weights)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.monotonic() - started
         self._throughput.exclude(metrics[f"{metric_key_prefix}_runtime"])

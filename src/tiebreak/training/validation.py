@@ -11,6 +11,7 @@ from tiebreak.recipe import DataSection
 from tiebreak.runs import RunFolder, write_training_prompts, write_validation_rows
 from tiebreak.training.splits import SplitVotes, calibration_source, validation_source
 from tiebreak.types import Comparison
+from tiebreak.weights import row_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,9 @@ def calibrate(
     """
     votes = [row.required_vote() for row in comparisons]
     prompts = [row.folded_prompt for row in comparisons]
-    calibration = fit_calibration(probabilities, votes, prompts, source=calibration_source(settings))
+    calibration = fit_calibration(
+        probabilities, votes, prompts, source=calibration_source(settings), weights=row_weights(comparisons)
+    )
     log(str(calibration))
     return calibration
 
@@ -40,13 +43,13 @@ def validate(
     probabilities: NDArray[np.float64], comparisons: Sequence[Comparison], calibration: Calibration | None
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Calibrated probabilities [rows, 3] and their metrics; with a calibration, `uncalibrated_*` metrics too."""
-    votes = [row.required_vote() for row in comparisons]
-    metrics = preference_metrics(probabilities, votes)
+    votes, weights = [row.required_vote() for row in comparisons], row_weights(comparisons)
+    metrics = preference_metrics(probabilities, votes, weights)
     if calibration is None:
         return probabilities, metrics
     calibrated = calibration.apply(probabilities)
     uncalibrated = {f"uncalibrated_{name}": value for name, value in metrics.items()}
-    return calibrated, preference_metrics(calibrated, votes) | uncalibrated
+    return calibrated, preference_metrics(calibrated, votes, weights) | uncalibrated
 
 
 def keep_rows(folder: RunFolder, votes: SplitVotes, settings: DataSection) -> None:

@@ -18,6 +18,8 @@ from tiebreak.judges.ensemble import BlendCard, BlendMember, write_blend
 from tiebreak.metrics import preference_metrics
 from tiebreak.runs import RunFolder, write_json, write_predictions, write_validation_rows
 from tiebreak.types import Comparison, Vote
+from tiebreak.weights import effective_rows, row_weights
+from tiebreak.workflows.calibrate import weighted_rows
 from tiebreak.workflows.vote_overlap import warn_about_overlap
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def blend_runs(
     """
     folders = [RunFolder(run) for run in runs]
     _check_members(folders)
+    votes = weighted_rows(votes, "votes", log)
     labels = _check_votes(votes)
     for folder in folders:
         warn_about_overlap(folder, votes, log)
@@ -119,8 +122,14 @@ def _check_votes(votes: Sequence[Comparison]) -> list[Vote]:
     labels = [row.vote for row in votes if row.vote is not None]
     if len(labels) < len(votes):
         raise DataError(f"{len(votes) - len(labels):,} of {len(votes):,} rows have no vote. Leave them out.")
+    weights = row_weights(votes)
     if len(votes) < MIN_ROWS_TO_BLEND:
         raise DataError(f"{len(votes):,} votes are too few to fit weights on. Give {MIN_ROWS_TO_BLEND} or more.")
+    if weights is not None and effective_rows(weights) < MIN_ROWS_TO_BLEND:
+        raise DataError(
+            f"{len(votes):,} weighted votes count as {effective_rows(weights):.1f} of equal weight, which are too few "
+            f"to fit weights on. Give {MIN_ROWS_TO_BLEND} or more."
+        )
     return labels
 
 
@@ -142,16 +151,17 @@ def _write_blend(
         votes: [rows].
         given: [rows], the votes themselves.
     """
-    weights = fit_blend_weights(probabilities, given)
+    of_rows = row_weights(votes)
+    weights = fit_blend_weights(probabilities, given, of_rows)
     weights = np.where(weights < MIN_WEIGHT, 0.0, weights)
     weights /= weights.sum()
     prompts = [row.folded_prompt for row in votes]
-    blended = out_of_fold_blend(probabilities, given, prompts)
-    metrics = preference_metrics(blended, given)
+    blended = out_of_fold_blend(probabilities, given, prompts, of_rows)
+    metrics = preference_metrics(blended, given, of_rows)
     members = tuple(
-        Member(str(folder), float(weight), preference_metrics(p, given)["loss"], float(gain))
+        Member(str(folder), float(weight), preference_metrics(p, given, of_rows)["loss"], float(gain))
         for folder, weight, p, gain in zip(
-            folders, weights, probabilities, member_gains(probabilities, given, prompts), strict=True
+            folders, weights, probabilities, member_gains(probabilities, given, prompts, of_rows), strict=True
         )
     )
     kept = [

@@ -18,6 +18,7 @@ from tiebreak.judges.ensemble import read_blend, write_blend
 from tiebreak.progress import cumulative_progress
 from tiebreak.runs import RunFolder
 from tiebreak.types import Comparison, Vote
+from tiebreak.weights import row_weights
 from tiebreak.workflows.vote_overlap import warn_about_overlap
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ def calibrate_run(
             f"{run} is a published judge, whose folder is not changed: give a new run folder with --output runs/NAME "
             "(calibrate_published in Python)."
         )
+    votes = weighted_rows(votes, source, log)
     labels, prompts = check_votes(votes, source)
     _check_tie_support(folder, [vote[2] for vote in labels], source)
     warn_about_overlap(folder, votes, log)
 
     judge = load_judge(run, base_model=base_model, device=device, calibrate=False, log=log)
-    calibration = fit_calibration(judge_orders(judge, votes, on_progress), labels, prompts, source=source)
+    probabilities = judge_orders(judge, votes, on_progress)
+    calibration = fit_calibration(probabilities, labels, prompts, source=source, weights=row_weights(votes))
     _replace_calibration(folder, calibration)
     return calibration
 
@@ -86,6 +89,20 @@ def remove_calibration(run: str | Path) -> bool:
     return _replace_calibration(folder, None) is not None
 
 
+def weighted_rows(votes: Sequence[Comparison], source: str, log: Callable[[str], None]) -> list[Comparison]:
+    """The rows with a weight above 0; nothing is fitted to the others, whose number is logged.
+
+    Raises:
+        DataError: there are rows, but all have weight 0.
+    """
+    kept = [row for row in votes if row.weight]
+    if votes and not kept:
+        raise DataError(f"{source}: all {pluralize(len(votes), 'row')} have weight 0. Give weights above 0.")
+    if len(kept) < len(votes):
+        log(f"{source}: {len(votes) - len(kept):,} of {pluralize(len(votes), 'row')} have weight 0: left out.")
+    return kept
+
+
 def check_votes(votes: Sequence[Comparison], source: str) -> tuple[list[Vote], list[str]]:
     """The votes and the folded prompts of rows to calibrate on.
 
@@ -96,7 +113,7 @@ def check_votes(votes: Sequence[Comparison], source: str) -> tuple[list[Vote], l
     if len(labels) < len(votes):
         raise DataError(f"{source}: {pluralize(len(votes) - len(labels), 'row')} without a vote. Leave them out.")
     prompts = [row.folded_prompt for row in votes]
-    check_calibration_votes(labels, prompts, source, "Give more votes.")
+    check_calibration_votes(labels, prompts, source, "Give more votes.", row_weights(votes))
     return labels, prompts
 
 

@@ -16,7 +16,8 @@ from tiebreak.progress import cumulative_progress
 from tiebreak.ranking import fit_tie_parameter, outcome_logits
 from tiebreak.runs import RunFolder, translate_write_errors
 from tiebreak.types import Comparison
-from tiebreak.workflows.calibrate import check_votes, judge_orders
+from tiebreak.weights import row_weights
+from tiebreak.workflows.calibrate import check_votes, judge_orders, weighted_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +58,9 @@ def calibrate_published(
     """
     if not RunFolder(name).names_a_model:
         raise RunError(f"{name} is a run, and its own card is changed: leave out --output.")
+    votes = weighted_rows(votes, source, log)
     labels, prompts = check_votes(votes, source)
+    weights = row_weights(votes)
     folder = RunFolder(output)
     folder.check_available(resume=False)
     judge = load_judge(name, device=device, calibrate=False, log=log)  # a model that is refused leaves no folder
@@ -65,11 +68,11 @@ def calibrate_published(
         scale = None
         if judge.gives_rewards:
             rewards = _rewards(judge, votes, on_progress)
-            scale = _reward_scale(rewards, labels)
+            scale = _reward_scale(rewards, labels, weights)
             probabilities = _probabilities(rewards, scale)
         else:
             probabilities = judge_orders(judge, votes, on_progress)
-        calibration = fit_calibration(probabilities, labels, prompts, source=source)
+        calibration = fit_calibration(probabilities, labels, prompts, source=source, weights=weights)
         _write_run(folder, name, device, scale, calibration)
     return calibration
 
@@ -84,13 +87,15 @@ def _rewards(
     return np.array([score.reward for score in scores]).reshape(-1, 2)
 
 
-def _reward_scale(rewards: NDArray[np.float64], labels: Sequence[tuple[float, float, float]]) -> RewardScale:
+def _reward_scale(
+    rewards: NDArray[np.float64], labels: Sequence[tuple[float, float, float]], weights: NDArray[np.float64] | None
+) -> RewardScale:
     from tiebreak.models import RewardScale
 
     has_ties = any(vote[2] for vote in labels)
     return RewardScale(
         tie_model="davidson" if has_ties else "bradley-terry",
-        tie_parameter=fit_tie_parameter(rewards, labels) if has_ties else 0.0,
+        tie_parameter=fit_tie_parameter(rewards, labels, weights) if has_ties else 0.0,
         mean=float(rewards.mean()),
         deviation=float(rewards.std()) or 1.0,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tiebreak.data import ProblemRows, from_frame, load_votes
-from tiebreak.errors import DataError, RunError
+from tiebreak.errors import ComparisonsError, DataError, RunError
 from tiebreak.formatting import pluralize
 from tiebreak.judges import Judge, Merge, Swap, Verdict, load_judge, probability_array
 from tiebreak.metrics import (
@@ -33,8 +33,8 @@ from tiebreak.metrics import evaluate as evaluate_probabilities
 from tiebreak.progress import cumulative_progress
 from tiebreak.runs import Orders, RunFolder, write_orders
 from tiebreak.types import A_WINS, Comparison, Vote
-from tiebreak.workflows.baselines import BASELINE_NAMES, fit_baselines_beside
-from tiebreak.workflows.comparison import JudgeComparison, compare_judges
+from tiebreak.weights import row_weights, validate_weights
+from tiebreak.workflows.comparison import JudgeComparison, compare_with_baselines
 from tiebreak.workflows.orders import is_symmetric
 from tiebreak.workflows.predictions import is_calibrated_later, read_calibration, read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
@@ -42,7 +42,7 @@ from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_ov
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class EvaluationResult:
             "run": self.run,
             "data": self.data,
             "rows": self.evaluation.rows,
+            "weights": None if self.evaluation.weights is None else self.evaluation.weights.to_dict(),
             "swap": self.swap,
             "training_overlap": None if self.training_overlap is None else self.training_overlap.to_dict(),
             **{name: e.value for name, e in self.metrics.items() if name.startswith(("loss", "accuracy"))},
@@ -147,6 +148,7 @@ def evaluate(
     if baselines:
         _check_learned_from_votes(run)
     comparisons, source = _find_votes(run, votes, problem_rows, log)
+    weights = _row_weights(comparisons, log)
     overlap = None if run is None else measure_training_overlap(run, [row.opening_prompt for row in comparisons], log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
@@ -154,10 +156,11 @@ def evaluate(
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
-    result = measure(probabilities, [row.vote for row in comparisons if row.vote is not None], comparisons, orders)
-    others = _compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
-    name = None if run is None else str(run)
-    return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
+    result = measure(probabilities, [row.required_vote() for row in comparisons], comparisons, orders, weights)
+    others = compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
+    return replace(
+        result, run=str(run) if run else None, data=source, swap=swap, comparisons=others, training_overlap=overlap
+    )
 
 
 def measure(
@@ -165,6 +168,7 @@ def measure(
     votes: Sequence[Vote],
     comparisons: Sequence[Comparison] | None = None,
     orders: Orders | None = None,
+    weights: ArrayLike | None = None,
 ) -> EvaluationResult:
     """Measure probabilities against votes.
 
@@ -173,29 +177,45 @@ def measure(
     Args:
         probabilities: [rows, 3] over `OUTCOMES`.
         votes: [rows].
-        comparisons: [rows], whose own votes are not read; None if the texts are not known. Then there are no slices,
-            and no biases of length and format.
+        comparisons: [rows], whose own votes and weights are not read; None if the texts are not known. Then there are
+            no slices, and no biases of length and format.
         orders: probabilities in both orders, for the position bias.
+        weights: [rows], how much each row counts; None if all count the same. Rows of weight 0 are left out.
 
     Raises:
-        ComparisonsError: as in `tiebreak.metrics.evaluate`.
+        ComparisonsError: as in `tiebreak.metrics.evaluate`, or all weights are 0.
     """
+    w = validate_weights(weights, len(votes))
+    if w is not None and not w.all():
+        kept = np.flatnonzero(w)
+        if not kept.size:
+            raise ComparisonsError("All rows have weight 0, so there is nothing to measure: give weights above 0.")
+        rows = kept.tolist()
+        return measure(
+            probabilities[kept],
+            [votes[i] for i in rows],
+            None if comparisons is None else [comparisons[i] for i in rows],
+            None if orders is None else Orders(orders.as_given[kept], orders.swapped[kept]),
+            w[kept],
+        )
     groups = None if comparisons is None else [row.folded_prompt for row in comparisons]
     slices: tuple[Slice, ...] = ()
     length: LengthBias | None = None
     formats: dict[str, Preference] = {}
     if comparisons is not None:
         voted = [replace(row, vote=vote) for row, vote in zip(comparisons, votes, strict=True)]
-        slices = slice_metrics(probabilities, voted)
-        length = length_bias(probabilities, votes, *answer_lengths(comparisons), groups)
-        formats = format_bias(probabilities, votes, format_counts(comparisons), groups)
+        slices = slice_metrics(probabilities, voted, weights=w)
+        length = length_bias(probabilities, votes, *answer_lengths(comparisons), groups, weights=w)
+        formats = format_bias(probabilities, votes, format_counts(comparisons), groups, weights=w)
     return EvaluationResult(
         run=None,
         data=None,
         swap="none",
-        evaluation=evaluate_probabilities(probabilities, votes, groups),
+        evaluation=evaluate_probabilities(probabilities, votes, groups, weights=w),
         slices=slices,
-        position_bias=None if orders is None else position_bias(orders.as_given, orders.swapped, votes, groups),
+        position_bias=(
+            None if orders is None else position_bias(orders.as_given, orders.swapped, votes, groups, weights=w)
+        ),
         length_bias=length,
         format_bias=formats,
     )
@@ -293,6 +313,18 @@ def _judge(
     return orders.as_given, orders
 
 
+def _row_weights(comparisons: Sequence[Comparison], log: Callable[[str], None]) -> NDArray[np.float64] | None:
+    """The weights of the rows; None if all are 1. How many are 0 is logged."""
+    weights = row_weights(comparisons)
+    weightless = 0 if weights is None else int((weights == 0).sum())
+    rows = pluralize(len(comparisons), "row")
+    if weightless == len(comparisons):
+        raise DataError(f"All {rows} have weight 0, so there is nothing to measure: give weights above 0.")
+    if weightless:
+        log(f"{weightless:,} of {rows} have weight 0: they are judged, but not measured.")
+    return weights
+
+
 def _log_truncation(verdicts: Sequence[Verdict], log: Callable[[str], None]) -> None:
     message = truncation_message([verdict.tokens_lost for verdict in verdicts])
     if message is not None:
@@ -315,20 +347,3 @@ def _check_learned_from_votes(run: RunFolder | None) -> None:
             f"Baselines are fitted to the votes that a run learned from, and {run} names none ({run.predictions} is "
             "missing). Leave out --baselines (baselines=False)."
         )
-
-
-def _compare_with_baselines(
-    run: RunFolder,
-    probabilities: NDArray[np.float64],
-    comparisons: Sequence[Comparison],
-    log: Callable[[str], None],
-) -> tuple[JudgeComparison, ...]:
-    """Compare with the baselines in the run's folder, which are fitted first if they are missing."""
-    fit_baselines_beside(run.path, trees=True, log=log)
-    others = {}
-    for kind, name in BASELINE_NAMES.items():
-        baseline = RunFolder(run.baselines / kind)
-        if baseline.is_finished:
-            others[name] = probability_array(load_judge(baseline.path).compare_many(comparisons))
-    votes = [row.vote for row in comparisons if row.vote is not None]
-    return tuple(compare_judges(probabilities, votes, others, [row.folded_prompt for row in comparisons]))

@@ -17,6 +17,7 @@ from tiebreak.judges.ensemble import read_blend
 from tiebreak.metrics import cross_entropies
 from tiebreak.runs import BASELINE_CARD, SUBMISSION_COLUMNS, RunFolder
 from tiebreak.types import OUTCOMES, Vote
+from tiebreak.weights import validate_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,8 @@ class RunPredictions:
     votes: list[Vote]
     rewards: NDArray[np.float64] | None
     """[rows, 2], of A and of B, in nats; None for a judge without rewards."""
+    weights: NDArray[np.float64] | None = None
+    """[rows], how much each row counts; None if all count the same."""
 
     @property
     def losses(self) -> NDArray[np.float64]:
@@ -70,6 +73,7 @@ def read_run_predictions(run: str | Path) -> RunPredictions:
             frame[list(SUBMISSION_COLUMNS)].to_numpy(dtype=np.float64),
             votes,
             frame[list(REWARD_COLUMNS)].to_numpy(dtype=np.float64) if REWARD_COLUMNS[0] in frame else None,
+            validate_weights(frame["weight"].to_numpy(dtype=np.float64) if "weight" in frame else None, len(frame)),
         )
         rows = len(predictions.losses)
     except (OSError, ValueError, KeyError, TypeError, ComparisonsError) as error:  # pyarrow's errors are of these kinds
@@ -101,6 +105,7 @@ def align_predictions(predictions: RunPredictions, ids: Sequence[str]) -> RunPre
         probabilities=predictions.probabilities[order],
         votes=[predictions.votes[i] for i in order],
         rewards=None if predictions.rewards is None else predictions.rewards[order],
+        weights=None if predictions.weights is None else predictions.weights[order],
     )
 
 

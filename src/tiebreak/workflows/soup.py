@@ -29,6 +29,7 @@ from tiebreak.runs import (
 from tiebreak.training.environment import describe_environment
 from tiebreak.training.resume import recorded_fold
 from tiebreak.types import Comparison, Vote
+from tiebreak.weights import row_weights
 from tiebreak.workflows.predictions import read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
 from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_overlap, training_prompts
@@ -93,6 +94,9 @@ def soup_runs(
     given: list[Vote] = [row.vote for row in rows if row.vote is not None]
     if len(given) < len(rows) or not rows:
         raise DataError("There are no votes to measure on, or some rows have none. Give a file of votes: --on VOTES.")
+    weights = row_weights(rows)
+    if weights is not None and not weights.any():
+        raise DataError(f"All {len(rows):,} rows to measure on have weight 0: give weights above 0.")
     created = RunFolder(output)
     with created.create():
         rank = _write_model(created, folders, cards)
@@ -101,10 +105,10 @@ def soup_runs(
         losses = {}
         for folder in folders:
             log(f"Judging {len(rows):,} comparisons with {folder}.")
-            losses[str(folder)] = preference_metrics(_judge(folder, rows, base_model, device), given)["loss"]
+            losses[str(folder)] = preference_metrics(_judge(folder, rows, base_model, device), given, weights)["loss"]
         log(f"Judging {len(rows):,} comparisons with {created}.")
         probabilities = _judge(created, rows, base_model, device)
-        metrics = preference_metrics(probabilities, given)
+        metrics = preference_metrics(probabilities, given, weights)
         _update_reward_scale(created, rows, base_model, device)
         write_validation_rows(created, rows, None)
         write_predictions(created.predictions, rows, probabilities)

@@ -123,6 +123,11 @@ def test_own_pairs_are_read_without_ties(tmp_path: Path) -> None:
     assert isinstance(items, PairItems)
     assert [c.vote for c in items.rows] == [A_WINS, B_WINS]
     assert items.left_out.endswith("1 row labelled a tie")
+    weighted = [row | {"weight": weight} for row, weight in zip(rows, (2, 0, 0), strict=True)]
+    items = load_benchmark(str(write(tmp_path / "weighted.jsonl", weighted)))
+    assert ([c.weight for c in items.rows], items.left_out) == ([2.0], "2 rows of weight 0")
+    with pytest.raises(DataError, match="gives every row the weight 0, so there is nothing to score"):
+        load_benchmark(str(write(tmp_path / "zero.jsonl", [row | {"weight": 0} for row in rows])))
     chosen = [{"prompt": "p", "chosen": "good", "rejected": "bad", "subset": "none of RewardBench's"}]
     assert load_benchmark(str(write(tmp_path / "chosen.jsonl", chosen))).about.title == "Labelled pairs in chosen.jsonl"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import tanh
 
 import numpy as np
@@ -32,6 +33,18 @@ def row(number: int, subset: str, vote: Vote = A_WINS) -> Comparison:
 
 def values(scores: list[Score]) -> dict[str, float]:
     return {score.name: score.estimate.value for score in scores}
+
+
+def test_own_pairs_of_weight_k_count_as_k() -> None:
+    rows = [row(i, "ab"[i % 2]) for i in range(8)]
+    orders: list[Orders] = [(A, A if i % 3 else B) if i % 4 else (B, B) for i in range(8)]
+    counts = (1, 3, 2, 1, 2, 1, 4, 2)
+    weighted = score_pairs([replace(r, weight=float(k)) for r, k in zip(rows, counts, strict=True)], orders)
+    copied = [i for i, k in enumerate(counts) for _ in range(k)]
+    copies = score_pairs([rows[i] for i in copied], [orders[i] for i in copied])
+    assert values(weighted) == pytest.approx(values(copies), rel=1e-12)
+    assert values(weighted) != pytest.approx(values(score_pairs(rows, orders)), abs=1e-3)
+    assert [score.rows for score in weighted] == [None, 4, 4, 8]
 
 
 def test_rewardbench_weights_subsets_into_sections_and_sections_alike() -> None:

@@ -32,7 +32,9 @@ def comparisons(draw: st.DrawFn) -> Comparison:
     prompt, a, b = (tuple(draw(st.lists(TEXTS, min_size=turns, max_size=turns))) for _ in range(3))
     vote = draw(st.sampled_from([(1.0, 0.0, 0.0), (0.25, 0.25, 0.5), (0.0, 0.0, 1.0)]))
     tags = draw(st.sampled_from([(), (("language", "en"), ("model_a", "x"))]))
-    return Comparison(prompt, a, b, vote=vote, id=str(draw(st.integers())), margin=draw(st.floats(0, 5)), tags=tags)
+    weight = draw(st.sampled_from([1.0, 0.0, 0.3]))
+    row_id, margin = str(draw(st.integers())), draw(st.floats(0, 5))
+    return Comparison(prompt, a, b, vote=vote, id=row_id, margin=margin, tags=tags, weight=weight)
 
 
 @given(rows=st.lists(comparisons(), max_size=5))

@@ -181,6 +181,6 @@ def test_every_layer_is_checkpointed_once_before_giving_up() -> None:
 
 def test_a_process_without_a_comparison_takes_part_with_a_gradient_of_zero(make_trainer: Any) -> None:
     trainer = make_trainer(make_examples(4))
-    assert trainer._accumulate([], comparisons=1, tokens_per_pass=64) == 0
+    assert trainer._accumulate([], total_weight=1.0, tokens_per_pass=64) == 0
     [gradient] = gradients(trainer.model).values()
     assert not gradient.any()

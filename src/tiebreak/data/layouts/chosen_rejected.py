@@ -7,9 +7,9 @@ from hashlib import blake2b
 
 from tiebreak.data.cells import Turns
 from tiebreak.data.issues import RowReport
-from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN
+from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, WEIGHT_COLUMN
 from tiebreak.data.layouts.conversations import clean_sides, parse_sides
-from tiebreak.data.layouts.votes import parse_margin
+from tiebreak.data.layouts.votes import parse_margin, parse_weight
 from tiebreak.data.messages import ToolCalls
 from tiebreak.types import A_WINS, Comparison
 
@@ -24,15 +24,17 @@ def parse_chosen_rejected(
     every machine, independent of its id and of other rows.
     """
     sides = parse_sides(cells, CHOSEN_REJECTED_COLUMNS, report, tool_calls)
-    margin = 0.0
+    margin, weight = 0.0, 1.0
     with report:
         margin = parse_margin(cells.get(MARGIN_COLUMN), A_WINS)
+    with report:
+        weight = parse_weight(cells.get(WEIGHT_COLUMN))
     if sides is None or report.is_unreadable():
         return None
     sides = clean_sides(cells, CHOSEN_REJECTED_COLUMNS, sides, report)
     if sides is None:
         return None
-    comparison = Comparison(sides.prompt, *sides.answers, A_WINS, row_id, margin, system=sides.system)
+    comparison = Comparison(sides.prompt, *sides.answers, A_WINS, row_id, margin, system=sides.system, weight=weight)
     return comparison.swap() if places_second(sides.prompt, *sides.answers) else comparison
 
 

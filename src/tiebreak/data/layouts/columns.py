@@ -19,9 +19,9 @@ Layout = Literal["lmsys", "winner", "soft", "chosen-rejected", "unlabelled"]
 - `chosen-rejected`: chosen, rejected and optionally prompt, as in preference data sets on the Hugging Face hub.
 - `unlabelled`: prompt, response_a, response_b and no votes.
 
-Next to votes, a column `margin` may hold by how much the preferred answer is better. Columns `source`, `language`, and
-with response_a and response_b also `model_a` and `model_b`, become the tags of the comparison. A column `system` holds
-the system message.
+Next to votes, a column `margin` may hold by how much the preferred answer is better, and a column `weight` how many
+votes the vote counts as. Columns `source`, `language`, and with response_a and response_b also `model_a` and `model_b`,
+become the tags of the comparison. A column `system` holds the system message.
 """
 Votes = Literal["required", "optional"]
 
@@ -32,13 +32,15 @@ MARGIN_COLUMN: Final = "margin"
 """By how much the preferred answer is better; the name is that of TRL's RewardTrainer."""
 SYSTEM_COLUMN: Final = "system"
 """The system message of the prompt."""
+WEIGHT_COLUMN: Final = "weight"
+"""How many votes the row's vote counts as."""
 MODEL_COLUMNS: Final = ("model_a", "model_b")
 """The models that gave response_a and response_b."""
 TAG_COLUMNS: Final = ("language", *MODEL_COLUMNS, "source", "tie_kind")
 """Sorted, as `Comparison.tags` are."""
 KNOWN_COLUMNS: Final = (
-    "id", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, SYSTEM_COLUMN,
-    *TAG_COLUMNS
+    "id", *TEXT_COLUMNS, *WINNER_COLUMNS, "winner", *CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, WEIGHT_COLUMN,
+    SYSTEM_COLUMN, *TAG_COLUMNS,
 )  # fmt: skip
 """All columns that are read; others are ignored."""
 

@@ -15,9 +15,15 @@ from tiebreak.data.cells import (
     row_holds_turns,
 )
 from tiebreak.data.issues import RowReport, UnreadableError
-from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WINNER_COLUMNS, Layout, Votes
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, TEXT_COLUMNS, WEIGHT_COLUMN, WINNER_COLUMNS, Layout, Votes
 from tiebreak.data.layouts.conversations import Sides, clean_sides, holds_messages, parse_sides
-from tiebreak.data.layouts.votes import ALL_WINNER_COLUMNS, parse_margin, parse_winner, parse_winner_columns
+from tiebreak.data.layouts.votes import (
+    ALL_WINNER_COLUMNS,
+    parse_margin,
+    parse_weight,
+    parse_winner,
+    parse_winner_columns,
+)
 from tiebreak.data.messages import ToolCalls, is_written_as_messages
 from tiebreak.types import Comparison, Vote
 
@@ -37,13 +43,14 @@ def parse_side_by_side(
         sides = parse_sides(cells, ANSWER_COLUMNS, report, tool_calls)
     else:
         sides = _parse_texts(cells, report)
-    vote, margin = (None, 0.0) if layout == "unlabelled" else _parse_vote(cells, layout, votes, report)
+    unlabelled = layout == "unlabelled"
+    vote, margin, weight = (None, 0.0, 1.0) if unlabelled else _parse_vote(cells, layout, votes, report)
     if sides is None or report.is_unreadable():
         return None
     sides = clean_sides(cells, ANSWER_COLUMNS, sides, report)
-    return (
-        None if sides is None else Comparison(sides.prompt, *sides.answers, vote, row_id, margin, system=sides.system)
-    )
+    if sides is None:
+        return None
+    return Comparison(sides.prompt, *sides.answers, vote, row_id, margin, system=sides.system, weight=weight)
 
 
 def _parse_texts(cells: dict[str, object], report: RowReport) -> Sides | None:
@@ -90,9 +97,11 @@ def _fill_blank(texts: dict[str, object], turns: dict[str, Turns], report: RowRe
     return Sides(prompt, (answer_a, answer_b), "")
 
 
-def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport) -> tuple[Vote | None, float]:
-    """The vote and its margin; problems with them are reported."""
-    vote, margin = None, 0.0
+def _parse_vote(
+    cells: dict[str, object], layout: Layout, votes: Votes, report: RowReport
+) -> tuple[Vote | None, float, float]:
+    """The vote, its margin and its weight; problems with them are reported."""
+    vote, margin, weight = None, 0.0, 1.0
     with report:
         if layout == "winner":
             column = "winner"
@@ -105,4 +114,6 @@ def _parse_vote(cells: dict[str, object], layout: Layout, votes: Votes, report: 
             raise UnreadableError(column, "no_vote", "no vote: a vote is needed here")
     with report:
         margin = parse_margin(cells.get(MARGIN_COLUMN), vote)
-    return vote, margin
+    with report:
+        weight = parse_weight(cells.get(WEIGHT_COLUMN))
+    return vote, margin, weight

@@ -14,6 +14,7 @@ from tiebreak.data.layouts.columns import (
     MARGIN_COLUMN,
     MODEL_COLUMNS,
     TEXT_COLUMNS,
+    WEIGHT_COLUMN,
     WINNER_COLUMNS,
     Layout,
 )
@@ -24,7 +25,7 @@ _CLOSE: Final = 0.8
 _VOTES: Final = "votes are read from winner (model_a, model_b, tie) or from winner_model_a, winner_model_b, winner_tie"
 _MARGIN: Final = "how much better the preferred answer is, is read from margin"
 _HINTS: Final = (
-    (r"(sample_?|row_?)?weights?", "all rows count the same: leave rows out, or give soft votes in winner_*"),
+    (r"(sample_?|row_?|case_?)?weights?", f"rename it to {WEIGHT_COLUMN}, if it is how much a row counts"),
     (r"label|labels|preference|preferred|vote|votes|verdict|choice|better|target|annotation", _VOTES),
     (r"is_?tie|tie|ties|draw", _VOTES),
     (r"(score|rating|reward)s?(_(a|b|chosen|rejected|difference|diff|margin))?", _MARGIN),
@@ -70,7 +71,7 @@ def _read_columns(layout: Layout) -> set[str]:
     if layout == "winner":
         return read - {*WINNER_COLUMNS}
     if layout == "unlabelled":
-        return read - {*WINNER_COLUMNS, "winner", MARGIN_COLUMN}
+        return read - {*WINNER_COLUMNS, "winner", MARGIN_COLUMN, WEIGHT_COLUMN}
     return read - {"winner"}
 
 

@@ -1,4 +1,4 @@
-"""Read cells of votes and margins."""
+"""Read cells of votes, margins and weights."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from tiebreak.data.cells import decode_cell, is_blank
-from tiebreak.data.issues import UnreadableError, short_repr
-from tiebreak.data.layouts.columns import MARGIN_COLUMN, WINNER_COLUMNS
+from tiebreak.data.issues import Kind, UnreadableError, short_repr
+from tiebreak.data.layouts.columns import MARGIN_COLUMN, WEIGHT_COLUMN, WINNER_COLUMNS
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Vote
 
@@ -96,13 +96,8 @@ def parse_margin(cell: object, vote: Vote | None) -> float:
             answer.
     """
     cell = decode_cell(MARGIN_COLUMN, cell)
-    if is_blank(cell):
-        return 0.0
-    margin = math.nan if isinstance(cell, bool) else _number(cell)
-    if not 0 <= margin < math.inf:
-        expected = "expected a finite number of at least 0, or an empty cell"
-        raise UnreadableError(MARGIN_COLUMN, "not_a_margin", f"is {short_repr(cell)}: {expected}")
-    if vote is None:
+    margin = _amount(MARGIN_COLUMN, "not_a_margin", cell)
+    if margin is None or vote is None:
         return 0.0
     a, b, _ = vote
     if margin and a == b:
@@ -111,6 +106,27 @@ def parse_margin(cell: object, vote: Vote | None) -> float:
         )
         raise UnreadableError(MARGIN_COLUMN, "margin_of_tie", message)
     return margin
+
+
+def parse_weight(cell: object) -> float:
+    """The weight in a cell; 1 if the cell is empty.
+
+    Raises:
+        UnreadableError: the weight is not a finite number of at least 0.
+    """
+    weight = _amount(WEIGHT_COLUMN, "not_a_weight", decode_cell(WEIGHT_COLUMN, cell))
+    return 1.0 if weight is None else weight
+
+
+def _amount(column: str, kind: Kind, cell: object) -> float | None:
+    """The finite number of at least 0 in a cell; None if it is empty."""
+    if is_blank(cell):
+        return None
+    amount = math.nan if isinstance(cell, bool) else _number(cell)
+    if not 0 <= amount < math.inf:
+        expected = "expected a finite number of at least 0, or an empty cell"
+        raise UnreadableError(column, kind, f"is {short_repr(cell)}: {expected}")
+    return amount
 
 
 def _probability(cell: object) -> float:

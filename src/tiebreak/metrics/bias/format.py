@@ -31,6 +31,7 @@ def format_bias(
     counts: Mapping[str, tuple[ArrayLike, ArrayLike]],
     groups: Sequence[str] | None = None,
     *,
+    weights: ArrayLike | None = None,
     level: float = 0.95,
 ) -> dict[str, Preference]:
     """For each format, the win rate of the answer with more of it: the judge's, the voters', and the excess.
@@ -40,6 +41,7 @@ def format_bias(
         votes: [rows].
         counts: for each format, its counts in A and in B, [rows] each; see `format_counts`.
         groups: as in `GroupedRows`.
+        weights: as in `GroupedRows`.
         level: as in `GroupedRows`.
 
     Returns:
@@ -49,7 +51,7 @@ def format_bias(
         ComparisonsError: as in `length_bias`.
     """
     p, targets = validate_rows(probabilities, votes)
-    grouped = GroupedRows(len(p), groups, level=level)
+    grouped = GroupedRows(len(p), groups, level=level, weights=weights)
     rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
     preferences = {}
     for name, (counts_a, counts_b) in counts.items():

@@ -78,6 +78,7 @@ def length_bias(
     lengths_b: ArrayLike,
     groups: Sequence[str] | None = None,
     *,
+    weights: ArrayLike | None = None,
     bins: int = LENGTH_BINS,
     level: float = 0.95,
 ) -> LengthBias:
@@ -104,7 +105,8 @@ def length_bias(
         lengths_a: [rows], the length of A in any unit, such as characters.
         lengths_b: [rows], the length of B.
         groups: as in `GroupedRows`.
-        bins: the number of bins of |t|, with about the same number of rows each.
+        weights: as in `GroupedRows`.
+        bins: the number of bins of |t|, with about the same number of rows, or weight, each.
         level: as in `GroupedRows`.
 
     Raises:
@@ -112,7 +114,7 @@ def length_bias(
     """
     p, targets = validate_rows(probabilities, votes)
     a, b = validate_amounts("lengths", lengths_a, lengths_b, len(p))
-    grouped = GroupedRows(len(p), groups, level=level)
+    grouped = GroupedRows(len(p), groups, level=level, weights=weights)
     t = np.divide(a - b, a + b, out=np.zeros_like(a), where=a + b > 0)
     rates = np.stack([win_rate(p), win_rate(targets)], axis=1)
     slopes, controlled = _length_controlled({"judge": p, "people": targets}, t, grouped)
@@ -139,7 +141,8 @@ def _length_bins(
     size = np.abs(t)
     if not size.any():
         return ()
-    edges = np.unique(np.quantile(size[size > 0], np.linspace(0, 1, bins + 1), method="inverted_cdf"))
+    shares, weights = np.linspace(0, 1, bins + 1), _where(size > 0, grouped)
+    edges = np.unique(np.quantile(size[size > 0], shares, weights=weights, method="inverted_cdf"))
     edges = edges if len(edges) > 1 else np.repeat(edges, 2)
     bin_of_row = np.where(size > 0, np.searchsorted(edges[1:-1], size, side="left"), -1)
     inside = (bin_of_row[:, None] == np.arange(len(edges) - 1)).astype(np.float64)
@@ -151,7 +154,7 @@ def _length_bins(
             float(edges[i]),
             float(edges[i + 1]),
             int(inside[:, i].sum()),
-            float(size[bin_of_row == i].mean()),
+            float(np.average(size[bin_of_row == i], weights=_where(bin_of_row == i, grouped))),
             estimates[i],
             estimates[len(edges) - 1 + i],
         )
@@ -160,18 +163,23 @@ def _length_bins(
     )
 
 
+def _where(chosen: NDArray[np.bool_], grouped: GroupedRows) -> NDArray[np.float64] | None:
+    """The weights of the chosen rows."""
+    return None if grouped.weights is None else grouped.weights[chosen]
+
+
 def _correlations(t: NDArray[np.float64], rates: NDArray[np.float64], grouped: GroupedRows) -> list[Estimate]:
     """Pearson correlation of t [rows] with each column of `rates` [rows, 2].
 
     It is also the correlation with P(A) - P(B), which is 2 * rate - 1.
     """
-    x, y = t - t.mean(), rates - rates.mean(axis=0)
-    deviations = np.sqrt(np.stack([(x**2).mean() * np.ones(2), (y**2).mean(axis=0)]))
+    x, y = t - grouped.average(t), rates - grouped.average(rates)
+    deviations = np.sqrt(np.stack([grouped.average(x**2) * np.ones(2), grouped.average(y**2)]))
     deviations[deviations < MIN_DEVIATION] = 0
     x, y = divide(x[:, None], deviations[:1]), divide(y, deviations[1:])
-    values = (x * y).mean(axis=0)
+    values = grouped.average(x * y)
     # Fisher's z = artanh(r) is closer to a normal variable than r is, and its interval stays between -1 and 1.
-    influence = (x * y - values * (x**2 + y**2) / 2) / len(t)
+    influence = grouped.weigh(x * y - values * (x**2 + y**2) / 2) / grouped.total
     squares = np.maximum(1 - values**2, MIN_DEVIATION)
     half = t_quantile(grouped.level, grouped.groups - 2) * np.sqrt(grouped.variances(influence, parameters=2)) / squares
     z = np.arctanh(np.clip(values, -1 + MIN_DEVIATION, 1 - MIN_DEVIATION))
@@ -190,11 +198,11 @@ def _length_controlled(
     one, zero = np.ones_like(t), np.zeros_like(t)
     logits = ((one, zero, t, zero), (zero, one, -t, zero), (zero, zero, zero, np.abs(t)))
     design = np.stack([np.stack(row, axis=1) for row in logits], axis=1)  # [R, L, C]
-    fits = [_fit(design, soft) for soft in labels.values()]
+    fits = [_fit(design, soft, grouped) for soft in labels.values()]
     probabilities, influences = {}, {}
     slopes, of_slopes, curvature_inverses = [], [], []
     for (who, soft), fit in zip(labels.items(), fits, strict=True):
-        gradient, curvature = _derivatives(design, soft, fit)
+        gradient, curvature = map(grouped.weigh, _derivatives(design, soft, fit))
         inverse = np.linalg.inv(curvature.sum(axis=0) + RIDGE * np.eye(len(fit)))
         curvature_inverses.append(inverse)
         of_fit = gradient @ inverse
@@ -242,24 +250,25 @@ def _rare_variance(
     """
     right, wrong = right_and_wrong(labels["judge"], labels["people"])
     changes = np.einsum("rl,rlc->rc", wrong - right, design) @ of_gradient
-    size = grouped.rows / grouped.groups
-    return float(normal_quantile(grouped.level) ** 2 / 2 * size**2 * (changes**2).mean())
+    size = grouped.total / grouped.groups
+    return float(normal_quantile(grouped.level) ** 2 / 2 * size**2 * grouped.average(changes**2))
 
 
-def _fit(design: NDArray[np.float64], soft: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit(design: NDArray[np.float64], soft: NDArray[np.float64], grouped: GroupedRows) -> NDArray[np.float64]:
     """Coefficients [C] of the multinomial logistic regression, with a ridge penalty of `RIDGE`."""
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     def loss(at: NDArray[np.float64]) -> float:
-        return float(-(soft * log_softmax(design @ at, axis=1)).sum() + RIDGE / 2 * at @ at)
+        return float(-grouped.weigh(soft * log_softmax(design @ at, axis=1)).sum() + RIDGE / 2 * at @ at)
 
     def gradient(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        of_loss: NDArray[np.float64] = RIDGE * at - _derivatives(design, soft, at)[0].sum(axis=0)
+        of_loss: NDArray[np.float64] = RIDGE * at - grouped.weigh(_derivatives(design, soft, at)[0]).sum(axis=0)
         return of_loss
 
     def hessian(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        of_loss: NDArray[np.float64] = _derivatives(design, soft, at)[1].sum(axis=0) + RIDGE * np.eye(len(at))
+        curvature = grouped.weigh(_derivatives(design, soft, at)[1]).sum(axis=0)
+        of_loss: NDArray[np.float64] = curvature + RIDGE * np.eye(len(at))
         return of_loss
 
     start = np.zeros(design.shape[2])

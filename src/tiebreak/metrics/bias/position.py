@@ -54,6 +54,7 @@ def position_bias(
     votes: Sequence[Vote | None],
     groups: Sequence[str] | None = None,
     *,
+    weights: ArrayLike | None = None,
     level: float = 0.95,
 ) -> PositionBias:
     """Measure how much the verdicts of a judge depend on which answer comes first.
@@ -63,6 +64,7 @@ def position_bias(
         swapped: [rows, 3] over the same outcomes, with B first: column 0 is again the win of A.
         votes: [rows].
         groups: as in `GroupedRows`.
+        weights: as in `GroupedRows`.
         level: as in `GroupedRows`.
 
     Raises:
@@ -70,7 +72,7 @@ def position_bias(
     """
     p, targets = validate_rows(as_given, votes)
     q, _ = validate_rows(swapped, votes)
-    grouped = GroupedRows(len(p), groups, level=level)
+    grouped = GroupedRows(len(p), groups, level=level, weights=weights)
     shares = _shares(p, q, targets)
     denominators = np.ones((len(p), len(shares)))
     winners = (p.argmax(axis=1) != 2).astype(np.float64) + (q.argmax(axis=1) != 2)
@@ -90,7 +92,7 @@ def _orders(p: NDArray[np.float64], q: NDArray[np.float64]) -> dict[str, NDArray
 
 
 def _log_loss(p: NDArray[np.float64], targets: NDArray[np.float64], grouped: GroupedRows) -> Estimate:
-    rare = (right_and_wrong(p, targets) * losses_by_outcome(p)).sum(axis=2).mean(axis=1)
+    rare = grouped.average((right_and_wrong(p, targets) * losses_by_outcome(p)).sum(axis=2), axis=1)
     [loss] = grouped.means(log_loss_per_row(p, targets)[:, None], rare=rare[:, None], bounds=(0.0, np.inf))
     return loss
 

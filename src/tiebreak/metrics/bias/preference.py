@@ -101,7 +101,7 @@ def preference_of(rates: NDArray[np.float64], side: NDArray[np.float64], grouped
     judge, people = grouped.proportions(oriented, unequal)
     # Votes that differ from a confident judge are few, and a sample without one has next to no variance. The rare
     # values are those of votes that are all against, and all for, the answer that `side` names, and as soft as now.
-    decided = divide(np.abs(oriented - 0.5 * unequal).sum(axis=0), unequal.sum(axis=0))[1]
+    decided = divide(grouped.weigh(np.abs(oriented - 0.5 * unequal)).sum(axis=0), grouped.weigh(unequal).sum(axis=0))[1]
     rare = judge.value - 0.5 + decided * np.array([[1.0], [-1.0]])
     [excess] = grouped.means(oriented[:, :1] - oriented[:, 1:], unequal, rare=rare, bounds=(-1.0, 1.0))
     return Preference(int(unequal.sum()), judge, people, excess)
