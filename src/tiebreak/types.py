@@ -166,6 +166,7 @@ class Comparison:
     margin: float = 0.0
     tags: Tags = ()
     system: str = ""
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         _check_turn_tuples(self.prompt, self.answer_a, self.answer_b)

@@ -1,9 +1,9 @@
 """Read files of votes into comparisons.
 
-A file is CSV, JSON lines, a JSON list or Parquet. Its columns decide its `Layout`. Cells of prompts and answers are
-plain text or lists of turns (see `tiebreak.data.cells`). `chosen` and `rejected` are assigned to sides A and B by a
-hash of the row, half of the rows each way, so that the position carries no information. All problems in a file are
-reported with their line, and every row that is left out is counted.
+A file is CSV, JSON lines, a JSON list or Parquet; a data set of the hub is read as one file. Its columns decide its
+`Layout`. Cells of prompts and answers are plain text or lists of turns (see `tiebreak.data.cells`). `chosen` and
+`rejected` are assigned to sides A and B by a hash of the row, half of the rows each way, so that the position carries
+no information. All problems in a file are reported with their line, and every row that is left out is counted.
 """
 
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes
@@ -11,10 +11,11 @@ from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short
 from tiebreak.data.layouts import Candidates, CandidatesFile, Layout, Votes, read_candidates
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side
-from tiebreak.data.readers import Format, check_votes_path, read_table
-from tiebreak.data.splits import split_by_prompt
+from tiebreak.data.readers import Format, near_names, read_table
+from tiebreak.data.splits import sample_by_prompt, split_by_prompt
 from tiebreak.data.summary import Lengths, Summary, TextLengths, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
+from tiebreak.data.table_sources import check_votes_path
 from tiebreak.data.vote_file import VoteFile, read_votes
 from tiebreak.data.writer import write_comparisons
 
@@ -40,11 +41,13 @@ __all__ = [
     "from_frame",
     "load_comparisons",
     "load_votes",
+    "near_names",
     "parse_messages",
     "parse_side",
     "read_candidates",
     "read_table",
     "read_votes",
+    "sample_by_prompt",
     "short_repr",
     "split_by_prompt",
     "summarise",

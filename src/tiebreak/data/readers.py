@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -16,7 +17,7 @@ from tiebreak.errors import DataError
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "dataset"]
 
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
@@ -40,7 +41,7 @@ def read_table(path: Path, columns: Collection[str]) -> tuple[Format, Table]:
         DataError: there is no such file, its format is unknown, or it cannot be read. A damaged file may raise later,
             while its rows are iterated.
     """
-    ending = check_votes_path(path)
+    ending = file_ending(path)
     table_format = _FORMATS[ending]
     if table_format == "parquet":
         return table_format, _read_parquet(path, columns)
@@ -54,21 +55,36 @@ def read_table(path: Path, columns: Collection[str]) -> tuple[Format, Table]:
     return table_format, read_json_lines(str(path), iter(data.split(b"\n")), columns)
 
 
-def check_votes_path(path: Path) -> str:
+def file_ending(path: Path) -> str:
     """The known ending of the name of an existing file: a check to make before other work starts.
 
     Raises:
         DataError: there is no such file, or its ending is not that of a known format.
     """
     if path.is_dir():
-        raise DataError(f"{path} is a folder: name one file of votes in it.")
+        raise DataError(
+            f"{path} is a folder: name one file of votes in it. A folder with a README.md, as the data sets of the hub "
+            "have, is read as a data set."
+        )
     if not path.exists():
-        raise DataError(f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.")
+        raise DataError(
+            f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.{near_names(path)}"
+        )
     ending = next((ending for ending in _FORMATS if path.name.lower().endswith(ending)), None)
     if ending is None:
         known = ", ".join(_FORMATS)
         raise DataError(f"{path} ends in {path.suffix!r}, which is not a known format. Known endings: {known}.")
     return ending
+
+
+def near_names(path: Path) -> str:
+    """The names in the folder of a missing file that are most like its own, in a sentence; empty if there are none."""
+    try:
+        names = sorted(found.name for found in path.parent.iterdir())
+    except OSError:  # no such folder
+        return ""
+    close = get_close_matches(path.name, names, n=3)
+    return f" Names like it in {path.parent.absolute()}: {', '.join(close)}." if close else ""
 
 
 def _lines(path: Path) -> Iterator[bytes]:

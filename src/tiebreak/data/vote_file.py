@@ -22,8 +22,9 @@ from tiebreak.data.layouts import (
     recognise_layout,
     unread_columns,
 )
-from tiebreak.data.readers import Format, read_table
+from tiebreak.data.readers import Format
 from tiebreak.data.table import Table
+from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags
 from tiebreak.unicode import replace_invalid_characters
@@ -71,7 +72,7 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
 
     Args:
         path: ends in .csv, .jsonl, .json (a list, or lines) or .parquet; all except Parquet may be compressed
-            (.csv.gz).
+            (.csv.gz). Or the name of a data set, as in `parse_dataset_name`.
         votes: `required` for training and evaluation. With `optional` a file may have no columns of votes, and a row
             may have no vote; a vote that is present has to be valid.
 
@@ -80,7 +81,7 @@ def read_votes(path: str | os.PathLike[str], *, votes: Votes) -> VoteFile:
             because its columns are not those of a `Layout`.
     """
     path = Path(path)
-    file_format, table = read_table(path, KNOWN_COLUMNS)
+    file_format, table = open_table(path, KNOWN_COLUMNS)
     checked = check_rows(table, recognise_layout(str(path), table.columns, votes), votes)
     if not checked.rows:
         raise DataError(f"{path} has column names but no rows: there is nothing to read in it.")

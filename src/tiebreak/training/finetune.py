@@ -30,6 +30,7 @@ from tiebreak.training.tokenised_votes import TokenisedVotes, tokenise
 from tiebreak.training.trainer import JudgeTrainer
 from tiebreak.training.trainer_arguments import training_arguments
 from tiebreak.training.validation import keep_rows
+from tiebreak.training.vote_sources import files_record
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,7 +50,9 @@ def fine_tune(
     Nothing is written before votes, settings and model are known to be usable.
     """
     fold = recorded_fold(folder) if resume and folder.holds_a_run else CURRENT_FOLD
-    votes = SplitVotes(*(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log, fold)))
+    votes = split_votes(recipe.data, log, fold)
+    training, validation, calibration = (votes_for_head(recipe.model, rows, log) for rows in votes[:3])
+    votes = SplitVotes(training, validation, calibration, votes.files)
     set_seed(recipe.training.seed)
     settings = recipe.model
     for note in check_base(
@@ -128,7 +131,7 @@ def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, fol
     folder.begin(dump_recipe(recipe))
     environment = describe_environment(recipe.training.seed) | {
         "data_digest": tokenised.digest, "start_date": today.isoformat(), "prompt_fold": fold,
-    }  # fmt: skip
+    } | files_record(tokenised.votes.files)  # fmt: skip
     write_json(folder.environment, environment)
     keep_rows(folder, tokenised.votes, recipe.data)
 

@@ -15,6 +15,7 @@ from tiebreak.training.distributed import world_size
 from tiebreak.training.environment import describe_machine
 from tiebreak.training.splits import split_votes, warn_about_shared_prompts
 from tiebreak.training.validation import calibrate, keep_rows, validate
+from tiebreak.training.vote_sources import files_record
 
 
 def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> dict[str, float]:
@@ -48,7 +49,8 @@ def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: 
     probabilities, metrics = validate(judge.probabilities(votes.validation), votes.validation, calibration)
 
     folder.begin(dump_recipe(recipe))  # last, so that an error in the data leaves no folder
-    write_json(folder.environment, describe_machine(recipe.baseline.seed) | {"prompt_fold": fold})
+    environment = describe_machine(recipe.baseline.seed) | {"prompt_fold": fold} | files_record(votes.files)
+    write_json(folder.environment, environment)
     keep_rows(folder, votes, recipe.data)
     save_baseline(folder.model, judge, recipe.baseline.model_dump(), calibration)
     write_predictions(folder.predictions, votes.validation, probabilities)

@@ -27,6 +27,7 @@ from tiebreak.training.cost_model import (
     uses_fused_layers,
 )
 from tiebreak.training.tokenised_votes import base_tokenizer
+from tiebreak.training.vote_sources import load_train_rows
 
 _SAMPLE_SIZE: Final = 2000
 """Comparisons that are tokenised to estimate the lengths of all."""
@@ -199,8 +200,7 @@ def _assumed_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], No
 def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], None]) -> _Lengths:
     """Lengths of a sample of the recipe's votes."""
     data = recipe.data
-    assert data.train is not None
-    votes = load_comparisons(data.train, votes="required", problem_rows="skip", on_note=log)
+    votes, _ = load_train_rows(data.model_copy(update={"problem_rows": "skip"}), log)
     if data.validation is None:
         validation = _rows_split_off(len(votes), data)
         rows = len(votes) - validation
@@ -212,7 +212,7 @@ def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], N
     tokenizer = base_tokenizer(recipe)
     template = resolve_template(recipe.text.template, recipe.model.head, tokenizer)
     make = example_maker(tokenizer, template, max_length=recipe.text.max_length)
-    chosen = rng.sample(list(votes), min(len(votes), rows, _SAMPLE_SIZE))
+    chosen = rng.sample(votes, min(len(votes), rows, _SAMPLE_SIZE))
     examples, _ = make(chosen, both_orders=recipe.training.both_orders, on_progress=None)
     return _Lengths([_tokens(example) for example in examples], rows, validation)
 

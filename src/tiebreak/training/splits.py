@@ -14,6 +14,7 @@ from tiebreak.errors import DataError, RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.prompt_folding import CURRENT_FOLD, FOLDS
 from tiebreak.recipe import DataSection, ModelSection
+from tiebreak.training.vote_sources import SourceRows, load_train_rows, train_name, train_source
 from tiebreak.types import Comparison
 
 
@@ -24,6 +25,8 @@ class SplitVotes(NamedTuple):
     validation: list[Comparison]
     calibration: list[Comparison]
     """Empty unless the recipe asks for a calibration."""
+    files: tuple[SourceRows, ...] = ()
+    """The files of `data.train` with the rows used of each, if it names several."""
 
 
 def replay_split(settings: DataSection) -> SplitVotes:
@@ -53,7 +56,7 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         RecipeError: the recipe asks for more rows than there are.
     """
     assert settings.train is not None
-    votes = _read(settings.train, settings, log)
+    votes, files = load_train_rows(settings, log, fold)
     rows_in_file = len(votes)
     if settings.validation is not None:
         validation = _read(settings.validation, settings, log)
@@ -67,14 +70,13 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         )
     votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log, fold)
     training = _sample(votes, settings.train_rows, settings.seed, "data.train_rows")
-    return SplitVotes(training, validation, calibration)
+    return SplitVotes(training, validation, calibration, files)
 
 
-def validation_source(settings: DataSection) -> Path:
-    """The file that the validation rows come from."""
-    source = settings.validation or settings.train
-    assert source is not None
-    return source
+def validation_source(settings: DataSection) -> str:
+    """The file or data set that the validation rows come from, or all of several."""
+    assert settings.train is not None
+    return train_source(settings.train) if settings.validation is None else str(settings.validation)
 
 
 def calibration_source(settings: DataSection) -> str:
@@ -82,7 +84,7 @@ def calibration_source(settings: DataSection) -> str:
     if settings.calibration is not None:
         return settings.calibration.name
     assert settings.train is not None
-    return f"{settings.train.name} that were set aside"
+    return f"{train_name(settings.train)} that were set aside"
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:

@@ -13,7 +13,7 @@ from tiebreak.data.issues import Problem, UnreadableError, short_repr
 from tiebreak.data.json_reader import parse_json
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
-from tiebreak.data.readers import read_table
+from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.unicode import clean_text
@@ -63,7 +63,7 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
         DataError: the file cannot be read, lacks a column, has both columns of answers, has no rows, or has rows that
             cannot be used, which the message lists.
     """
-    _, table = read_table(Path(path), ("id", "prompt", RESPONSES, RESPONSE))
+    _, table = open_table(Path(path), ("id", "prompt", RESPONSES, RESPONSE))
     listed = _has_lists(str(path), table.columns)
     candidates, problems = [], []
     for number, row in enumerate(table.rows):
