@@ -55,12 +55,16 @@ def read_dataset(name: DatasetName, columns: Collection[str]) -> Table:
 
 
 def _builder(name: DatasetName) -> Any:
-    """What `datasets` reads the files with. Cells of CSV such as `None` and `NA` stay texts, as in other files."""
-    from datasets import load_dataset_builder
+    """What `datasets` reads the files with. Cells of CSV stay texts, as in other files: `007`, `None` and `NA` too."""
+    import pandas as pd
+    from datasets import Features, Value, load_dataset_builder
 
     builder = load_dataset_builder(name.location, name.config)
-    if hasattr(builder.config, "keep_default_na"):
-        builder = load_dataset_builder(name.location, name.config, keep_default_na=False)
+    if builder.info.features is None and hasattr(builder.config, "na_filter"):  # CSV
+        first, *_ = next(iter(builder.config.data_files.values()))
+        header = pd.read_csv(first, **{**builder.config.pd_read_csv_kwargs, "nrows": 0, "chunksize": None})
+        texts = Features({str(column): Value("string") for column in header.columns})
+        builder = load_dataset_builder(name.location, name.config, features=texts, na_filter=False)
     return builder
 
 
@@ -93,25 +97,26 @@ def _configs(name: DatasetName) -> list[str]:
 def _rows(rows: Any) -> Iterator[Row]:
     from datasets import ClassLabel
 
+    _disable_decoding(rows.info.features)  # `rows.features` is a copy
     labels = {column: kind for column, kind in rows.features.items() if isinstance(kind, ClassLabel)}
-    # Arrow's cells are as they are stored: where a message holds an image, Python's would be decoded.
-    rows = rows.with_format("arrow" if _holds_media(rows.features) else None)
     number = 0
     for batch in rows.iter(batch_size=_BATCH):
-        cells = batch if isinstance(batch, dict) else batch.to_pydict()
         for column, label in labels.items():
-            cells[column] = [None if cell in (None, -1) else label.int2str(cell) for cell in cells[column]]
-        for values in zip(*cells.values(), strict=True):
+            batch[column] = [None if cell in (None, -1) else label.int2str(cell) for cell in batch[column]]
+        for values in zip(*batch.values(), strict=True):
             number += 1
-            yield Row(number, dict(zip(cells, values, strict=True)))
+            yield Row(number, dict(zip(batch, values, strict=True)))
 
 
-def _holds_media(feature: Any) -> bool:
-    """Whether a cell holds an image, a sound or another file that `datasets` would decode."""
+def _disable_decoding(feature: Any) -> None:
+    """Leave images, sounds and other files in a cell as they are stored, at any depth."""
     if isinstance(feature, dict):
-        return any(map(_holds_media, feature.values()))
-    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-    return hasattr(feature, "decode") or (inner is not None and _holds_media(inner))
+        for inner in feature.values():
+            _disable_decoding(inner)
+    elif hasattr(feature, "feature"):  # a list
+        _disable_decoding(feature.feature)
+    elif hasattr(feature, "decode") and type(feature).__name__ != "Json":  # cells of any type, stored as text
+        feature.decode = False
 
 
 @contextmanager
@@ -152,7 +157,7 @@ def _advice(name: DatasetName, error: Exception) -> str:
     if isinstance(error, ValueError) and ("BuilderConfig" in reason or "Config name is missing" in reason):
         configs = _configs(name)
         wrong = "has several configurations" if name.config is None else f"has no configuration {name.config!r}"
-        split = name.split or "train"
+        split = "train" if name.split is None or name.split in configs else name.split
         return f"{location} {wrong}. Name one, as in {location}:{configs[0]}:{split}: {', '.join(configs)}."
     looked = f"there is no file {Path(str(name)).absolute()} either.{near_names(Path(str(name)))}"
     if type(error).__name__ == "DatasetNotFoundError" and not name.is_local:
