@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL or Parquet.")],
+    data: Annotated[Path, typer.Argument(help="Votes: CSV, JSONL, Parquet, or a data set of the hub.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Check a file of votes: a summary, and every row that cannot be used, with its line number.
@@ -28,9 +28,11 @@ def command(
     winner_tie as 0/1 or as probabilities, or winner), and prompt, chosen, rejected. A cell holds a text, or a JSON
     list of turns. The exit status is 1 if a row cannot be used.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       tiebreak check train.csv
+
+      tiebreak check lmarena-ai/arena-human-preference-55k
     """
     from tiebreak.data import read_votes, summarise
 

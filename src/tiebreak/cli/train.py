@@ -76,6 +76,8 @@ def command(
       tiebreak train recipes/gemma2-9b-qlora.yaml data.train=new.csv model.start_from=runs/earlier output=runs/later
 
       tiebreak train recipes/baseline-trees.yaml data.train=train.csv
+
+      tiebreak train recipes/gemma2-9b-qlora.yaml "data.train=[mine.csv, lmarena-ai/arena-human-preference-55k:train]"
     """
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
