@@ -48,16 +48,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(folder / "cache"))
+
+
 def run(folder: Path, *arguments: str) -> tuple[str, str]:
-    done = tiebreak(
-        *arguments, cwd=folder, HF_HUB_OFFLINE="1", HF_DATASETS_CACHE=str(folder / "cache"), CUDA_VISIBLE_DEVICES=""
-    )
+    done = tiebreak(*arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 
 
 def test_train_report_and_judge(folder: Path) -> None:
-    _, log = run(folder, "train", "demo", TRAIN, "output=run", *SMALL)
+    _, log = run(folder, "train", "demo", TRAIN, "output=run", *SMALL, "--no-baselines")
     assert "Votes of 4 files: a (20 of 40 rows), b (30 rows), c (20 rows), hub:train (10 rows)." in log
     assert "20 comparisons (prompt and both answers) are in more than one file: 40 rows, all used." in log
     assert "Training rows: 60." in log
@@ -83,7 +86,6 @@ def test_train_report_and_judge(folder: Path) -> None:
     sources = {row.id.rpartition(":")[0]: dict(row.tags)["source"] for row in kept.comparisons}
     assert sources == {name: "forum" if name == "hub:train" else name for name in sources}
 
-    assert (folder / "run" / "baselines" / "tfidf" / "metrics.json").is_file()
     _, log = run(folder, "train", "demo", TRAIN, "output=run", *SMALL, "--resume")
     assert "is finished already: nothing to do" in log
     run(folder, "report", "run")
@@ -92,8 +94,6 @@ def test_train_report_and_judge(folder: Path) -> None:
 
     out, _ = run(folder, "evaluate", "run", "hub:test", "--json")
     assert json.loads(out)["rows"] == 5
-    run(folder, "predict", "run", "hub", "-o", "out.csv")
-    assert pd.read_csv(folder / "out.csv")["id"].tolist() == list(range(10))
 
 
 def test_plan_and_check_name_what_they_read(folder: Path) -> None:
@@ -116,6 +116,10 @@ def test_a_baseline_of_several_files(folder: Path) -> None:
     run(folder, "train", "baseline-length", "data.train=[a.csv,hub]", "output=two")
     record = json.loads((folder / "two" / "environment.json").read_text())["train_files"]
     assert [(file["name"], file["used"]) for file in record] == [("a", 40), ("hub", 10)]
+    run(folder, "predict", "two", "hub", "-o", "predicted.parquet")
+    assert pd.read_parquet(folder / "predicted.parquet")["id"].tolist() == list(range(10))
+    run(folder, "evaluate", "two", "--baselines")
+    assert (folder / "two" / "baselines" / "tfidf" / "metrics.json").is_file()
 
 
 @pytest.mark.parametrize(
