@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +25,6 @@ class SplitVotes(NamedTuple):
     validation: list[Comparison]
     calibration: list[Comparison]
     """Empty unless the recipe asks for a calibration."""
-    files: tuple[SourceRows, ...] = ()
-    """The files of `data.train` with the rows used of each, if it names several."""
 
 
 def replay_split(settings: DataSection) -> SplitVotes:
@@ -40,7 +38,12 @@ def replay_split(settings: DataSection) -> SplitVotes:
     return split_votes(settings, lambda _: None, fold=1)
 
 
-def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> SplitVotes:
+def split_votes(
+    settings: DataSection,
+    log: Callable[[str], None],
+    fold: int = CURRENT_FOLD,
+    on_files: Callable[[Sequence[SourceRows]], None] | None = None,
+) -> SplitVotes:
     """Read the votes of a recipe and split them.
 
     Rows that are split off `data.train` share no prompt with the rows that remain. Validation rows are split off first,
@@ -50,6 +53,7 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         settings: the recipe's `data` section.
         log: called with one note on the votes at a time.
         fold: the number in `FOLDS` by which prompts are compared.
+        on_files: called with the files of `data.train` and the rows used of each, if it names several.
 
     Raises:
         DataError: votes cannot be used, or there are too few to calibrate on.
@@ -57,6 +61,8 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
     """
     assert settings.train is not None
     votes, files = load_train_rows(settings, log, fold)
+    if files and on_files is not None:
+        on_files(files)
     rows_in_file = len(votes)
     if settings.validation is not None:
         validation = _read(settings.validation, settings, log)
@@ -70,7 +76,7 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         )
     votes, calibration = _split_off_calibration(votes, rows_in_file, settings, log, fold)
     training = _sample(votes, settings.train_rows, settings.seed, "data.train_rows")
-    return SplitVotes(training, validation, calibration, files)
+    return SplitVotes(training, validation, calibration)
 
 
 def validation_source(settings: DataSection) -> str:

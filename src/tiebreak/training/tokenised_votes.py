@@ -74,7 +74,7 @@ def tokenise(
     # A Trainer judges the first order of an example, so each order of a calibration row is an example.
     calibration_orders = [order for row in votes.calibration for order in ((row,) if pointwise else row.orders)]
     if len(votes.training) > MANY_ROWS:
-        log(f"Tokenising {sum(map(len, votes[:3])):,} comparisons.")
+        log(f"Tokenising {sum(map(len, votes)):,} comparisons.")
     texts = (
         len(votes.training) * (2 if both_orders or pointwise else 1)
         + len(votes.validation) * (2 if pointwise else 1)

@@ -60,13 +60,13 @@ def test_one_file_is_read_and_split_as_before(folder: Path, settings: dict[str, 
     assert rows == list(load_comparisons("a.csv", votes="required"))
     assert [row.id for row in rows] == [str(i) for i in range(20)]
     assert ({row.tags for row in rows}, files, notes) == ({()}, (), [])
-    split = split_votes(DataSection(train=folder / "a.csv", **settings), notes.append)
+    split = split_votes(DataSection(train=folder / "a.csv", **settings), notes.append, on_files=notes.extend)
     sizes = {"validation_rows": None, "validation_share": None} | settings
     assert list(split[:2]) == list(split_by_prompt(rows, seed=42, **sizes))
-    assert (split.calibration, split.files, notes) == ([], (), [])
+    assert (split.calibration, notes) == ([], [])
     data = DataSection(train=folder / "a.csv")
     assert (validation_source(data), calibration_source(data)) == (f"{folder}/a.csv", "a.csv that were set aside")
-    assert files_record(split.files) == {}
+    assert files_record([]) == {}
 
 
 def test_the_split_of_one_file_has_the_rows_of_earlier_versions(folder: Path) -> None:
@@ -162,12 +162,14 @@ def test_a_weight_multiplies_that_of_the_rows(folder: Path) -> None:
 def test_a_prompt_in_two_files_is_on_one_side(folder: Path) -> None:
     write_comparisons(folder / "x.csv", votes(100))
     write_comparisons(folder / "y.csv", [replace(row, prompt=(f" {row.prompt[0].upper()}",)) for row in votes(150)])
-    split = split_votes(DataSection(train=["x.csv", "y.csv"], validation_rows=50), print)
+    files: list[SourceRows] = []
+    data = DataSection(train=["x.csv", "y.csv"], validation_rows=50)
+    split = split_votes(data, print, on_files=files.extend)
     assert (len(split.training), len(split.validation)) == (200, 50)
     sides = [{row.folded_prompt for row in rows} for rows in split[:2]]
     assert sides[0].isdisjoint(sides[1])
     assert len(sides[0] | sides[1]) == 150
-    assert [(file.name, file.used) for file in split.files] == [("x", 100), ("y", 150)]
+    assert [(file.name, file.used) for file in files] == [("x", 100), ("y", 150)]
 
 
 def test_duplicates_across_files_are_counted(folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_baselines_split_the_votes_as_the_run_did(
     ]
     write_comparisons(tmp_path / "train.csv", rows)
     data = DataSection(train=tmp_path / "train.csv", validation_rows=21, problem_rows="keep")
-    validation = split_votes(data, print, fold).validation
+    _, validation, _ = split_votes(data, print, fold)
     assert (len({row.folded_prompt for row in validation}) == 7) == (fold == 2)
     run.recipe.write_text(dump_recipe(Recipe(baseline=BaselineSection(kind="trees"), data=data, output=run.path)))
     run.environment.write_text(json.dumps(environment))
