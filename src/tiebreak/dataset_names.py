@@ -48,6 +48,13 @@ def parse_dataset_name(text: str) -> DatasetName | None:
     >>> parse_dataset_name("votes/train.csv") is None
     True
     """
+    try:
+        return _parse(text)
+    except OSError:  # in a folder that this user may not read, or too long for a path
+        return None
+
+
+def _parse(text: str) -> DatasetName | None:
     path = Path(text)
     if path.exists():
         return DatasetName(text, None, None) if (path / "README.md").is_file() else None

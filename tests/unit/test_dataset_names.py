@@ -36,6 +36,7 @@ from tiebreak.dataset_names import DatasetName, parse_dataset_name
         ("votes/*", None),
         ("", None),
         (":test", None),
+        ("x" * 300, None),  # too long for a file name
     ],
 )
 def test_names(

@@ -90,7 +90,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     is_quoted = text[:1] in ("'", '"')
     is_literal = is_text_key(key) and not is_quoted and text not in ("", "null")
     value: Any = text
-    if is_literal and is_list_key(key) and text.startswith("[") and text.endswith("]") and not Path(text).exists():
+    if is_literal and is_list_key(key) and text.startswith("[") and text.endswith("]") and not _exists(text):
         value = _list_of_texts(text, override)
     elif not is_literal:
         value = read_yaml(text, f"The value of {override!r}")
@@ -104,6 +104,13 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is not a section, but {inner!r}.")
         target = inner
     target[last] = value
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for a path, as a list may be
+        return False
 
 
 def _list_of_texts(text: str, override: str) -> Any:

@@ -17,7 +17,9 @@ def train_of(override: str) -> Any:
     return load_recipe("demo", [f"data.train={override}"]).data.train
 
 
-@pytest.mark.parametrize("text", ["2024-01-01", "5", "1e5", "a #b.csv", "a: b", "true", "{x", "[x", "*.csv", "a,b.csv"])
+@pytest.mark.parametrize(
+    "text", ["2024-01-01", "5", "1e5", "a #b.csv", "a: b", "true", "{x", "[x", "*.csv", "a,b.csv", "x" * 300]
+)
 def test_one_path_is_literal_and_absolute(text: str) -> None:
     assert train_of(text) == Path.cwd() / text
 
@@ -44,6 +46,11 @@ def test_lists_on_the_command_line() -> None:
         VotesSource(path=here / "b,c.csv"),
         VotesSource(path=Path("o/n"), weight=2.0),
     )
+
+
+def test_a_list_may_be_longer_than_a_path() -> None:
+    names = [f"{'votes' * 10}-{number}.csv" for number in range(100)]
+    assert train_of(f"[{','.join(names)}]") == tuple(VotesSource(path=Path.cwd() / name) for name in names)
 
 
 def test_a_file_in_brackets_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
