@@ -35,3 +35,9 @@ def test_the_packages_are_those_of_the_project_file() -> None:
         declared = " ".join(optional[extra])
         for package in packages:
             assert package.replace("_", "-") in declared, (extra, package)
+
+
+def test_data_sets_of_the_hub_come_with_the_train_extra() -> None:
+    """Training does without it, so `require_extra` does not ask for it."""
+    optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(requirement.startswith("datasets>=") for requirement in optional["train"])

@@ -40,7 +40,7 @@ ToolCallsOption = Annotated[
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="Votes: CSV, TSV, JSON lines, JSON or Parquet.")],
+    data: Annotated[Path, typer.Argument(help="Votes: CSV, TSV, JSON lines, JSON, Parquet, or a data set of the hub.")],
     columns: MapOption = None,
     tool_calls: ToolCallsOption = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -55,6 +55,8 @@ def command(
     [bold]Examples[/]
 
       tiebreak check train.csv
+
+      tiebreak check lmarena-ai/arena-human-preference-55k
 
 
       tiebreak check pku.jsonl --map winner=safer_response_id

@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-results = Console(highlight=False, soft_wrap=True)
-diagnostics = Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(emoji=False, highlight=False, soft_wrap=True)
+diagnostics = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
 
 def progress_bar(description: TextColumn, unit: str) -> Progress:

@@ -31,8 +31,8 @@ def command(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Votes: CSV, JSONL or Parquet. By default the run's validation rows. With --benchmark: its file or "
-            "folder, if it is not to be downloaded from the hub."
+            help="Votes: CSV, JSONL, Parquet, or a data set of the hub. By default the run's validation rows. With "
+            "--benchmark: its file or folder, if it is not to be downloaded from the hub."
         ),
     ] = None,
     benchmark: Annotated[

@@ -9,10 +9,10 @@ import typer
 
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, quiet_libraries, results
-from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.extras import require_extra
 from tiebreak.recipe import load_recipe
+from tiebreak.training.vote_sources import check_sources
 
 if TYPE_CHECKING:
     from tiebreak.training.plan import Plan
@@ -41,8 +41,7 @@ def command(
     settings = load_recipe(recipe, overrides or [])
     if settings.baseline is not None:
         raise RecipeError(f"{recipe} fits a baseline, which needs no GPU: there is nothing to plan.")
-    if settings.data.train is not None:
-        check_votes_path(settings.data.train)
+    check_sources(settings.data)
     require_extra("train", "planning a run")
     with diagnostics.status("Planning ...") if diagnostics.is_terminal else nullcontext():
         quiet_libraries()

@@ -26,7 +26,9 @@ from tiebreak.types import B_WINS, swap_vote
 
 def command(
     run: RunArgument,
-    data: Annotated[Path, typer.Argument(help="Comparisons with or without votes: CSV, JSONL or Parquet.")],
+    data: Annotated[
+        Path, typer.Argument(help="Comparisons with or without votes: CSV, JSONL, Parquet, or a data set of the hub.")
+    ],
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="Output file: .csv, .parquet or .jsonl; CSV without an ending."),

@@ -16,13 +16,13 @@ from rich.markup import escape
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, program, quiet_libraries, results
 from tiebreak.cli.launch import STOPPED, gpu_count, is_launched_rank, launch
-from tiebreak.data import check_votes_path
 from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.runs import RunFolder
 from tiebreak.training import train
 from tiebreak.training.distributed import is_rank_zero, leave_process_group
+from tiebreak.training.vote_sources import check_sources
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
@@ -76,6 +76,8 @@ def command(
       tiebreak train recipes/gemma2-9b-qlora.yaml data.train=new.csv model.start_from=runs/earlier output=runs/later
 
       tiebreak train recipes/baseline-trees.yaml data.train=train.csv
+
+      tiebreak train recipes/gemma2-9b-qlora.yaml "data.train=[mine.csv, lmarena-ai/arena-human-preference-55k:train]"
     """
     settings = load_recipe(recipe, overrides or [])
     if settings.data.train is None:
@@ -109,9 +111,7 @@ def _check_paths(settings: Recipe, *, resume: bool) -> None:
     """Check the files and folders that the recipe names, before torch takes seconds to load."""
     if resume and settings.output is not None and RunFolder(settings.output).is_finished:
         return  # nothing will be read
-    for path in (settings.data.train, settings.data.validation, settings.data.calibration):
-        if path is not None:
-            check_votes_path(path)
+    check_sources(settings.data)
     if settings.model.start_from is not None:
         start = RunFolder(settings.model.start_from)
         start.check_trained()

@@ -18,9 +18,9 @@ from tiebreak.data.layouts.conversations import add_system, holds_messages
 from tiebreak.data.layouts.side_by_side import ANSWER_COLUMNS, parse_side_by_side
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
-from tiebreak.data.readers import read_table
 from tiebreak.data.recognition import READABLE_COLUMNS
 from tiebreak.data.table import Row, Table
+from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.types import A_WINS, Comparison
@@ -85,7 +85,7 @@ def read_candidates(path: str | os.PathLike[str]) -> CandidatesFile:
             cannot be used, which the message lists.
     """
     columns = {"id", "prompt", SYSTEM_COLUMN, *(column for kind in _KINDS for column in kind)}
-    _, table = read_table(Path(path), READABLE_COLUMNS | columns)
+    _, table = open_table(Path(path), READABLE_COLUMNS | columns)
     table = _converted(str(path), table)
     kind = _recognise_kind(str(path), table.columns)
     candidates, problems = [], []

@@ -12,10 +12,10 @@ from tiebreak.data.input_file import OnProgress
 from tiebreak.data.issues import Kind, Problem
 from tiebreak.data.layouts import check_prompt
 from tiebreak.data.messages import ToolCalls
-from tiebreak.data.readers import read_table
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.row_statistics import RowStatistics
 from tiebreak.data.summary import Summary, make_summary
+from tiebreak.data.table_sources import open_table
 from tiebreak.data.vote_file import iterate_rows, no_rows
 
 _LISTED_PROBLEMS: Final = 1_000
@@ -56,7 +56,7 @@ def check_file(
     Raises:
         DataError: see `read_votes`.
     """
-    file_format, table = read_table(path, columns_to_read(columns), on_progress=on_progress)
+    file_format, table = open_table(path, columns_to_read(columns), on_progress=on_progress)
     recognised = recognise(str(path), table, "optional", columns)
     layout = recognised.layout
     statistics = RowStatistics()

@@ -7,6 +7,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -47,12 +48,17 @@ def check_regular_file(path: Path) -> int:
         if path.is_symlink():
             target = path.readlink()
             raise DataError(f"{path} is a link to {target}, which does not exist: give the file itself.") from None
-        raise DataError(f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.") from None
+        raise DataError(
+            f"{path} does not exist: check the path; relative paths start at {Path.cwd()}.{near_names(path)}"
+        ) from None
     except (OSError, ValueError) as error:  # a loop of links, a folder that may not be entered, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{str(path)!r} cannot be read: {reason}. Check the path.") from error
     if stat.S_ISDIR(status.st_mode):
-        raise DataError(f"{path} is a folder: name one file of votes in it.")
+        raise DataError(
+            f"{path} is a folder: name one file of votes in it. A folder with a README.md, as the data sets of the hub "
+            "have, is read as a data set."
+        )
     for is_special, kind in _SPECIAL:
         if is_special(status.st_mode):
             raise DataError(f"{path} is {kind}, not a file: write what it gives to a file, and name that.")
@@ -61,6 +67,16 @@ def check_regular_file(path: Path) -> int:
     if not status.st_size:
         raise DataError(f"{path} is empty (0 bytes): there is nothing to read in it.")
     return status.st_size
+
+
+def near_names(path: Path) -> str:
+    """The names in the folder of a missing file that are most like its own, in a sentence; empty if there are none."""
+    try:
+        names = sorted(found.name for found in path.parent.iterdir())
+    except OSError:  # no such folder
+        return ""
+    close = get_close_matches(path.name, names, n=3)
+    return f" Names like it in {path.parent.absolute()}: {', '.join(close)}." if close else ""
 
 
 class InputFile:

@@ -13,7 +13,7 @@ from tiebreak.data.parquet_reader import read_parquet
 from tiebreak.data.table import Table
 from tiebreak.errors import DataError
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "dataset"]
 
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
@@ -42,7 +42,7 @@ def read_table(path: Path, columns: Collection[str], *, on_progress: OnProgress 
         DataError: there is no such file, its format is unknown, it exceeds one of `tiebreak.data.limits`, or it cannot
             be read. A damaged file may raise later, while its rows are iterated.
     """
-    ending = check_votes_path(path)
+    ending = file_ending(path)
     table_format = _FORMATS[ending]
     if table_format == "parquet":
         return table_format, read_parquet(path, columns, on_progress)
@@ -54,7 +54,7 @@ def read_table(path: Path, columns: Collection[str], *, on_progress: OnProgress 
     return table_format, read_json_list(file, columns)
 
 
-def check_votes_path(path: Path) -> str:
+def file_ending(path: Path) -> str:
     """The known ending of the name of an existing file: a check to make before other work starts.
 
     Raises:

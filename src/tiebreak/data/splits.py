@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 
 from tiebreak.errors import DataError
+from tiebreak.formatting import pluralize
 from tiebreak.prompt_folding import fold_prompt, fold_prompt_0_1
 from tiebreak.types import Comparison
 
@@ -50,20 +51,49 @@ def split_by_prompt(
             "(data.validation=FILE), or give more votes."
         )
     target = _target(len(rows), validation_rows, validation_share)
-    groups: dict[str, int] = defaultdict(int)
-    for key in keys:
-        groups[key] += 1
-    if len(groups) < 2:
+    if len(set(keys)) < 2:
         raise DataError(
             f"all {len(rows)} comparisons have the same first prompt, and those that share one stay together: none "
             "would be left for training. Validate on a separate file: data.validation=FILE."
         )
-    by_size: dict[int, list[str]] = defaultdict(list)
-    for key in sorted(groups, key=lambda key: _keyed_hash(key, seed)):
-        by_size[groups[key]].append(key)
-    chosen = _choose(by_size, target, len(rows))
+    chosen = _choose_groups(keys, target, str(seed))
     training = [row for row, key in zip(rows, keys, strict=True) if key not in chosen]
     return training, [row for row, key in zip(rows, keys, strict=True) if key in chosen]
+
+
+def sample_by_prompt(
+    comparisons: Sequence[Comparison], *, share: float, seed: int, fold: Callable[[str], str] = fold_prompt
+) -> list[Comparison]:
+    """A random share of the comparisons, in their order; those with the same first prompt are all in it, or none.
+
+    Prompts are grouped and chosen as in `split_by_prompt`, by a hash of their own: a later split with the same seed
+    does not depend on the choice. Files with the same prompts give the same ones to samples of the same share.
+
+    Raises:
+        DataError: there is only one first prompt.
+    """
+    if share == 1:
+        return list(comparisons)
+    keys = _group_names([comparison.prompt[0] for comparison in comparisons], fold)
+    if len(set(keys)) < 2:
+        raise DataError(
+            f"share={share:g} of {pluralize(len(comparisons), 'comparison')} with one and the same prompt: rows that "
+            "share a prompt are all used, or none. Leave share out."
+        )
+    target = min(max(round(share * len(comparisons)), 1), len(comparisons) - 1)
+    chosen = _choose_groups(keys, target, f"share {seed}")
+    return [row for row, key in zip(comparisons, keys, strict=True) if key in chosen]
+
+
+def _choose_groups(keys: Sequence[str], target: int, hash_key: str) -> set[str]:
+    """The names of groups with about `target` rows in all, from the name of each row's group, of two or more."""
+    groups: dict[str, int] = defaultdict(int)
+    for key in keys:
+        groups[key] += 1
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for key in sorted(groups, key=lambda key: _keyed_hash(key, hash_key)):
+        by_size[groups[key]].append(key)
+    return _choose(by_size, target, len(keys))
 
 
 def _group_names(prompts: list[str], fold: Callable[[str], str]) -> list[str]:
@@ -76,8 +106,8 @@ def _group_names(prompts: list[str], fold: Callable[[str], str]) -> list[str]:
     return [names[key] for key in folded]
 
 
-def _keyed_hash(key: str, seed: int) -> bytes:
-    return blake2b(key.encode("utf-8", "surrogatepass"), key=str(seed).encode(), digest_size=16).digest()
+def _keyed_hash(key: str, hash_key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), key=hash_key.encode(), digest_size=16).digest()
 
 
 def _target(rows: int, validation_rows: int | None, validation_share: float | None) -> int:

@@ -25,9 +25,10 @@ from tiebreak.data.layouts import (
 )
 from tiebreak.data.layouts.votes import BOTH_BAD_TAG, is_both_bad
 from tiebreak.data.messages import ToolCalls
-from tiebreak.data.readers import Format, read_table
+from tiebreak.data.readers import Format
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.table import Table
+from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags, Vote
 from tiebreak.unicode import replace_invalid_characters
@@ -109,7 +110,7 @@ def read_votes(
 
     Args:
         path: ends in .csv, .jsonl, .json (a list, or lines) or .parquet; all except Parquet may be compressed
-            (.csv.gz).
+            (.csv.gz). Or the name of a data set, as in `parse_dataset_name`.
         votes: `required` for training and evaluation. With `optional` a file may have no columns of votes, and a row
             may have no vote; a vote that is present has to be valid.
         columns: Tiebreak's columns, and the file's columns that they are read from, if its layout is not recognised
@@ -121,7 +122,7 @@ def read_votes(
             because its columns are not those of a `Layout`.
     """
     path = Path(path)
-    file_format, table = read_table(path, columns_to_read(columns))
+    file_format, table = open_table(path, columns_to_read(columns))
     recognised = recognise(str(path), table, votes, columns)
     checked = check_rows(recognised.table, recognised.layout, votes, tool_calls)
     if not checked.rows:

@@ -15,6 +15,7 @@ from tiebreak.recipe import Recipe, load_recipe
 from tiebreak.recipe.yaml import write_yaml
 from tiebreak.runs import RunFolder
 from tiebreak.text import CHAT
+from tiebreak.training.vote_sources import describe_train, train_name
 
 
 def model_card(report: ExportReport, card: JudgeCard, family: str, source: RunFolder) -> str:
@@ -171,7 +172,7 @@ def _metrics(source: RunFolder, recipe: Recipe, card: JudgeCard) -> str:
 def _validation(recipe: Recipe) -> str:
     if recipe.data.validation is not None:
         return f"votes of `{recipe.data.validation.name}`"
-    return "held-out votes of the training file, with other prompts"
+    return "held-out votes of the training data, with other prompts"
 
 
 def _training(source: RunFolder, recipe: Recipe) -> str:
@@ -182,7 +183,7 @@ def _training(source: RunFolder, recipe: Recipe) -> str:
     steps = max((int(line["step"]) for line in source.read_history() if "step" in line), default=0)
     settings, lora = recipe.training, recipe.lora
     assert recipe.data.train is not None
-    votes = f"`{recipe.data.train.name}`"
+    votes = f"`{describe_train(recipe.data.train, environment)}`"
     if recipe.data.train_rows is not None:
         votes += f", {pluralize(recipe.data.train_rows, 'row')} of it"
     orders = ", in both orders" if settings.both_orders else ""
@@ -222,8 +223,9 @@ def _limits(recipe: Recipe, card: JudgeCard) -> str:
         "the model needs.",
         "A special token that is spelled out in a text (such as `<bos>`) becomes a special token here; Tiebreak "
         "escapes it.",
-        f"It predicts the preferences of the people who voted in `{recipe.data.train.name}`, in their languages and on "
-        "their prompts. It does not check facts, and may prefer longer or better formatted answers, as people do.",
+        f"It predicts the preferences of the people who voted in `{train_name(recipe.data.train)}`, in their "
+        "languages and on their prompts. It does not check facts, and may prefer longer or better formatted answers, "
+        "as people do.",
         "Its probabilities are not calibrated."
         if card.calibration is None or card.calibration.method == "none"
         else f"Its outputs are not calibrated. The run's judge applies {card.calibration.name} to them; its "

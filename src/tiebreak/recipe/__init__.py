@@ -10,6 +10,7 @@ from tiebreak.recipe.sections import (
     TextSection,
     TrainingSection,
 )
+from tiebreak.recipe.sources import VotesSource
 from tiebreak.recipe.unused import unused_settings
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Recipe",
     "TextSection",
     "TrainingSection",
+    "VotesSource",
     "dump_recipe",
     "load_recipe",
     "recipe_keys",

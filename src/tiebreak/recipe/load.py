@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tiebreak.errors import RecipeError
 from tiebreak.recipe.error_messages import suggestion, validation_message
-from tiebreak.recipe.schema import Recipe, is_text_key
+from tiebreak.recipe.schema import Recipe, is_list_key, is_text_key
 from tiebreak.recipe.yaml import read_yaml, write_yaml
 
 
@@ -28,7 +28,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Args:
         path: the file, or the name of a shipped recipe.
         overrides: their values are parsed as YAML, except those of keys that hold text or a path, which are taken
-            literally.
+            literally, as are the items of a list of paths.
 
     Raises:
         RecipeError: there is no such file, it is not YAML, or it has unknown keys or invalid values, which the message
@@ -90,7 +90,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         )
     is_quoted = text[:1] in ("'", '"')
     is_literal = is_text_key(key) and not is_quoted and text not in ("", "null")
-    value = text if is_literal else read_yaml(text, f"The value of {override!r}")
+    value: Any = text
+    if is_literal and is_list_key(key) and text.startswith("[") and text.endswith("]") and not _exists(text):
+        value = _list_of_texts(text, override)
+    elif not is_literal:
+        value = read_yaml(text, f"The value of {override!r}")
     *sections, last = key.split(".")
     target = values
     for depth, section in enumerate(sections):
@@ -101,6 +105,20 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"{override!r}: {'.'.join(sections[: depth + 1])} is not a section, but {inner!r}.")
         target = inner
     target[last] = value
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for a path, as a list may be
+        return False
+
+
+def _list_of_texts(text: str, override: str) -> Any:
+    """The items of a list in brackets: texts are literal, unless one is quoted or a mapping."""
+    if any(character in text for character in "'\"{"):
+        return read_yaml(text, f"The value of {override!r}")
+    return [item.strip() for item in text[1:-1].split(",")] if text[1:-1].strip() else []
 
 
 def _validate(values: Mapping[str, Any], source: str, overrides: Sequence[str]) -> Recipe:

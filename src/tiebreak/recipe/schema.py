@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -84,12 +85,28 @@ def recipe_keys() -> dict[str, tuple[Any, str]]:
 
 def is_text_key(key: str) -> bool:
     """Whether the value of a key is text or a path, which is not parsed as YAML."""
+    return not {str, Path}.isdisjoint(_kinds(key))
+
+
+def is_list_key(key: str) -> bool:
+    """Whether the value of a key may be a list."""
+    return not {list, tuple}.isdisjoint(_kinds(key))
+
+
+def _kinds(key: str) -> set[Any]:
+    """The classes that the values of a key may have; those of lists without the class of their items."""
     field = _fields().get(key)
-    if field is None:
-        return False
-    is_union = get_origin(field.annotation) in (Union, UnionType)
-    types = get_args(field.annotation) if is_union else (field.annotation,)
-    return any(getattr(kind, "__origin__", kind) in (str, Path) for kind in types)  # the origin of an Annotated
+    return set() if field is None else set(_members(field.annotation))
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from _members(member)
+    elif get_origin(annotation) is Annotated:
+        yield from _members(get_args(annotation)[0])
+    else:
+        yield get_origin(annotation) or annotation
 
 
 def _fields() -> dict[str, FieldInfo]:

@@ -21,6 +21,7 @@ from tiebreak.recipe.fields import (
     Steps,
     as_module_list,
 )
+from tiebreak.recipe.sources import TrainVotes, VotesPath
 
 
 class ModelSection(Section):
@@ -102,22 +103,25 @@ class TextSection(Section):
 class DataSection(Section):
     """The votes for training, validation and calibration."""
 
-    train: LocalPath | None = None
-    """A file of votes: CSV, JSON lines or Parquet."""
+    train: TrainVotes | None = None
+    """Votes: a file (CSV, JSON lines or Parquet), a glob such as `votes/*.parquet`, or a data set on the Hugging Face
+    hub (`org/name`, `org/name:split` or `org/name:config:split`). Or a list of these, whose entries may be
+    `{path: ..., share: 0.3}`, to use a share of the prompts, or `{path: ..., weight: 2}`."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Columns of the files of votes with other names than Tiebreak reads, such as `{prompt: question, winner: label,
     winner.0: model_a}`. Layouts of other projects need no mapping."""
-    validation: LocalPath | None = None
-    """A separate file of votes for validation. Without it, rows are split off `train`, so that no prompt is in both."""
+    validation: VotesPath | None = None
+    """A separate file or data set of votes for validation. Without it, rows are split off `train`, so that no prompt is
+    in both."""
     train_rows: Positive | None = None
     """Use this many rows for training, chosen at random with `seed`, instead of all."""
     validation_rows: Positive | None = None
     """Validate on this many rows."""
     validation_share: Share | None = None
     """Validate on this share of `train`. Without `validation_rows` and this, a tenth of the rows, at most 1,000."""
-    calibration: LocalPath | None = None
-    """A file of votes to calibrate the probabilities of the trained judge on. Without this and the next two keys there
-    is no calibration; `tiebreak calibrate` can add one later."""
+    calibration: VotesPath | None = None
+    """A file or data set of votes to calibrate the probabilities of the trained judge on. Without this and the next two
+    keys there is no calibration; `tiebreak calibrate` can add one later."""
     calibration_rows: Positive | None = None
     """Calibrate on this many rows of `calibration`, or split off `train` by prompt and not used otherwise."""
     calibration_share: Share | None = None

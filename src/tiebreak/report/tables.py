@@ -13,6 +13,7 @@ from tiebreak.metrics import Estimate
 from tiebreak.report.analysis import Analysis
 from tiebreak.report.content import SIDES, Content
 from tiebreak.report.run_metadata import RunMetadata
+from tiebreak.training.vote_sources import describe_train
 from tiebreak.workflows.evaluate import EvaluationResult
 from tiebreak.workflows.predictions import RunPredictions
 
@@ -67,7 +68,7 @@ def settings(metadata: RunMetadata) -> Rows:
     if recipe is None:
         return []
     data = recipe.data
-    rows = [("trained on", data.train.name if data.train else "")]
+    rows = [("trained on", describe_train(data.train, metadata.environment) if data.train else "")]
     rows.append(("validated on", data.validation.name if data.validation else "rows split off by prompt"))
     if recipe.baseline is not None:
         return [("baseline", recipe.baseline.kind), *rows]

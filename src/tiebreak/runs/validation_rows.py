@@ -40,13 +40,13 @@ class ValidationRows:
     """Of that file when the run was trained; empty if there is no single file."""
 
 
-def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], source: Path | None) -> None:
+def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], source: str | Path | None) -> None:
     """Write the rows into the run folder; `read_validation_rows` returns equal ones.
 
     Args:
         run: the folder.
         comparisons: with votes, in the order of the predictions.
-        source: the file they came from; None if there is none.
+        source: the file or data set they came from, or several of them; None if there is none.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written to.
@@ -67,7 +67,8 @@ def write_validation_rows(run: RunFolder, comparisons: Sequence[Comparison], sou
         columns[f"winner_{outcome}"] = [None if row.vote is None else row.vote[number] for row in comparisons]
     if any(row.weight != 1 for row in comparisons):
         columns["weight"] = [row.weight for row in comparisons]
-    kept = {"path": "" if source is None else str(source), "sha256": "" if source is None else _sha256(source)}
+    is_file = source is not None and Path(source).is_file()
+    kept = {"path": str(source or ""), "sha256": _sha256(Path(source)) if source and is_file else ""}
     table = pa.table(columns).replace_schema_metadata({_SOURCE_KEY: json.dumps(kept).encode()})
     write_atomically(run.validation_rows, lambda draft: pq.write_table(table, draft, compression="zstd"))
 

@@ -30,6 +30,7 @@ from tiebreak.training.tokenised_votes import TokenisedVotes, tokenise
 from tiebreak.training.trainer import JudgeTrainer
 from tiebreak.training.trainer_arguments import training_arguments
 from tiebreak.training.validation import keep_rows
+from tiebreak.training.vote_sources import SourceRows, files_record
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,7 +50,10 @@ def fine_tune(
     Nothing is written before votes, settings and model are known to be usable.
     """
     fold = recorded_fold(folder) if resume and folder.holds_a_run else CURRENT_FOLD
-    votes = SplitVotes(*(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log, fold)))
+    files: list[SourceRows] = []
+    votes = SplitVotes(
+        *(votes_for_head(recipe.model, rows, log) for rows in split_votes(recipe.data, log, fold, files.extend))
+    )
     set_seed(recipe.training.seed)
     settings = recipe.model
     for note in check_base(
@@ -66,7 +70,7 @@ def fine_tune(
     model = prepare_model(recipe, votes.training, compute_dtype, log)
     budget = _token_budget(model, recipe.training, tokenised.training, compute_dtype, log)
     if is_rank_zero():
-        _begin_run(folder, recipe, tokenised, fold, today)
+        _begin_run(folder, recipe, tokenised, files, fold, today)
     with _abandon_if_not_started(folder):
         trainer = JudgeTrainer(
             model,
@@ -123,12 +127,14 @@ def _token_budget(
     return TokenBudget(budget.tokens, log, on_exhausted if settings.gradient_checkpointing == "auto" else None)
 
 
-def _begin_run(folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, fold: int, today: date) -> None:
+def _begin_run(
+    folder: RunFolder, recipe: Recipe, tokenised: TokenisedVotes, files: Sequence[SourceRows], fold: int, today: date
+) -> None:
     """Write what identifies the run: recipe, environment, validation rows."""
     folder.begin(dump_recipe(recipe))
     environment = describe_environment(recipe.training.seed) | {
         "data_digest": tokenised.digest, "start_date": today.isoformat(), "prompt_fold": fold,
-    }  # fmt: skip
+    } | files_record(files)  # fmt: skip
     write_json(folder.environment, environment)
     keep_rows(folder, tokenised.votes, recipe.data)
 

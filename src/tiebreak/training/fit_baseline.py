@@ -15,6 +15,7 @@ from tiebreak.training.distributed import world_size
 from tiebreak.training.environment import describe_machine
 from tiebreak.training.splits import split_votes, warn_about_shared_prompts
 from tiebreak.training.validation import calibrate, keep_rows, validate
+from tiebreak.training.vote_sources import SourceRows, files_record
 
 
 def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> dict[str, float]:
@@ -32,7 +33,8 @@ def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: 
         raise RunError("A baseline is fitted by one process: start it without torchrun and --gpus.")
     settings = recipe.baseline.model_dump()
     kind = settings.pop("kind")
-    votes = split_votes(recipe.data, log, fold)
+    files: list[SourceRows] = []
+    votes = split_votes(recipe.data, log, fold, files.extend)
     log(f"Training rows: {len(votes.training):,}. Validation rows: {len(votes.validation):,}.")
     if votes.calibration:
         log(f"Calibration rows: {len(votes.calibration):,}.")
@@ -48,7 +50,8 @@ def fit(recipe: Recipe, folder: RunFolder, *, log: Callable[[str], None], fold: 
     probabilities, metrics = validate(judge.probabilities(votes.validation), votes.validation, calibration)
 
     folder.begin(dump_recipe(recipe))  # last, so that an error in the data leaves no folder
-    write_json(folder.environment, describe_machine(recipe.baseline.seed) | {"prompt_fold": fold})
+    environment = describe_machine(recipe.baseline.seed) | {"prompt_fold": fold} | files_record(files)
+    write_json(folder.environment, environment)
     keep_rows(folder, votes, recipe.data)
     save_baseline(folder.model, judge, recipe.baseline.model_dump(), calibration)
     write_predictions(folder.predictions, votes.validation, probabilities)

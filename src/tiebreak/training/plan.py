@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -28,6 +27,7 @@ from tiebreak.training.cost_model import (
     uses_fused_layers,
 )
 from tiebreak.training.tokenised_votes import base_tokenizer
+from tiebreak.training.vote_sources import load_train_rows
 
 _SAMPLE_SIZE: Final = 2000
 """Comparisons that are tokenised to estimate the lengths of all."""
@@ -200,21 +200,19 @@ def _assumed_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], No
 def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], None]) -> _Lengths:
     """Lengths of a sample of the recipe's votes."""
     data = recipe.data
-    assert data.train is not None
-    read = partial(
-        load_comparisons,
-        votes="required",
-        problem_rows="skip",
-        columns=data.columns,
-        tool_calls=data.tool_calls,
-        on_note=log,
-    )
-    votes = read(data.train)
+    votes, _ = load_train_rows(data.model_copy(update={"problem_rows": "skip"}), log)
     if data.validation is None:
         validation = _rows_split_off(len(votes), data)
         rows = len(votes) - validation
     else:
-        held_out = read(data.validation)
+        held_out = load_comparisons(
+            data.validation,
+            votes="required",
+            problem_rows="skip",
+            columns=data.columns,
+            tool_calls=data.tool_calls,
+            on_note=log,
+        )
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
     counted = [row for row in votes if row.weight]  # training leaves the others out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from tiebreak.errors import DataError, RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.prompt_folding import CURRENT_FOLD, FOLDS
 from tiebreak.recipe import DataSection, ModelSection
+from tiebreak.training.vote_sources import SourceRows, load_train_rows, train_name, train_source
 from tiebreak.types import Comparison
 from tiebreak.weights import row_weights, summarise_weights
 
@@ -38,7 +39,12 @@ def replay_split(settings: DataSection) -> SplitVotes:
     return split_votes(settings, lambda _: None, fold=1)
 
 
-def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = CURRENT_FOLD) -> SplitVotes:
+def split_votes(
+    settings: DataSection,
+    log: Callable[[str], None],
+    fold: int = CURRENT_FOLD,
+    on_files: Callable[[Sequence[SourceRows]], None] | None = None,
+) -> SplitVotes:
     """Read the votes of a recipe and split them.
 
     Rows that are split off `data.train` share no prompt with the rows that remain. Validation rows are split off first,
@@ -48,13 +54,16 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
         settings: the recipe's `data` section.
         log: called with one note on the votes at a time.
         fold: the number in `FOLDS` by which prompts are compared.
+        on_files: called with the files of `data.train` and the rows used of each, if it names several.
 
     Raises:
         DataError: votes cannot be used, or there are too few to calibrate on.
         RecipeError: the recipe asks for more rows than there are.
     """
     assert settings.train is not None
-    votes = _read(settings.train, settings, log)
+    votes, files = load_train_rows(settings, log, fold)
+    if files and on_files is not None:
+        on_files(files)
     rows_in_file = len(votes)
     if settings.validation is not None:
         validation = _read(settings.validation, settings, log)
@@ -73,11 +82,10 @@ def split_votes(settings: DataSection, log: Callable[[str], None], fold: int = C
     return SplitVotes(_drop_weightless(training, "training", log), validation, calibration)
 
 
-def validation_source(settings: DataSection) -> Path:
-    """The file that the validation rows come from."""
-    source = settings.validation or settings.train
-    assert source is not None
-    return source
+def validation_source(settings: DataSection) -> str:
+    """The file or data set that the validation rows come from, or all of several."""
+    assert settings.train is not None
+    return train_source(settings.train) if settings.validation is None else str(settings.validation)
 
 
 def calibration_source(settings: DataSection) -> str:
@@ -85,7 +93,7 @@ def calibration_source(settings: DataSection) -> str:
     if settings.calibration is not None:
         return settings.calibration.name
     assert settings.train is not None
-    return f"{settings.train.name} that were set aside"
+    return f"{train_name(settings.train)} that were set aside"
 
 
 def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:

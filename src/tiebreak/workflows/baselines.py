@@ -16,6 +16,7 @@ from tiebreak.recipe import BaselineSection, Recipe, load_recipe
 from tiebreak.runs import RunFolder
 from tiebreak.training.fit_baseline import fit
 from tiebreak.training.resume import recorded_fold
+from tiebreak.training.vote_sources import source_files
 from tiebreak.workflows.predictions import RunPredictions, align_predictions, read_run_predictions
 from tiebreak.workflows.validation_rows import read_data_section
 
@@ -129,6 +130,5 @@ def _is_current(baseline: RunFolder, recipe: Recipe) -> bool:
     except (RecipeError, RunError):  # damaged, or of another version of Tiebreak
         return False
     written = baseline.metrics.stat().st_mtime
-    files = [path for path in (recipe.data.train, recipe.data.validation, recipe.data.calibration) if path is not None]
-    unchanged = all(not path.is_file() or path.stat().st_mtime <= written for path in files)
+    unchanged = all(path.stat().st_mtime <= written for path in source_files(recipe.data))
     return kept.baseline == recipe.baseline and kept.data == recipe.data and unchanged

@@ -145,10 +145,8 @@ def evaluate(
     run = None if isinstance(judge, Judge) else RunFolder(judge)
     if run is not None:
         run.check_trained()
-    if baselines:
-        _check_learned_from_votes(run)
+    _check_learned_from_votes(run, needed=baselines)
     comparisons, source = _find_votes(run, votes, problem_rows, log)
-    weights = _row_weights(comparisons, log)
     overlap = None if run is None else measure_training_overlap(run, [row.opening_prompt for row in comparisons], log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
@@ -156,11 +154,12 @@ def evaluate(
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
-    result = measure(probabilities, [row.required_vote() for row in comparisons], comparisons, orders, weights)
-    others = compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
-    return replace(
-        result, run=str(run) if run else None, data=source, swap=swap, comparisons=others, training_overlap=overlap
+    result = measure(
+        probabilities, [row.required_vote() for row in comparisons], comparisons, orders, _row_weights(comparisons, log)
     )
+    others = compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
+    name = str(run) if run else None
+    return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
 
 
 def measure(
@@ -338,8 +337,10 @@ def _keep_orders(run: RunFolder, comparisons: Sequence[Comparison], orders: Orde
     write_orders(run, [row.id for row in comparisons], orders)
 
 
-def _check_learned_from_votes(run: RunFolder | None) -> None:
-    """Raise RunError if there are no votes to fit baselines to."""
+def _check_learned_from_votes(run: RunFolder | None, *, needed: bool) -> None:
+    """Raise RunError if baselines are needed, and there are no votes to fit them to."""
+    if not needed:
+        return
     if run is None:
         raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
     if not run.predictions.is_file():

@@ -10,7 +10,7 @@ from tiebreak.errors import DataError, RecipeError, RunError, TiebreakError
 from tiebreak.judges.ensemble import read_blend
 from tiebreak.recipe import DataSection, load_recipe
 from tiebreak.runs import RunFolder, ValidationRows, read_validation_rows
-from tiebreak.training.splits import replay_split
+from tiebreak.training.splits import replay_split, validation_source
 from tiebreak.types import Comparison
 
 
@@ -48,7 +48,7 @@ def find_validation_rows(run: RunFolder, ids: Sequence[str], on: Path | None = N
         comparisons = _align(replay_split(data).validation, ids)
     except TiebreakError as error:
         raise DataError(f"{error} If the votes are in another place now, name it: --on VOTES.") from error
-    source = str(data.validation or data.train)
+    source = validation_source(data)
     if comparisons is None:
         raise DataError(f"{source} no longer gives the rows that {run} was validated on. Name others: --on VOTES.")
     return ValidationRows(comparisons, source, "")

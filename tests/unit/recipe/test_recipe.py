@@ -124,9 +124,9 @@ def test_errors_in_overrides(override: str, message: str | None) -> None:
 
 @pytest.mark.parametrize("text", ["2024-01-01", "5", "1e5", "a #b.csv", "a: b", "[x]", "true", "{x"])
 def test_texts_and_paths_are_literal(text: str, tmp_path: Path) -> None:
-    keys = ("data.train", "data.validation", "model.start_from", "output", "model.revision", "text.template")
+    keys = ("data.calibration", "data.validation", "model.start_from", "output", "model.revision", "text.template")
     recipe = load_recipe("demo", [f"{key}={text}" for key in keys])
-    paths = (recipe.data.train, recipe.data.validation, recipe.model.start_from)
+    paths = (recipe.data.calibration, recipe.data.validation, recipe.model.start_from)
     assert paths == (Path.cwd() / text,) * 3
     assert (recipe.output, recipe.model.revision, recipe.text.template) == (Path(text), text, text)
     (tmp_path / "again.yaml").write_text(dump_recipe(recipe))
