@@ -60,7 +60,14 @@ def read_message(column: str, number: int, message: object) -> Message:
         role = message.get("role", message.get("from"))
         content = message.get("content", message.get("value"))
         if isinstance(role, str):
-            return _message(column, place, ROLES.get(role, role), content, message)
+            try:
+                return _message(column, place, ROLES.get(role, role), content, message)
+            except RecursionError:
+                raise UnreadableError(column, "not_text", f"is nested too deeply in {place}") from None
+            except TypeError as error:  # of `json.dumps`: Parquet has dates, for example
+                raise UnreadableError(
+                    column, "not_text", f"has a tool call in {place} that is not JSON: {error}"
+                ) from None
     expected = 'expected {"role": ..., "content": text}'
     raise UnreadableError(column, "not_text", f"has {short_repr(message)} as {place}: {expected}")
 

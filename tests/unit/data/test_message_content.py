@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -58,6 +59,26 @@ def test_what_is_not_text_is_refused_by_name(message: dict[str, Any], reason: st
     with pytest.raises(UnreadableError) as caught:
         messages(message)
     assert reason in caught.value.message
+
+
+def test_messages_nested_too_deeply_are_refused() -> None:
+    content: Any = "a"
+    for _ in range(2000):
+        content = [{"type": "tool_result", "content": content}]
+    with pytest.raises(UnreadableError, match="is nested too deeply in message 1"):
+        messages({"role": "user", "content": content})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "tool_calls": [{"name": "book", "arguments": {"day": date(2026, 11, 28)}}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "name": "book", "input": {"day": date(2026, 11, 28)}}]},
+    ],
+)
+def test_arguments_that_are_not_json_are_refused(message: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError, match="has a tool call in message 1 that is not JSON: Object of type date is"):
+        messages(message)
 
 
 def test_tool_calls_in_the_prompt_are_turns() -> None:

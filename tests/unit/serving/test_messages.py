@@ -180,6 +180,10 @@ def test_requests() -> None:
         )
         refusal = {"role": "assistant", "content": None, "refusal": "No."}
         assert "refusal" in error_message(client.post("/v1/score", json={"prompt": [USER], "answer": [refusal]}))
+        nested = '{"type": "tool_result", "content": [' * 300 + "]}" * 300
+        body = f'{{"prompt": [{{"role": "user", "content": [{nested}]}}], "answer": "good"}}'
+        sent = client.post("/v1/score", content=body, headers={"content-type": "application/json"})
+        assert "is nested too deeply in message 1" in error_message(sent)
         pooled = client.post("/pooling", json={"messages": [DEVELOPER, PARTS, CALLS, RESULT, good]})
         assert pooled.json()["data"][0]["data"] == [2.0]
         assert "has an image in message 1" in error_message(client.post("/pooling", json={"messages": [IMAGE, bad]}))
