@@ -143,10 +143,9 @@ def evaluate(
         ModelError, MemoryBudgetError: as in `load_judge` and `Judge.compare_many`.
     """
     run = None if isinstance(judge, Judge) else RunFolder(judge)
-    if run is not None:
-        run.check_trained()
-    _check_learned_from_votes(run, needed=baselines)
+    _check_run(run, baselines=baselines)
     comparisons, source = _find_votes(run, votes, problem_rows, log)
+    weights = _row_weights(comparisons, log)
     overlap = None if run is None else measure_training_overlap(run, [row.opening_prompt for row in comparisons], log)
     loaded = judge if isinstance(judge, Judge) else load_judge(
         judge, base_model=base_model, merge=merge, device=device, calibrate=calibrate, log=log
@@ -154,9 +153,7 @@ def evaluate(
     probabilities, orders = _judge(loaded, comparisons, swap, bias, log, on_progress)
     if run is not None and votes is None and orders is not None and merge is None:
         _keep_orders(run, comparisons, orders, calibrate)
-    result = measure(
-        probabilities, [row.required_vote() for row in comparisons], comparisons, orders, _row_weights(comparisons, log)
-    )
+    result = measure(probabilities, [row.required_vote() for row in comparisons], comparisons, orders, weights)
     others = compare_with_baselines(run, probabilities, comparisons, log) if baselines and run else ()
     name = str(run) if run else None
     return replace(result, run=name, data=source, swap=swap, comparisons=others, training_overlap=overlap)
@@ -337,9 +334,11 @@ def _keep_orders(run: RunFolder, comparisons: Sequence[Comparison], orders: Orde
     write_orders(run, [row.id for row in comparisons], orders)
 
 
-def _check_learned_from_votes(run: RunFolder | None, *, needed: bool) -> None:
-    """Raise RunError if baselines are needed, and there are no votes to fit them to."""
-    if not needed:
+def _check_run(run: RunFolder | None, *, baselines: bool) -> None:
+    """Raise RunError if the run is not trained, or there are no votes to fit baselines to."""
+    if run is not None:
+        run.check_trained()
+    if not baselines:
         return
     if run is None:
         raise RunError("Baselines are fitted to the votes that a run learned from. Give the run's folder, not a judge.")
