@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,9 @@ HESSIAN_FACTOR: Final = len(OUTCOMES) / (len(OUTCOMES) - 1)
 """LightGBM multiplies the Hessian p (1 - p) of the multiclass loss by K / (K - 1) for K classes (J. Friedman (2001),
 "Greedy function approximation: a gradient boosting machine", section 4.5). The learning rate and the L2 penalty are
 scaled by the same factor, so that they mean what they mean in scikit-learn, whose names the recipe uses."""
+
+
+_MAX_THREADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +70,8 @@ class BoostedTrees:
             "deterministic": True,
             "force_row_wise": True,  # otherwise a timing decides the layout, which can change the rounding
             "verbosity": -1,
+            # Some thousand rows gain nothing from more threads, and runs that end at the same time wait for each other.
+            "num_threads": 0 if "OMP_NUM_THREADS" in os.environ else min(os.cpu_count() or 1, _MAX_THREADS),
         }
         dataset = lightgbm.Dataset(rows[sample][:, columns], labels, weight=weights)
         return cls(lightgbm.train(settings, dataset, num_boost_round=max_iter), columns)

@@ -138,7 +138,10 @@ def _turns(
         answer = "\n".join(content for _, content in messages[start:] if content)
         messages = (*messages[:start], ("assistant", answer))[: len(messages)]
     elif _calls_tool_at_end(messages):
-        message = "ends in a tool call, which is no text to judge: write it as text, or give data.tool_calls=text"
+        message = (
+            "ends in a tool call, which is no text to judge: data.tool_calls=text in a recipe, or --tool-calls text of "
+            "tiebreak convert, reads calls as text"
+        )
         raise UnreadableError(column, "tool_calls", message)
     system = messages[0][1] if messages[0][0] == "system" else None
     rest = messages if system is None else messages[1:]
