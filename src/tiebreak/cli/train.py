@@ -93,13 +93,28 @@ def command(
         return
     if baselines and settings.baseline is None:
         _fit_baselines(result.folder)
+    _print_result(result, settings, as_json=as_json)
+
+
+def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) -> None:
+    """Print the metrics, the verdict, and what to do with the judge if it is better than guessing."""
+    from tiebreak.workflows.verdict import judge_run
+
+    verdict = judge_run(result.folder)
     if as_json:
-        print_json({"run": str(result.folder), "metrics": result.metrics})
+        print_json({"run": str(result.folder), "metrics": result.metrics, "verdict": verdict.to_dict()})
         return
     outcomes = 2 if settings.model.head == "pointwise" and settings.model.tie_model == "bradley-terry" else 3
     results.print(
         f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {math.log(outcomes):.4f}), "
-        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\nThe judge is in {result.folder}. Next:\n"
+        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\n[bold]{verdict.headline}[/]"
+        f"{' ' + verdict.remedy if verdict.remedy else ''}"
+    )
+    if not verdict.usable:
+        results.print(f"The run is in {result.folder}. `{program()} report {result.folder}` shows how it was trained.")
+        return
+    results.print(
+        f"The judge is in {result.folder}. Next:\n"
         f"  {program()} judge {result.folder} --prompt PROMPT --a ANSWER --b ANSWER\n"
         f"  {program()} evaluate {result.folder} VOTES\n"
         f"  {program()} predict {result.folder} test.csv -o submission.csv\n"

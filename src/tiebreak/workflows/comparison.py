@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from tiebreak.workflows.baselines import BASELINE_NAMES, fit_baselines_beside
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+SHARES: Final = "shares of these votes"
+UNIFORM: Final = ("a uniform guess", "a uniform guess between A and B")
+"""The names of guesses that need no judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,9 @@ def compare_judges(
 
     comparisons = [compare(name, validate_rows(p, votes)[0]) for name, p in others.items()]
     if BASELINE_NAMES["prior"] not in others:
-        comparisons.append(compare("shares of these votes", np.tile(grouped.average(target), (rows, 1))))
+        comparisons.append(compare(SHARES, np.tile(grouped.average(target), (rows, 1))))
     knows_ties = bool(own[:, 2].any())
-    guess = "a uniform guess" if knows_ties else "a uniform guess between A and B"
+    guess = UNIFORM[0] if knows_ties else UNIFORM[1]
     uniform = np.full(3, 1 / 3) if knows_ties else np.array([0.5, 0.5, 0.5])
     comparisons.append(compare(guess, np.tile(uniform, (rows, 1)), names_outcome=False))
     return sorted(comparisons, key=lambda row: row.loss.value)
