@@ -30,7 +30,8 @@ from tiebreak.types import OUTCOMES, Comparison, Conversation, Outcome, Vote
 if TYPE_CHECKING:
     from tiebreak.client import AsyncClient, Client
     from tiebreak.training import TrainingResult, train
-    from tiebreak.workflows.evaluate import EvaluationResult, evaluate
+    from tiebreak.workflows.evaluate import evaluate
+    from tiebreak.workflows.evaluation_result import EvaluationResult
 
 __all__ = [
     "OUTCOMES",
@@ -69,7 +70,7 @@ __version__ = RELEASE
 _LAZY = {
     "AsyncClient": "tiebreak.client",
     "Client": "tiebreak.client",
-    "EvaluationResult": "tiebreak.workflows.evaluate",
+    "EvaluationResult": "tiebreak.workflows.evaluation_result",
     "TrainingResult": "tiebreak.training",
     "evaluate": "tiebreak.workflows.evaluate",
     "train": "tiebreak.training",

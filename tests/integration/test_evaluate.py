@@ -76,8 +76,9 @@ def test_everything_is_in_the_json(small_run: TrainingResult, tagged: Path) -> N
 
 def test_the_tables(small_run: TrainingResult, tagged: Path) -> None:
     lines = run(small_run.folder, tagged, "--bias").stdout.splitlines()
-    assert lines[0].split() == ["log", "loss", "accuracy"]
-    assert lines[1].startswith("66 rows ")
+    assert "The log loss of shares of these votes is " in lines[0]
+    assert lines[2].split() == ["log", "loss", "accuracy"]
+    assert lines[3].startswith("66 rows ")
     assert "In brackets: 95% intervals over 33 prompts." in lines
     shown = [line.split("  ")[0].strip() or line.strip() for line in lines]
     for start in (

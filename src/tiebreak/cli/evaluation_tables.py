@@ -16,7 +16,7 @@ from tiebreak.types import OUTCOMES
 if TYPE_CHECKING:
     from tiebreak.metrics import Estimate, Evaluation, LengthBias, PositionBias, Preference, Slice
     from tiebreak.workflows.comparison import JudgeComparison
-    from tiebreak.workflows.evaluate import EvaluationResult
+    from tiebreak.workflows.evaluation_result import EvaluationResult
 
 VOTED: Final = {"model_a": "A was preferred", "model_b": "B was preferred", "tie": "a tie"}
 SIDES: Final = ("A", "B", "tie")
@@ -25,7 +25,9 @@ MAX_NAME_LENGTH: Final = 34
 
 
 def print_result(result: EvaluationResult) -> None:
-    """All tables of an evaluation."""
+    """The verdict and all tables of an evaluation."""
+    verdict = result.verdict
+    results.print(f"[bold]{escape(verdict.headline)}[/]{' ' + verdict.remedy if verdict.remedy else ''}\n")
     print_evaluation(result.evaluation)
     print_comparisons(result.comparisons)
     print_slices(result.slices)

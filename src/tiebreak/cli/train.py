@@ -107,7 +107,7 @@ def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) ->
     outcomes = 2 if settings.model.head == "pointwise" and settings.model.tie_model == "bradley-terry" else 3
     results.print(
         f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {math.log(outcomes):.4f}), "
-        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\n[bold]{verdict.headline}[/]"
+        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\n[bold]{escape(verdict.headline)}[/]"
         f"{' ' + verdict.remedy if verdict.remedy else ''}"
     )
     if not verdict.usable:

@@ -11,7 +11,8 @@ import numpy as np
 from tiebreak.runs import Orders
 from tiebreak.types import OUTCOMES, Comparison
 from tiebreak.workflows.comparison import JudgeComparison, compare_judges
-from tiebreak.workflows.evaluate import EvaluationResult, measure
+from tiebreak.workflows.evaluate import measure
+from tiebreak.workflows.evaluation_result import EvaluationResult
 from tiebreak.workflows.predictions import RunPredictions
 
 MAX_EXAMPLES: Final = 10

@@ -14,7 +14,7 @@ from tiebreak.report.analysis import Analysis
 from tiebreak.report.content import SIDES, Content
 from tiebreak.report.run_metadata import RunMetadata
 from tiebreak.training.vote_sources import describe_train
-from tiebreak.workflows.evaluate import EvaluationResult
+from tiebreak.workflows.evaluation_result import EvaluationResult
 from tiebreak.workflows.predictions import RunPredictions
 
 if TYPE_CHECKING:

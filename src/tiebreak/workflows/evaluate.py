@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,10 +16,7 @@ from tiebreak.errors import ComparisonsError, DataError, RunError
 from tiebreak.formatting import pluralize
 from tiebreak.judges import Judge, Merge, Swap, Verdict, load_judge, probability_array
 from tiebreak.metrics import (
-    Estimate,
-    Evaluation,
     LengthBias,
-    PositionBias,
     Preference,
     Slice,
     answer_lengths,
@@ -34,69 +31,18 @@ from tiebreak.progress import cumulative_progress
 from tiebreak.runs import Orders, RunFolder, write_orders
 from tiebreak.types import A_WINS, Comparison, Vote
 from tiebreak.weights import row_weights, validate_weights
-from tiebreak.workflows.comparison import JudgeComparison, compare_with_baselines
+from tiebreak.workflows.comparison import compare_judges, compare_with_baselines
+from tiebreak.workflows.evaluation_result import EvaluationResult
 from tiebreak.workflows.orders import is_symmetric
 from tiebreak.workflows.predictions import is_calibrated_later, read_calibration, read_run_predictions
 from tiebreak.workflows.validation_rows import find_validation_rows
-from tiebreak.workflows.vote_overlap import TrainingOverlap, measure_training_overlap
+from tiebreak.workflows.vote_overlap import measure_training_overlap
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What `evaluate` measured."""
-
-    run: str | None
-    """The run's folder; None for a judge that was given loaded."""
-    data: str | None
-    """The file of votes; None for votes that were given as objects."""
-    swap: Swap
-    evaluation: Evaluation
-    """Log loss, accuracy and the other metrics with intervals, the confusion matrix, the calibration curves."""
-    slices: tuple[Slice, ...]
-    """Log loss and accuracy by source, model, turns, length and language."""
-    position_bias: PositionBias | None
-    """None if the rows were not judged in both orders."""
-    length_bias: LengthBias | None
-    """None if the texts are not known."""
-    format_bias: dict[str, Preference]
-    comparisons: tuple[JudgeComparison, ...] = ()
-    """Baselines and guesses on the same rows, if `baselines` was set."""
-    training_overlap: TrainingOverlap | None = None
-    """Rows with prompts that the run was trained on; None if that is not known, as for a loaded judge."""
-
-    @property
-    def metrics(self) -> dict[str, Estimate]:
-        """The metrics by name, `loss` and `accuracy` first; see `tiebreak.metrics.evaluate`."""
-        return self.evaluation.metrics
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: what `tiebreak evaluate --json` prints."""
-        position, length = self.position_bias, self.length_bias
-        values: dict[str, Any] = {
-            "run": self.run,
-            "data": self.data,
-            "rows": self.evaluation.rows,
-            "weights": None if self.evaluation.weights is None else self.evaluation.weights.to_dict(),
-            "swap": self.swap,
-            "training_overlap": None if self.training_overlap is None else self.training_overlap.to_dict(),
-            **{name: e.value for name, e in self.metrics.items() if name.startswith(("loss", "accuracy"))},
-            "evaluation": self.evaluation.to_dict(),
-            "breakdown": [part.to_dict() for part in self.slices],
-            "bias": {
-                "position": None if position is None else position.to_dict(),
-                "length": None if length is None else length.to_dict(),
-                "format": {name: preference.to_dict() for name, preference in self.format_bias.items()},
-            },
-        }
-        if self.comparisons:
-            values["baselines"] = [comparison.to_dict() for comparison in self.comparisons]
-        return values
 
 
 def evaluate(
@@ -213,6 +159,7 @@ def measure(
             None if orders is None else position_bias(orders.as_given, orders.swapped, votes, groups, weights=w)
         ),
         length_bias=length,
+        guesses=tuple(compare_judges(probabilities, votes, {}, groups, w)),
         format_bias=formats,
     )
 

@@ -101,7 +101,8 @@ def _difference(other: JudgeComparison) -> str:
     """The log loss of another judge, and the interval of its difference to this one's."""
     gain, higher = other.gain, other.gain.value >= 0
     low, high = (gain.low, gain.high) if higher else (-gain.high, -gain.low)
+    interval = f" [{low:.3f}, {high:.3f}]" if math.isfinite(low) else ""  # there is none for rows of one prompt
     return (
-        f"The log loss of {other.name} is {other.loss.value:.3f}, {abs(gain.value):.3f} [{low:.3f}, {high:.3f}] "
+        f"The log loss of {other.name} is {other.loss.value:.3f}, {abs(gain.value):.3f}{interval} "
         f"{'higher' if higher else 'lower'} than the judge's."
     )
