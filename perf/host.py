@@ -43,7 +43,7 @@ from transformers import PreTrainedTokenizerFast
 from tiebreak import load_recipe
 from tiebreak.data import load_comparisons
 from tiebreak.data.layouts import KNOWN_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
-from tiebreak.data.readers import read_table
+from tiebreak.data.readers.file_formats import read_table
 from tiebreak.text import SEED_TEMPLATE, Encoder, pack
 from tiebreak.training import StepSampler, make_examples
 from tiebreak.types import Comparison

@@ -10,17 +10,17 @@ from tiebreak.data.candidates import Candidates, CandidatesFile, read_candidates
 from tiebreak.data.column_mapping import parse_mapping
 from tiebreak.data.dataset import ProblemRows, from_frame, load_comparisons, load_votes, select_rows
 from tiebreak.data.file_check import FileCheck, check_file
-from tiebreak.data.input_file import near_names
 from tiebreak.data.issues import Kind, Problem, Severity, UnreadableError, short_repr
 from tiebreak.data.layouts import Layout, Votes
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side
-from tiebreak.data.readers import Format, read_table
+from tiebreak.data.readers.file_formats import Format, read_table
+from tiebreak.data.readers.input_file import near_names
+from tiebreak.data.readers.sources import check_votes_path
 from tiebreak.data.row_statistics import Lengths, TextLengths
 from tiebreak.data.splits import sample_by_prompt, split_by_prompt
 from tiebreak.data.summary import Summary, summarise
 from tiebreak.data.synthetic import SEED_EXAMPLES, arithmetic_comparisons
-from tiebreak.data.table_sources import check_votes_path
 from tiebreak.data.vote_file import VoteFile, read_votes
 from tiebreak.data.writer import check_written_path, write_comparisons
 

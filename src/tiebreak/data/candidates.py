@@ -11,16 +11,16 @@ from typing import Final
 from tiebreak.data.cells import Turns, decode_cell, is_blank, parse_turns, row_holds_turns
 from tiebreak.data.converters import convert_table, find_converter
 from tiebreak.data.issues import Problem, RowReport, UnreadableError, short_repr
-from tiebreak.data.json_reader import parse_json
 from tiebreak.data.layouts.chosen_rejected import parse_chosen_rejected
 from tiebreak.data.layouts.columns import CHOSEN_REJECTED_COLUMNS, SYSTEM_COLUMN
 from tiebreak.data.layouts.conversations import add_system, holds_messages
 from tiebreak.data.layouts.side_by_side import ANSWER_COLUMNS, parse_side_by_side
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import parse_messages, parse_side, system_message
+from tiebreak.data.readers.json_reader import parse_json
+from tiebreak.data.readers.sources import open_table
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.data.recognition import READABLE_COLUMNS
-from tiebreak.data.table import Row, Table
-from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 from tiebreak.types import A_WINS, Comparison

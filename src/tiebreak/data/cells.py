@@ -19,9 +19,9 @@ import math
 import re
 from typing import Final
 
-from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Kind, RowReport, UnreadableError, short_repr
-from tiebreak.data.json_reader import parse_json
+from tiebreak.data.readers.decoding import decode, describe_decode_error
+from tiebreak.data.readers.json_reader import parse_json
 from tiebreak.unicode import clean_text, replace_invalid_characters
 
 Turns = tuple[str, ...]

@@ -12,7 +12,7 @@ from typing import Final
 from tiebreak.data.converters import Converter
 from tiebreak.data.issues import Problem
 from tiebreak.data.layouts import KNOWN_COLUMNS
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 
 _WINNER_VALUE: Final = "winner."

@@ -19,8 +19,8 @@ from tiebreak.data.layouts import (
     check_prompt,
 )
 from tiebreak.data.messages import ToolCalls
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.data.recognition import READABLE_COLUMNS, recognise
-from tiebreak.data.table import Row, Table
 from tiebreak.data.vote_file import VoteFile, check_rows, read_votes
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize

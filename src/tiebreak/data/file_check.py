@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tiebreak.data.input_file import OnProgress
 from tiebreak.data.issues import Kind, Problem
 from tiebreak.data.layouts import check_prompt
 from tiebreak.data.messages import ToolCalls
+from tiebreak.data.readers.input_file import OnProgress
+from tiebreak.data.readers.sources import open_table
 from tiebreak.data.recognition import columns_to_read, recognise
 from tiebreak.data.row_statistics import RowStatistics
 from tiebreak.data.summary import Summary, make_summary
-from tiebreak.data.table_sources import open_table
 from tiebreak.data.vote_file import iterate_rows, no_rows
 
 _LISTED_PROBLEMS: Final = 1_000

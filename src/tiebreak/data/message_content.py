@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tiebreak.data.issues import UnreadableError, short_repr
-from tiebreak.data.json_reader import parse_json
+from tiebreak.data.readers.json_reader import parse_json
 
 Message = tuple[str, str]
 """Role and content. The roles are those of `ROLES`, or others that the caller gives a meaning to."""

@@ -19,8 +19,8 @@ from typing import Final, Literal
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.issues import UnreadableError, short_repr
-from tiebreak.data.json_reader import parse_json
 from tiebreak.data.message_content import TOOL, TOOL_CALL, Message, join_texts, read_message
+from tiebreak.data.readers.json_reader import parse_json
 from tiebreak.unicode import unify_line_ends
 
 ToolCalls = Literal["refuse", "text"]

@@ -10,7 +10,7 @@ from tiebreak.data.column_mapping import check_mapping, map_table
 from tiebreak.data.converters import CONVERTERS, convert_table, find_converter
 from tiebreak.data.layouts import KNOWN_COLUMNS, Layout, Votes, recognise_layout, unread_columns
 from tiebreak.data.layouts.unread_columns import UnreadColumn
-from tiebreak.data.table import Table
+from tiebreak.data.readers.table import Table
 
 READABLE_COLUMNS: Final = frozenset(KNOWN_COLUMNS).union(*(converter.columns for converter in CONVERTERS))
 """All columns that a layout reads."""

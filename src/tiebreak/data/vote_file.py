@@ -25,10 +25,10 @@ from tiebreak.data.layouts import (
 )
 from tiebreak.data.layouts.votes import BOTH_BAD_TAG, is_both_bad
 from tiebreak.data.messages import ToolCalls
-from tiebreak.data.readers import Format
+from tiebreak.data.readers.file_formats import Format
+from tiebreak.data.readers.sources import open_table
+from tiebreak.data.readers.table import Table
 from tiebreak.data.recognition import columns_to_read, recognise
-from tiebreak.data.table import Table
-from tiebreak.data.table_sources import open_table
 from tiebreak.errors import DataError
 from tiebreak.types import A_WINS, B_WINS, TIE, Comparison, Tags, Vote
 from tiebreak.unicode import replace_invalid_characters

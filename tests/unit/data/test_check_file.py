@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from tiebreak.cli import app
 from tiebreak.data import check_file, read_votes, summarise
 from tiebreak.data.hash_index import HashIndex, digest
-from tiebreak.data.json_list import read_items
-from tiebreak.data.json_reader import parse_json_item
+from tiebreak.data.readers.json_list import read_items
+from tiebreak.data.readers.json_reader import parse_json_item
 from tiebreak.errors import DataError
 
 from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
@@ -44,7 +44,7 @@ def mixed_rows(count: int) -> list[dict[str, Any]]:
 def test_a_stream_has_the_summary_and_the_problems_of_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_bytes: int
 ) -> None:
-    monkeypatch.setattr("tiebreak.data.json_reader._HELD_BYTES", held_bytes)
+    monkeypatch.setattr("tiebreak.data.readers.json_reader._HELD_BYTES", held_bytes)
     rows = mixed_rows(300)
     (tmp_path / "v.json").write_text(json.dumps(rows))
     for path in (
@@ -86,7 +86,7 @@ def test_problems_keep_little_of_long_ids_and_long_lists_of_turns(tmp_path: Path
 
 
 def test_progress_covers_both_passes_over_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tiebreak.data.json_reader._HELD_BYTES", 1_000)
+    monkeypatch.setattr("tiebreak.data.readers.json_reader._HELD_BYTES", 1_000)
     path = write_jsonl(tmp_path / "v.jsonl", [lmsys_row(id=str(i), prompt="x" * 1_000) for i in range(5_000)])
     steps: list[tuple[int, int]] = []
     check_file(path, on_progress=lambda done, total: steps.append((done, total)))
@@ -143,8 +143,8 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from tiebreak.data import check_file
-import tiebreak.data.json_reader
-tiebreak.data.json_reader._HELD_BYTES = 2**20
+import tiebreak.data.readers.json_reader
+tiebreak.data.readers.json_reader._HELD_BYTES = 2**20
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tiebreak.data import check_file, read_candidates, read_table, read_votes
-from tiebreak.data.input_file import InputFile
-from tiebreak.data.limits import MAX_ROW_BYTES
-from tiebreak.data.parquet_metadata import column_chunks, page_sizes, read_footer
+from tiebreak.data.readers.input_file import InputFile
+from tiebreak.data.readers.limits import MAX_ROW_BYTES
+from tiebreak.data.readers.parquet_metadata import column_chunks, page_sizes, read_footer
 from tiebreak.errors import DataError
 
 from .votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
@@ -137,7 +137,7 @@ def test_rows_that_are_nested_too_deeply_are_reported(tmp_path: Path) -> None:
 def test_a_compressed_file_of_implausible_size_is_refused_before_its_rows_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiebreak.data.limits.FREE_UNPACKED_BYTES", 2**20)
+    monkeypatch.setattr("tiebreak.data.readers.limits.FREE_UNPACKED_BYTES", 2**20)
     packed = gzip.compress((HEADER + "p,a,b,tie,r\n" * 500_000).encode())
     (tmp_path / "v.csv.gz").write_bytes(packed)
     file = InputFile(tmp_path / "v.csv.gz")
@@ -161,7 +161,7 @@ def test_a_compressed_file_that_is_cut_off_is_not_called_too_large(tmp_path: Pat
 
 
 def test_a_compressed_file_of_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tiebreak.data.limits.MAX_UNPACKED_BYTES", 2**21)
+    monkeypatch.setattr("tiebreak.data.readers.limits.MAX_UNPACKED_BYTES", 2**21)
     noise = random.Random(0).randbytes(2**21).hex()
     content = HEADER + "".join(f"{noise[i : i + 1000]},a,b,tie\n" for i in range(0, len(noise), 1000))
     (tmp_path / "v.csv.gz").write_bytes(gzip.compress(content.encode()))
@@ -187,7 +187,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path) -> None
 
 
 def test_parquet_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tiebreak.data.limits.FREE_UNPACKED_BYTES", 2**25)
+    monkeypatch.setattr("tiebreak.data.readers.limits.FREE_UNPACKED_BYTES", 2**25)
     texts = dictionary_of(MIB, 20_000)
     lists = pa.ListArray.from_arrays(pa.array([0, 10_000, 20_000], pa.int32()), texts)
     maps = pa.MapArray.from_arrays(pa.array([0, 10_000], pa.int32()), pa.array(["k"] * 10_000), texts[:10_000])
@@ -209,7 +209,7 @@ def test_parquet_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, monkeypatc
 def test_parquet_rows_and_pages_beyond_a_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_columns(tmp_path / "v.parquet", 3, ["p", MIB * 17, "p"])
     assert_refused(path, f"row 2: {ROW_LIMIT}")
-    monkeypatch.setattr("tiebreak.data.parquet_reader.MAX_PAGE_BYTES", 2**20)
+    monkeypatch.setattr("tiebreak.data.readers.parquet_reader.MAX_PAGE_BYTES", 2**20)
     assert_refused(path, "has a page of 17,825,")
 
 
@@ -314,8 +314,8 @@ from pathlib import Path
 from tiebreak.data import check_file
 from tiebreak.errors import DataError
 
-import tiebreak.data.limits
-tiebreak.data.limits.FREE_UNPACKED_BYTES = 2**25
+import tiebreak.data.readers.limits
+tiebreak.data.readers.limits.FREE_UNPACKED_BYTES = 2**25
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,7 +9,7 @@ from typing import Final
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.issues import UnreadableError, short_repr
-from tiebreak.data.json_reader import parse_json
+from tiebreak.data.readers.json_reader import parse_json
 
 Cells = dict[str, object]
 

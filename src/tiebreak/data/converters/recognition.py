@@ -13,7 +13,7 @@ from tiebreak.data.converters.pairs import PAIRS
 from tiebreak.data.converters.ranked import RANKED
 from tiebreak.data.issues import Problem, UnreadableError, severity_of
 from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, MARGIN_COLUMN, TAG_COLUMNS, TEXT_COLUMNS, is_native
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 
 CONVERTERS: Final[tuple[Converter, ...]] = (

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Final
 
-from tiebreak.data.decoding import decode, describe_decode_error
 from tiebreak.data.issues import Kind, Problem, severity_of
-from tiebreak.data.limits import MAX_ROW_BYTES, check_columns, row_too_large
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.decoding import decode, describe_decode_error
+from tiebreak.data.readers.limits import MAX_ROW_BYTES, check_columns, row_too_large
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, NamedTuple
 
-from tiebreak.data.decoding import decode, describe_decode_error
-from tiebreak.data.input_file import InputFile
 from tiebreak.data.issues import Problem, Unit, severity_of, short_repr
-from tiebreak.data.json_list import read_items
-from tiebreak.data.limits import MAX_COLUMNS, MAX_NESTING, check_columns
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.decoding import decode, describe_decode_error
+from tiebreak.data.readers.input_file import InputFile
+from tiebreak.data.readers.json_list import read_items
+from tiebreak.data.readers.limits import MAX_COLUMNS, MAX_NESTING, check_columns
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tiebreak.data.decoding import decode, describe_decode_error
-from tiebreak.data.limits import MAX_ROW_BYTES, row_too_large
+from tiebreak.data.readers.decoding import decode, describe_decode_error
+from tiebreak.data.readers.limits import MAX_ROW_BYTES, row_too_large
 from tiebreak.errors import DataError
 
 ParseItem = Callable[[str, int], tuple[object, int]]
@@ -21,7 +21,7 @@ def read_items(name: str, chunks: Iterator[bytes], parse_item: ParseItem) -> Ite
     Args:
         name: of the file, for messages.
         chunks: of the file, in UTF-8; the first character that is not white space is a bracket.
-        parse_item: see `tiebreak.data.json_reader.parse_json_item`.
+        parse_item: see `tiebreak.data.readers.json_reader.parse_json_item`.
 
     Raises:
         DataError: the data is not a JSON list in UTF-8, or an item exceeds `MAX_ROW_BYTES`.

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal
 
-from tiebreak.data.csv_reader import read_csv
-from tiebreak.data.input_file import InputFile, OnProgress, check_regular_file
-from tiebreak.data.json_reader import read_json_lines, read_json_list
-from tiebreak.data.parquet_reader import read_parquet
-from tiebreak.data.table import Table
+from tiebreak.data.readers.csv_reader import read_csv
+from tiebreak.data.readers.input_file import InputFile, OnProgress, check_regular_file
+from tiebreak.data.readers.json_reader import read_json_lines, read_json_list
+from tiebreak.data.readers.parquet_reader import read_parquet
+from tiebreak.data.readers.table import Table
 from tiebreak.errors import DataError
 
 Format = Literal["csv", "jsonl", "parquet", "dataset"]
@@ -39,7 +39,7 @@ def read_table(path: Path, columns: Collection[str], *, on_progress: OnProgress 
         on_progress: called from time to time while the file is read.
 
     Raises:
-        DataError: there is no such file, its format is unknown, it exceeds one of `tiebreak.data.limits`, or it cannot
+        DataError: there is no such file, its format is unknown, it exceeds one of the `limits`, or it cannot
             be read. A damaged file may raise later, while its rows are iterated.
     """
     ending = file_ending(path)

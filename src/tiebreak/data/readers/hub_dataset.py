@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from tiebreak.data.input_file import near_names
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.input_file import near_names
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.dataset_names import DatasetName
 from tiebreak.errors import DataError, TiebreakError
 

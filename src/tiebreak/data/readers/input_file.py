@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from tiebreak.data.limits import MAX_ROW_BYTES, check_ratio, check_unpacked, exceeds_ratio, row_too_large
+from tiebreak.data.readers.limits import MAX_ROW_BYTES, check_ratio, check_unpacked, exceeds_ratio, row_too_large
 from tiebreak.errors import DataError
 
 OnProgress = Callable[[int, int], None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from tiebreak.data.hub_dataset import check_library, read_dataset
-from tiebreak.data.input_file import OnProgress
-from tiebreak.data.readers import Format, file_ending, read_table
-from tiebreak.data.table import Table
+from tiebreak.data.readers.file_formats import Format, file_ending, read_table
+from tiebreak.data.readers.hub_dataset import check_library, read_dataset
+from tiebreak.data.readers.input_file import OnProgress
+from tiebreak.data.readers.table import Table
 from tiebreak.dataset_names import parse_dataset_name
 
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tiebreak.data.input_file import OnProgress, check_regular_file
-from tiebreak.data.limits import (
+from tiebreak.data.readers.input_file import OnProgress, check_regular_file
+from tiebreak.data.readers.limits import (
     MAX_FOOTER_BYTES,
     MAX_PAGE_BYTES,
     MAX_ROW_BYTES,
@@ -20,8 +20,8 @@ from tiebreak.data.limits import (
     check_ratio,
     row_too_large,
 )
-from tiebreak.data.parquet_metadata import column_chunks, page_sizes, read_footer
-from tiebreak.data.table import Row, Table
+from tiebreak.data.readers.parquet_metadata import column_chunks, page_sizes, read_footer
+from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read_parquet(path: Path, columns: Collection[str], on_progress: OnProgress |
     A cell that is not UTF-8 holds its `UnicodeDecodeError`.
 
     Raises:
-        DataError: the file is damaged, not Parquet, or exceeds one of `tiebreak.data.limits`; also while the rows are
+        DataError: the file is damaged, not Parquet, or exceeds one of the `limits`; also while the rows are
             iterated.
     """
     import pyarrow as pa
