@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.unit.data.votefiles import lmsys_row, write_csv, write_jsonl, write_parquet
-from tiebreak.data import check_votes_path, hub_dataset, load_votes, read_candidates, read_votes
+from tiebreak.data import check_votes_path, load_votes, read_candidates, read_votes
+from tiebreak.data.readers import hub_dataset
 from tiebreak.errors import DataError, TiebreakError
 
 CARD = """---
