@@ -10,6 +10,7 @@ from tiebreak.metrics import Estimate
 from tiebreak.report import page_charts, tables
 from tiebreak.report.content import SIDES, Content
 from tiebreak.types import OUTCOMES
+from tiebreak.workflows.verdict import judge_comparisons
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -34,6 +35,7 @@ def render(content: Content) -> str:
         result=analysis.result,
         evaluation=evaluation,
         metrics=evaluation.metrics,
+        verdict=judge_comparisons(evaluation.metrics["loss"].value, evaluation.rows, analysis.others),
         calibrated=evaluation.expected_if_calibrated,
         sides=SIDES,
         outcomes=OUTCOMES,

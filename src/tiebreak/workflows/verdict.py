@@ -11,13 +11,14 @@ import numpy as np
 
 from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.workflows.baselines import BASELINE_NAMES, comparable_kinds, read_baselines
-from tiebreak.workflows.comparison import SHARES, UNIFORM, JudgeComparison, compare_judges
+from tiebreak.workflows.comparison import SHARES, JudgeComparison, compare_judges
 from tiebreak.workflows.predictions import read_run_predictions
 
 Standing = Literal["better", "unclear", "worse"]
 """Of a judge to another: whether the interval of the difference of their log losses is above, around or below 0."""
 
 _GUESSES: Final = (BASELINE_NAMES["prior"], SHARES)
+_BASELINES: Final = tuple(name for kind, name in BASELINE_NAMES.items() if kind != "prior")
 _FEW_ROWS: Final = 200
 """Rows below which the interval of a log loss is wider than what most changes of a recipe gain."""
 
@@ -64,7 +65,7 @@ def judge_comparisons(loss: float, rows: int, comparisons: Sequence[JudgeCompari
     Args:
         loss: its log loss.
         rows: that it was measured on.
-        comparisons: with other judges and guesses, of which one is the shares of the votes.
+        comparisons: with baselines and guesses, of which one is the shares of the votes. Other judges are ignored.
     """
     if not math.isfinite(loss):
         return RunVerdict(False, "Diverged: the log loss is not finite.", _LOWER_RATE)
@@ -76,7 +77,7 @@ def judge_comparisons(loss: float, rows: int, comparisons: Sequence[JudgeCompari
     if standing == "unclear":
         headline = f"Not shown to be better than guessing. {_difference(guess)}"
         return RunVerdict(False, headline, more_rows.strip() or _MORE_VOTES)
-    rivals = [c for c in comparisons if c.name not in (*_GUESSES, *UNIFORM)]
+    rivals = [c for c in comparisons if c.name in _BASELINES]
     hardest = min(rivals or [guess], key=lambda c: c.gain.value)
     if not rivals:
         return RunVerdict(True, f"Better than guessing. {_difference(hardest)}", "")
