@@ -52,6 +52,7 @@ def test_a_mapping_names_the_columns_of_any_table(tmp_path: Path) -> None:
     ]
     checked = tiebreak("check", path, *(part for pair in mapping for part in ("--map", pair)), "--json")
     assert json.loads(checked.stdout)["shares"] == {"model_a": 0.5, "model_b": 0.5, "tie": 0.0}
+    assert tiebreak("check", path, "--json", "--map", *mapping).stdout == checked.stdout  # as `convert` takes it
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from tiebreak.cli.check import MapOption, ToolCallsOption, print_sources
+from tiebreak.cli.check import MapOption, MoreColumns, ToolCallsOption, print_sources
 from tiebreak.cli.console import print_json, results
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def command(
     data: Annotated[Path, typer.Argument(help="A file of preferences: CSV, TSV, JSON lines, JSON or Parquet.")],
-    more: Annotated[list[str] | None, typer.Argument(metavar="[COLUMN=COLUMN...]", help="More of --map.")] = None,
+    more: MoreColumns = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Write votes here: .parquet, .jsonl or .csv.")] = ...,  # type: ignore[assignment]
     columns: MapOption = None,
     tool_calls: ToolCallsOption = "refuse",
@@ -41,7 +41,7 @@ def command(
       tiebreak convert helpsteer2.jsonl.gz -o votes.parquet
 
       tiebreak convert table.csv -o votes.parquet --map prompt=question response_a=answer_1 response_b=answer_2
-      winner=label winner.0=model_a winner.1=model_b
+      winner=label winner.0=model_a winner.1=model_b winner.2=tie
     """
     from tiebreak.data import check_written_path, parse_mapping, read_votes, select_rows, write_comparisons
 
