@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from tiebreak.cli.check import MapOption, MoreColumns, ToolCallsOption, print_sources
 from tiebreak.cli.console import print_json, results
+from tiebreak.dataset_names import parse_dataset_name
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 
@@ -48,6 +49,11 @@ def command(
     check_written_path(output)
     if output.exists() and data.exists() and output.samefile(data):
         raise DataError(f"{output} is the file to convert. Write to another file.")
+    dataset = parse_dataset_name(str(data))
+    if dataset is not None and dataset.is_local and output.resolve().is_relative_to(Path(dataset.location).resolve()):
+        raise DataError(
+            f"{output} is in the data set to convert, whose files it could change. Write to another folder."
+        )
     mapping = parse_mapping([*(columns or []), *(more or [])])
     whole = read_votes(data, votes="optional", columns=mapping, tool_calls=tool_calls)
     kept = select_rows(whole, problem_rows, setting="--problem-rows ")
