@@ -52,6 +52,18 @@ def test_a_mapping_names_the_columns_of_any_table(tmp_path: Path) -> None:
     ]
     checked = tiebreak("check", path, *(part for pair in mapping for part in ("--map", pair)), "--json")
     assert json.loads(checked.stdout)["shares"] == {"model_a": 0.5, "model_b": 0.5, "tie": 0.0}
+    assert tiebreak("check", path, "--json", "--map", *mapping).stdout == checked.stdout  # as `convert` takes it
+
+
+def test_a_data_set_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "README.md").write_text("# A set\n")
+    before = write_jsonl(tmp_path / "set" / "train.jsonl", LAYOUTS["helpsteer2"][1]).read_bytes()
+    for data in ("set", "set:train"):
+        shown = tiebreak("convert", data, "-o", "set/train.jsonl", cwd=tmp_path)
+        assert shown.returncode == 1
+        assert "set/train.jsonl is in the data set to convert" in " ".join(shown.stderr.split())
+    assert (tmp_path / "set" / "train.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ MapOption = Annotated[
     ),
 ]
 
+MoreColumns = Annotated[list[str] | None, typer.Argument(metavar="[COLUMN=COLUMN...]", help="More of --map.")]
+
 ToolCallsOption = Annotated[
     Literal["refuse", "text"],
     typer.Option(help="Tool calls in answers of messages: refuse, or read as text, as data.tool_calls."),
@@ -41,6 +43,7 @@ ToolCallsOption = Annotated[
 
 def command(
     data: Annotated[Path, typer.Argument(help="Votes: CSV, TSV, JSON lines, JSON, Parquet, or a data set of the hub.")],
+    more: MoreColumns = None,
     columns: MapOption = None,
     tool_calls: ToolCallsOption = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -58,12 +61,11 @@ def command(
 
       tiebreak check lmarena-ai/arena-human-preference-55k
 
-
       tiebreak check pku.jsonl --map winner=safer_response_id
     """
     from tiebreak.data import check_file, parse_mapping
 
-    mapping = parse_mapping(columns or [])
+    mapping = parse_mapping([*(columns or []), *(more or [])])
     with _delayed_progress() as on_progress:
         check = check_file(data, columns=mapping, tool_calls=tool_calls, on_progress=on_progress)
     summary = check.summary

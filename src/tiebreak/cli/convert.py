@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from tiebreak.cli.check import MapOption, ToolCallsOption, print_sources
+from tiebreak.cli.check import MapOption, MoreColumns, ToolCallsOption, print_sources
 from tiebreak.cli.console import print_json, results
+from tiebreak.dataset_names import parse_dataset_name
 from tiebreak.errors import DataError
 from tiebreak.formatting import pluralize
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def command(
     data: Annotated[Path, typer.Argument(help="A file of preferences: CSV, TSV, JSON lines, JSON or Parquet.")],
-    more: Annotated[list[str] | None, typer.Argument(metavar="[COLUMN=COLUMN...]", help="More of --map.")] = None,
+    more: MoreColumns = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Write votes here: .parquet, .jsonl or .csv.")] = ...,  # type: ignore[assignment]
     columns: MapOption = None,
     tool_calls: ToolCallsOption = "refuse",
@@ -41,13 +42,18 @@ def command(
       tiebreak convert helpsteer2.jsonl.gz -o votes.parquet
 
       tiebreak convert table.csv -o votes.parquet --map prompt=question response_a=answer_1 response_b=answer_2
-      winner=label winner.0=model_a winner.1=model_b
+      winner=label winner.0=model_a winner.1=model_b winner.2=tie
     """
     from tiebreak.data import check_written_path, parse_mapping, read_votes, select_rows, write_comparisons
 
     check_written_path(output)
     if output.exists() and data.exists() and output.samefile(data):
         raise DataError(f"{output} is the file to convert. Write to another file.")
+    dataset = parse_dataset_name(str(data))
+    if dataset is not None and dataset.is_local and output.resolve().is_relative_to(Path(dataset.location).resolve()):
+        raise DataError(
+            f"{output} is in the data set to convert, whose files it could change. Write to another folder."
+        )
     mapping = parse_mapping([*(columns or []), *(more or [])])
     whole = read_votes(data, votes="optional", columns=mapping, tool_calls=tool_calls)
     kept = select_rows(whole, problem_rows, setting="--problem-rows ")

@@ -91,7 +91,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     is_quoted = text[:1] in ("'", '"')
     is_literal = is_text_key(key) and not is_quoted and text not in ("", "null")
     value: Any = text
-    if is_literal and is_list_key(key) and text.startswith("[") and text.endswith("]") and not _exists(text):
+    if is_literal and is_list_key(key) and text[:1] + text[-1:] in ("[]", "{}") and not _exists(text):
         value = _list_of_texts(text, override)
     elif not is_literal:
         value = read_yaml(text, f"The value of {override!r}")
@@ -115,7 +115,7 @@ def _exists(path: str) -> bool:
 
 
 def _list_of_texts(text: str, override: str) -> Any:
-    """The items of a list in brackets: texts are literal, unless one is quoted or a mapping."""
+    """The items of a list in brackets: texts are literal, unless one is quoted or a mapping. A mapping is YAML."""
     if any(character in text for character in "'\"{"):
         return read_yaml(text, f"The value of {override!r}")
     return [item.strip() for item in text[1:-1].split(",")] if text[1:-1].strip() else []

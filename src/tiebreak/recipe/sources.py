@@ -39,6 +39,8 @@ _SOURCES: Final = TypeAdapter(tuple[VotesSource, ...])
 
 def _parse_sources(value: Any) -> Any:
     """A path, or a tuple of sources."""
+    if isinstance(value, Mapping):
+        raise ValueError(f"is a mapping: put it in a list, as in [{{path: votes.csv, share: 0.5}}] (it is {value!r})")
     if isinstance(value, str | Path):
         return _resolve(_checked_path(value, "is empty: name a file"))
     if not isinstance(value, list | tuple):

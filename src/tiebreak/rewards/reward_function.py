@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
+from tiebreak.data.messages import ToolCalls
 from tiebreak.judges import Judge, load_judge
 from tiebreak.judges.answer_order import check_rankable_swap
 from tiebreak.judges.grouping import group_by_prompt
@@ -15,7 +16,6 @@ from tiebreak.rewards.judge_reward import AsyncJudgeReward, JudgeReward, make_as
 from tiebreak.types import Conversation
 
 if TYPE_CHECKING:
-    from tiebreak.data.messages import ToolCalls
     from tiebreak.judges import Merge, Swap
 
 
@@ -92,10 +92,12 @@ def reward_function(
         merge: as in `load_judge`.
 
     Raises:
-        ValueError: `swap` is neither `none` nor `average`.
+        ValueError: `swap` is neither `none` nor `average`, or `tool_calls` neither `refuse` nor `text`.
         RunError, ModelError: as in `load_judge`.
     """
     check_rankable_swap(swap)  # before a model is loaded
+    if tool_calls not in get_args(ToolCalls):
+        raise ValueError(f"tool_calls is {tool_calls!r}: expected 'refuse' or 'text'")
     judge = run if isinstance(run, Judge) else load_judge(run, base_model=base_model, device=device, merge=merge)
 
     def rewards(conversations: Sequence[Conversation]) -> Sequence[float | None]:

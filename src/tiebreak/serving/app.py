@@ -204,5 +204,8 @@ def _validation_message(detail: dict[str, Any]) -> str:
     """Where and what is wrong, without the value, which may be a prompt."""
     if detail["type"] == "json_invalid":
         return f"The body is not JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
-    where = ".".join(str(part) for part in detail["loc"] if part != "body")
+    parts = [str(part) for part in detail["loc"] if part != "body"]
+    if len(parts) > 1 and parts[0] != parts[0].lower():  # the API on a path of several, such as vLLM: no field
+        del parts[0]
+    where = ".".join(parts)
     return f"{where or 'the body'}: {detail['msg']}"

@@ -91,7 +91,7 @@ def expand_sources(train: TrainVotes) -> list[VotesSource]:
     named_by: dict[str, Path] = {}
     for source in sources:
         for path in _matches(source.path) if _is_glob(source.path) else [source.path]:
-            real = str(path.resolve()) if path.exists() else str(path)
+            real = _identity(path)
             if real in named_by:
                 raise DataError(
                     f"data.train names {path} twice: by {named_by[real]} and by {source.path}. Remove one of them; to "
@@ -100,6 +100,15 @@ def expand_sources(train: TrainVotes) -> list[VotesSource]:
             named_by[real] = source.path
             expanded.append(source.model_copy(update={"path": path}))
     return expanded
+
+
+def _identity(path: Path) -> str:
+    """The same text for two spellings of a file, or of a split: `org/name` reads `train` unless that is missing."""
+    name = parse_dataset_name(str(path))
+    if name is None:
+        return str(path.resolve()) if path.exists() else str(path)
+    location = str(Path(name.location).resolve()) if name.is_local else name.location
+    return f"{location}:{name.config or 'default'}:{name.split or 'train'}"
 
 
 def check_sources(settings: DataSection) -> None:

@@ -86,6 +86,7 @@ def test_one_path_is_written_as_before() -> None:
         ("[{path: b, weight: 0}]", r"data\.train\.0\.weight: .*greater than 0 \(it is 0\)"),
         ("[{path: b, weight: .inf}]", r"data\.train\.0\.weight: .*finite"),
         ("['a', 5]", r"data\.train: entry \[1\] should be a path or a mapping with the keys path, share, .*, not 5"),
+        ("{path: a, share: 0.5}", r"data\.train: is a mapping: put it in a list, as in \[\{path: votes\.csv, share"),
         ("[{path: a]", r"The value of .* cannot be read as YAML"),
     ],
 )  # fmt: skip
@@ -96,7 +97,10 @@ def test_errors_name_the_entry(value: str, message: str) -> None:
 
 def test_other_kinds_of_values_are_refused(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    for value in ("5", "{path: a.csv}"):
+    for value, message in (
+        ("5", "should be a path, the name of a data set, or a list of"),
+        ("{path: a}", "is a mapping"),
+    ):
         mine.write_text(f"data: {{train: {value}}}\n")
-        with pytest.raises(RecipeError, match=r"data\.train: should be a path, the name of a data set, or a list of"):
+        with pytest.raises(RecipeError, match=rf"data\.train: {message}"):
             load_recipe(mine)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tiebreak import Conversation
+from tiebreak import Conversation, reward_function
 from tiebreak.judges.grouping import group_by_prompt
 from tiebreak.rewards import JudgeReward
 from tiebreak.rewards.judge_reward import make_async
@@ -32,6 +32,12 @@ def test_only_conversations_reach_the_judge() -> None:
     assert reward([], []) == []
     with pytest.raises(ValueError, match="2 prompts for 1 completions"):
         reward(["p", "p"], ["a"])
+
+
+def test_a_misspelt_option_is_refused_before_a_judge_is_loaded() -> None:
+    options: dict[str, Any] = {"tool_calls": "texts"}
+    with pytest.raises(ValueError, match="tool_calls is 'texts': expected 'refuse' or 'text'"):
+        reward_function("no/run", **options)
 
 
 def test_a_system_message_is_known_as_such() -> None:

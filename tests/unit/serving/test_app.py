@@ -137,6 +137,13 @@ def test_error_messages(client: TestClient, path: str, body: Any, reason: str) -
     assert reason in message(client.post(path, json=body), 422)
 
 
+def test_an_unknown_field_is_named_without_the_api_of_its_path(client: TestClient) -> None:
+    """`/v1/score` is Tiebreak's path and vLLM's."""
+    for field in ("answers", "Answers"):
+        response = client.post("/v1/score", json={"prompt": "p", "answer": "a", field: ["b"]})
+        assert message(response, 422) == f"{field}: Extra inputs are not permitted"
+
+
 def test_error_messages_do_not_repeat_texts(client: TestClient) -> None:
     secret = "a secret prompt"
     for body in ({"prompt": secret, "answers": secret}, {"prompt": [secret, 3], "answers": [secret, {secret: 1}]}):

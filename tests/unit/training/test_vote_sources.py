@@ -208,6 +208,8 @@ def test_names_are_as_short_as_they_can_be(paths: list[str], names: list[str]) -
         ),
         (["*.jsonl", "b.jsonl"], r"data\.train names .*/b\.jsonl twice: by .*/\*\.jsonl and by .*/b\.jsonl\."),
         (["o/n:test", "o/n:test"], r"data\.train names o/n:test twice"),
+        (["o/n", "o/n:train"], r"data\.train names o/n:train twice: by o/n and by o/n:train\."),
+        (["o/n:default:train", "o/n"], r"data\.train names o/n twice"),
         (["a.csv", "d.csv"], r"d\.csv does not exist: check the path; .* Names like it in .*: a\.csv\.$"),
         ("c*.csv", r"c\*\.csv matches no file: check the pattern; relative ones start at .*"),
         (["a.txt"], r"a\.txt ends in '\.txt', which is not a known format"),
