@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Final
 
+from tiebreak.data.cells import is_blank
 from tiebreak.data.converters import Converter
-from tiebreak.data.issues import Problem
+from tiebreak.data.issues import Problem, short_repr
 from tiebreak.data.layouts import KNOWN_COLUMNS
 from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
@@ -47,7 +50,7 @@ def check_mapping(name: str, mapping: Mapping[str, str], columns: Collection[str
             if column not in _OUTCOMES:
                 raise DataError(f"{name}: {target}={column}: expected one of {', '.join(_OUTCOMES)}.")
         elif target not in KNOWN_COLUMNS:
-            raise DataError(f"{name}: {target} is no column that Tiebreak reads. It reads {', '.join(KNOWN_COLUMNS)}.")
+            raise DataError(f"{name}: {_unknown_target(target, column, columns)}")
         elif column not in columns:
             shown = ", ".join(map(repr, list(columns)[:30]))
             raise DataError(f"{name} has no column {column!r} for {target}. Its columns are {shown}.")
@@ -56,6 +59,15 @@ def check_mapping(name: str, mapping: Mapping[str, str], columns: Collection[str
     if repeated is not None:
         targets = " and ".join(target for target, column in mapping.items() if column == repeated)
         raise DataError(f"{name}: {repeated!r} is mapped to {targets}. Map it to one of them.")
+
+
+def _unknown_target(target: str, column: str, columns: Collection[str]) -> str:
+    """What to write instead of a mapping from a column that Tiebreak does not read."""
+    known = f"{target} is no column that Tiebreak reads"
+    if target in columns and column in KNOWN_COLUMNS:
+        return f"{known}, but one of the file. Write {column}={target}: Tiebreak's column comes first."
+    near = get_close_matches(target, KNOWN_COLUMNS, n=1)
+    return f"{known}. Did you mean {near[0]}?" if near else f"{known}. It reads {', '.join(KNOWN_COLUMNS)}."
 
 
 def map_table(table: Table, mapping: Mapping[str, str], converter: Converter | None) -> Table:
@@ -81,13 +93,21 @@ def _rows(table: Table, sources: Mapping[str, str], values: Mapping[str, str]) -
             continue
         cells = {name: cell for name, cell in row.cells.items() if name not in sources.values()}
         cells |= {name: row.cells[column] for name, column in sources.items() if column in row.cells}
-        if values and "winner" in cells:
-            cells["winner"] = values.get(_value_text(cells["winner"]), cells["winner"])
+        text = _value_text(cells.get("winner"))
+        if text in values:
+            cells["winner"] = values[text]
+        elif values and text not in ("", *_OUTCOMES):  # the default reading of 2 is B, but here it may be a tie
+            message = f"is {short_repr(text)}, which the mapping does not name: add winner.{text[:20]}=..."
+            row_id = str(cells.get("id", ""))
+            yield Problem(row.line, row_id, "winner", "unknown_winner", message, "unreadable", table.unit)
+            continue
         yield Row(row.line, cells)
 
 
 def _value_text(cell: object) -> str:
-    """A vote as it is written in a mapping: whole floats without `.0`, as in CSV."""
+    """A vote as it is written in a mapping: whole floats without `.0`, as in CSV; empty if there is none."""
+    if is_blank(cell) or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
     return str(cell).strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tiebreak.recipe.fields import (
     LocalPath,
@@ -134,6 +134,13 @@ class DataSection(Section):
     that follows the last message of the user, with tool calls and results as text."""
     seed: int = 42
     """Seed of the split."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _check_columns(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError("expected a mapping, such as {prompt: question, response_a: answer_1}")
+        return value
 
     @model_validator(mode="after")
     def _check_validation(self) -> DataSection:

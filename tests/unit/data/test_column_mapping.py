@@ -57,6 +57,8 @@ def test_a_prompt_column_for_chosen_and_rejected(tmp_path: Path) -> None:
         (["prompt"], "expected COLUMN=COLUMN_OF_THE_FILE"),
         (["prompt=q", "prompt=first"], "gives prompt twice"),
         (["question=q"], "question is no column that Tiebreak reads"),
+        (["q=prompt"], r"q is no column that Tiebreak reads, but one of the file\. Write prompt=q"),
+        (["promt=q"], r"Did you mean prompt\?"),
         (["prompt=question"], r"has no column 'question' for prompt\. Its columns are 'q', 'first'"),
         (["response_a=first", "response_b=first"], "'first' is mapped to response_a and response_b"),
         (["winner=label", "winner.0=left"], "expected one of model_a, model_b, tie"),
@@ -66,3 +68,11 @@ def test_mappings_that_do_not_fit_are_refused(tmp_path: Path, pairs: list[str], 
     path = write_jsonl(tmp_path / "v.jsonl", ROWS)
     with pytest.raises(DataError, match=reason):
         read_votes(path, votes="required", columns=parse_mapping(pairs))
+
+
+def test_values_that_a_mapping_of_votes_does_not_name_are_refused(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", [*ROWS, {**ROWS[0], "label": "tie"}, {**ROWS[0], "label": None}])
+    partly = {target: column for target, column in MAPPING.items() if target != "winner.2"}
+    file = read_votes(path, votes="optional", columns=partly)
+    assert [c.vote for c in file.comparisons] == [A_WINS, B_WINS, TIE, None]
+    assert str(file.problems[0]) == "line 3, winner: is '2', which the mapping does not name: add winner.2=..."

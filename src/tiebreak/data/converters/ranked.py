@@ -60,7 +60,11 @@ def _read_answers(cells: Cells, column: str) -> list[_Answer]:
         return [_read_item(f"{column}[{i}]", item) for i, item in enumerate(items)]
     ranking = next((name for name in (*_RANKS, *_SCORES) if name in cells), None)
     if ranking is None:
-        raise UnreadableError(column, "no_vote", f"has no ranks or scores: give a column {_RANKS[1]} or {_SCORES[3]}")
+        raise UnreadableError(
+            column,
+            "no_vote",
+            f"has no ranks or scores: give a column {_RANKS[1]} or {_SCORES[3]}; tiebreak score needs none",
+        )
     numbers = read_list(ranking, cells[ranking])
     if len(numbers) != len(items):
         raise UnreadableError(ranking, "no_vote", f"has {len(numbers)} numbers for {len(items)} answers")
