@@ -73,8 +73,8 @@ def parse_winner(cell: object) -> Vote | None:
     if isinstance(name, str) and name.strip() == "0":
         raise DataError(
             "winner is 0 in a row: it is not clear which answers 0 and 1 stand for. Name every value: --map "
-            "winner.0=model_a --map winner.1=model_b and, if there are ties, --map winner.2=tie; in a recipe with data.columns. Without "
-            "that, 1 is response_a and 2 response_b."
+            "winner.0=model_a --map winner.1=model_b and, if there are ties, --map winner.2=tie; in a recipe with "
+            "data.columns. Without that, 1 is response_a and 2 response_b."
         )
     vote = _VOTES_BY_WINNER.get(name.strip().casefold()) if isinstance(name, str) else None
     if vote is None:
