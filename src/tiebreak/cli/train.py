@@ -16,7 +16,7 @@ from rich.markup import escape
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, program, quiet_libraries, results
 from tiebreak.cli.launch import STOPPED, gpu_count, is_launched_rank, launch
-from tiebreak.errors import RecipeError
+from tiebreak.errors import RecipeError, RunError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.runs import RunFolder
@@ -26,6 +26,7 @@ from tiebreak.training.vote_sources import check_sources
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
+    from tiebreak.workflows.verdict import RunVerdict
 
 
 def _show_keys(wanted: bool) -> None:
@@ -97,20 +98,20 @@ def command(
 
 
 def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) -> None:
-    """Print the metrics, the verdict, and what to do with the judge if it is better than guessing."""
-    from tiebreak.workflows.verdict import judge_run
-
-    verdict = judge_run(result.folder)
+    """Print the metrics, the verdict, and what to do with the judge unless it is no better than guessing."""
+    verdict = _verdict(result.folder)
     if as_json:
-        print_json({"run": str(result.folder), "metrics": result.metrics, "verdict": verdict.to_dict()})
+        as_dict = None if verdict is None else verdict.to_dict()
+        print_json({"run": str(result.folder), "metrics": result.metrics, "verdict": as_dict})
         return
     outcomes = 2 if settings.model.head == "pointwise" and settings.model.tie_model == "bradley-terry" else 3
     results.print(
         f"\nValidation log loss [bold]{result.metrics['loss']:.4f}[/] (uniform guess {math.log(outcomes):.4f}), "
-        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/].\n[bold]{escape(verdict.headline)}[/]"
-        f"{' ' + verdict.remedy if verdict.remedy else ''}"
+        f"accuracy [bold]{result.metrics['accuracy']:.3f}[/]."
     )
-    if not verdict.usable:
+    if verdict is not None:
+        results.print(f"[bold]{escape(verdict.headline)}[/]{' ' + verdict.remedy if verdict.remedy else ''}")
+    if verdict is not None and not verdict.usable:
         results.print(f"The run is in {result.folder}. `{program()} report {result.folder}` shows how it was trained.")
         return
     results.print(
@@ -120,6 +121,17 @@ def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) ->
         f"  {program()} predict {result.folder} test.csv -o submission.csv\n"
         f"  {program()} score {result.folder} CANDIDATES -o scores.parquet"
     )
+
+
+def _verdict(folder: RunFolder) -> RunVerdict | None:
+    """The verdict on a run; None, and a log line, for one whose predictions are missing."""
+    from tiebreak.workflows.verdict import judge_run
+
+    try:
+        return judge_run(folder)
+    except RunError as error:
+        log(f"The judge cannot be compared with guessing: {error}")
+        return None
 
 
 def _check_paths(settings: Recipe, *, resume: bool) -> None:

@@ -28,6 +28,8 @@ Turns = tuple[str, ...]
 
 PYTHON_LIST_NOTE: Final = "looks like a list that Python printed: read as plain text. If it holds turns, write JSON"
 _WRITTEN_AS_TURNS: Final = re.compile(r'\s*\[\s*(?:"|null\b|\])')
+_PRINTED_MESSAGES: Final = re.compile(r"\s*\[\s*\{\s*'(?:role|content|from|value)'\s*:")
+PRINTED_MESSAGES: Final = "is a list that Python printed, and not JSON: save the table as Parquet or JSON lines"
 _HUGE: Final = 1_000_000
 """Characters from which a text is reported, with a note."""
 _SHOWN_TURNS: Final = 20
@@ -64,6 +66,11 @@ def looks_like_python_repr(cell: object) -> bool:
     """Whether a cell is text such as `['a', 'b']` or `[{'role': ...}]`, which is not JSON."""
     text = cell.strip() if isinstance(cell, str) else ""
     return text.startswith(("['", "[{'")) and text.endswith("]")
+
+
+def looks_like_printed_messages(cell: object) -> bool:
+    """Whether a cell is a list of messages as Python prints it, which pandas writes into CSV files."""
+    return isinstance(cell, str) and _PRINTED_MESSAGES.match(cell) is not None
 
 
 def row_holds_turns(prompt: object, *answers: object) -> bool:

@@ -23,13 +23,18 @@ def is_transcript(text: object) -> bool:
 def parse_transcript(text: str) -> tuple[Message, ...]:
     """The messages of a transcript. Spaces around a turn are no part of it.
 
-    A last turn of the assistant without text is where the answer belongs, and is left out.
-
-    >>> parse_transcript("\\n\\nHuman: Hi\\n\\nAssistant:")
-    (('user', 'Hi'),)
+    >>> parse_transcript("\\n\\nHuman: Hi\\n\\nAssistant: Hello")
+    (('user', 'Hi'), ('assistant', 'Hello'))
     """
     _, *parts = _MARKER.split(text)
-    turns = [(_ROLES[name], content.strip()) for name, content in zip(parts[::2], parts[1::2], strict=True)]
-    if turns and turns[-1] == ("assistant", ""):
-        turns.pop()
-    return tuple(turns)
+    return tuple((_ROLES[name], content.strip()) for name, content in zip(parts[::2], parts[1::2], strict=True))
+
+
+def parse_transcript_prompt(text: str) -> tuple[Message, ...]:
+    """The messages of a transcript that is a prompt. A last turn without text is where the answer belongs.
+
+    >>> parse_transcript_prompt("\\n\\nHuman: Hi\\n\\nAssistant:")
+    (('user', 'Hi'),)
+    """
+    messages = parse_transcript(text)
+    return messages[:-1] if messages[-1:] == (("assistant", ""),) else messages

@@ -237,6 +237,25 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         [{"qid": 1, "question": Q, "response_j": GOOD, "response_k": BAD}],
         [preferred(id="0")],
     ),
+    "alpaca, output": (
+        "alpaca-output",
+        [{"instruction": "Add.", "input": Q, "output": [GOOD, BAD]}],
+        [preferred((f"Add.\n{Q}",), id="0")],
+    ),
+    "webgpt": (
+        "webgpt",
+        [
+            {
+                "question": {"dataset": "eli5", "id": "x", "full_text": Q}, "answer_0": BAD, "score_0": a,
+                "answer_1": GOOD, "score_1": b,
+            }
+            for a, b in ((-0.5, 0.5), (0.5, -0.5), (0.0, 0.0))
+        ],
+        [
+            Comparison((Q,), (BAD,), (GOOD,), vote, str(i), tags=(("source", "eli5"),))
+            for i, vote in enumerate((B_WINS, A_WINS, TIE))
+        ],
+    ),
     "nectar": (
         "nectar",
         [
@@ -338,7 +357,7 @@ def test_ultrafeedback_is_ranked_by_the_mean_of_its_ratings(tmp_path: Path) -> N
         ({"prompt": Q, "responses": [GOOD, BAD]}, "has no ranks or scores"),
         ({"prompt": Q, "responses": [GOOD, BAD], "ranks": [1]}, "has 1 numbers for 2 answers"),
         ({"prompt": Q, "answers": [{"answer": GOOD}, {"answer": BAD}]}, "a text (answer) and a rank or score"),
-        ({"conversation_a": "[{'role': 'user'}]", "conversation_b": [USER], "winner": "tie"}, "is not a JSON list"),
+        ({"conversation_a": "[{'role': 'user'}]", "conversation_b": [USER], "winner": "tie"}, "that Python printed"),
         ({"messages": [USER, said(GOOD)], "rejected_messages": [said("Hi", "user"), said(BAD)]}, "has another prompt"),
         (
             {"conversation_a": [{"role": "user", "content": [{"type": "image", "image": "x"}]}, said(GOOD)],
@@ -386,3 +405,20 @@ def test_cells_of_csv_hold_json(tmp_path: Path) -> None:
     pd.DataFrame([cells]).to_csv(tmp_path / "v.csv", index=False)
     file = read_votes(tmp_path / "v.csv", votes="required")
     assert (file.layout_name, list(file.comparisons)) == (layout, expected)
+
+
+def test_an_empty_last_answer_of_a_transcript_is_an_empty_answer(tmp_path: Path) -> None:
+    row = {"chosen": f"\n\nHuman: {Q}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {Q}\n\nAssistant: "}
+    file = read_votes(write_jsonl(tmp_path / "v.jsonl", [row]), votes="required")
+    assert file.comparisons == (preferred(bad=("",), id="0"),)
+    assert [problem.kind for problem in file.problems] == ["empty_answer"]
+
+
+@pytest.mark.parametrize("name", ["skywork", "arena-33k", "sharegpt", "ms-swift"])
+def test_messages_that_python_printed_into_csv_are_refused(tmp_path: Path, name: str) -> None:
+    whole = {"chosen": [USER, said(GOOD)], "rejected": [USER, said(BAD)]}
+    rows = [whole] if name == "skywork" else LAYOUTS[name][1]
+    pd.DataFrame(rows).to_csv(tmp_path / "v.csv", index=False)
+    file = read_votes(tmp_path / "v.csv", votes="required")
+    assert file.comparisons == ()
+    assert "is a list that Python printed, and not JSON: save the table as Parquet" in file.problems[0].message

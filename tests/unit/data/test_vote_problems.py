@@ -289,4 +289,5 @@ def test_lists_printed_by_python_are_reported(tmp_path: Path) -> None:
     assert file.comparisons[0].prompt == ("['a', 'b']",)
     messages = {"chosen": "[{'role': 'user', 'content': 'p'}]", "rejected": "bad", "prompt": "p"}
     pair = write_csv(tmp_path / "pair.csv", [messages], columns=tuple(messages))
-    assert problems_of(pair) == [f"line 2, chosen: {message}"]
+    refused = "is a list that Python printed, and not JSON: save the table as Parquet or JSON lines"
+    assert problems_of(pair) == [f"line 2, chosen: {refused}"]

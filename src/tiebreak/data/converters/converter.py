@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tiebreak.data.cells import is_blank
+from tiebreak.data.cells import PRINTED_MESSAGES, is_blank, looks_like_python_repr
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.readers.json_reader import parse_json
 
@@ -78,7 +78,8 @@ def read_list(column: str, cell: object) -> list[object]:
         try:
             cell = parse_json(cell)
         except ValueError as error:
-            raise UnreadableError(column, "broken_json", f"is not a JSON list: {error}") from None
+            message = PRINTED_MESSAGES if looks_like_python_repr(cell) else f"is not a JSON list: {error}"
+            raise UnreadableError(column, "broken_json", message) from None
     if not isinstance(cell, list):
         raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected a list")
     return cell
@@ -94,7 +95,8 @@ def read_object(column: str, cell: object) -> dict[str, object]:
         try:
             cell = parse_json(cell)
         except ValueError as error:
-            raise UnreadableError(column, "broken_json", f"is not a JSON object: {error}") from None
+            message = PRINTED_MESSAGES if looks_like_python_repr(cell) else f"is not a JSON object: {error}"
+            raise UnreadableError(column, "broken_json", message) from None
     if not isinstance(cell, dict):
         raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected an object")
     return cell

@@ -1,4 +1,4 @@
-"""Two answers and the number of the better one: PKU-SafeRLHF, SHP, summarize-from-feedback."""
+"""Two answers and numbers that say which is better: PKU-SafeRLHF, SHP, summarize-from-feedback, WebGPT."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Final
 
 from tiebreak.data.cells import is_blank
 from tiebreak.data.converters.converter import (
+    WINNERS,
     Cells,
     Converter,
     pick,
     read_list,
+    read_number,
     read_object,
     read_position,
     reply,
@@ -59,6 +61,23 @@ def _convert_summaries(cells: Cells, _: str) -> list[Cells]:
             "model_a": first.get("policy"),
             "model_b": second.get("policy"),
             "winner": read_position("choice", cells.get("choice")),
+        }
+    ]
+
+
+def _convert_webgpt(cells: Cells, _: str) -> list[Cells]:
+    question = read_object("question", cells.get("question"))
+    scores = [read_number(name, cells.get(name)) for name in ("score_0", "score_1")]
+    winner: str | None = None
+    if scores[0] is not None and scores[1] is not None:
+        winner = "tie" if scores[0] == scores[1] else WINNERS[scores[1] > scores[0]]
+    return [
+        {
+            "prompt": user(question.get("full_text")),
+            "response_a": reply(cells.get("answer_0")),
+            "response_b": reply(cells.get("answer_1")),
+            "source": question.get("dataset"),
+            "winner": winner,
         }
     ]
 
@@ -119,4 +138,12 @@ SUMMARIES: Final = Converter(
     },
     votes="0: response_a, the first summary, is better; 1: response_b is better",
     convert=_convert_summaries,
+)
+WEBGPT: Final = Converter(
+    name="webgpt",
+    title="WebGPT, comparisons",
+    required=frozenset({"question", "answer_0", "answer_1", "score_0", "score_1"}),
+    reads={"prompt": "question", "response_a": "answer_0", "response_b": "answer_1", "winner": "score_0"},
+    votes="the answer with the higher of score_0 and score_1 is better; equal scores tie",
+    convert=_convert_webgpt,
 )

@@ -45,6 +45,16 @@ def _convert_openai(cells: Cells, _: str) -> list[Cells]:
     return [_row(cells, prompt, chosen, rejected)]
 
 
+def _convert_output(cells: Cells, _: str) -> list[Cells]:
+    """Alpaca's layout in older versions of LLaMA-Factory: `output` is the chosen and the rejected answer."""
+    answers = read_list("output", cells.get("output"))
+    if len(answers) != 2:
+        raise UnreadableError(
+            "output", "not_text", f"is {short_repr(answers)}: expected the chosen and the rejected answer"
+        )
+    return [_row(cells, _question(cells), answers[0], answers[1])]
+
+
 def _convert_stack_exchange(cells: Cells, _: str) -> list[Cells]:
     return [_row(cells, user(cells.get("question")), cells.get("response_j"), cells.get("response_k"))]
 
@@ -135,6 +145,15 @@ PAIRS: Final = (
         reads={"prompt": "query", "chosen": "response", "rejected": "rejected_response", "system": "system"},
         more=_ALWAYS,
         convert=_convert_query,
+    ),
+    Converter(
+        name="alpaca-output",
+        title="LLaMA-Factory, output as a pair",
+        required=frozenset({"instruction", "output"}),
+        reads={"prompt": "instruction", "chosen": "output", "rejected": "output", "system": "system"},
+        more=_ALWAYS | {"input"},
+        votes="the first of the two in output is chosen",
+        convert=_convert_output,
     ),
     Converter(
         name="openai",

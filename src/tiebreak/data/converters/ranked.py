@@ -9,7 +9,7 @@ from tiebreak.data.cells import is_blank
 from tiebreak.data.converters.converter import Cells, Converter, read_list, read_number, reply, user
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.layouts import places_second
-from tiebreak.data.transcripts import is_transcript, parse_transcript
+from tiebreak.data.transcripts import is_transcript, parse_transcript_prompt
 
 _PROMPTS: Final = ("prompt", "instruction", "question", "query")
 _LISTS: Final = ("answers", "responses", "completions", "candidates")
@@ -30,7 +30,7 @@ def _convert(cells: Cells, row_id: str) -> list[Cells]:
     answers = _read_answers(cells, list_column)
     prompt = cells[prompt_column]
     if isinstance(prompt, str) and is_transcript(prompt):
-        prompt = [{"role": role, "content": content} for role, content in parse_transcript(prompt)]
+        prompt = [{"role": role, "content": content} for role, content in parse_transcript_prompt(prompt)]
     given = str(cells["id"]) if not is_blank(cells.get("id")) else row_id
     messages = prompt if isinstance(prompt, list) else user(prompt)
     return [

@@ -8,7 +8,7 @@ from typing import Final
 from tiebreak.data.converters.arena import ARENA
 from tiebreak.data.converters.converter import KEPT, Converter
 from tiebreak.data.converters.graded import HELPSTEER2, HELPSTEER3
-from tiebreak.data.converters.numbered import PKU_SAFERLHF, SHP, SUMMARIES
+from tiebreak.data.converters.numbered import PKU_SAFERLHF, SHP, SUMMARIES, WEBGPT
 from tiebreak.data.converters.pairs import PAIRS
 from tiebreak.data.converters.ranked import RANKED
 from tiebreak.data.issues import Problem, UnreadableError, severity_of
@@ -17,7 +17,7 @@ from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 
 CONVERTERS: Final[tuple[Converter, ...]] = (
-    ARENA, HELPSTEER2, HELPSTEER3, PKU_SAFERLHF, SHP, SUMMARIES, *PAIRS, *RANKED
+    ARENA, HELPSTEER2, HELPSTEER3, PKU_SAFERLHF, SHP, SUMMARIES, WEBGPT, *PAIRS, *RANKED
 )  # fmt: skip
 """The first one whose columns a file has is taken."""
 

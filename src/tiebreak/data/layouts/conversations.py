@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tiebreak.data.cells import PYTHON_LIST_NOTE, Turns, clean_texts, decode_cell, is_blank, looks_like_python_repr
+from tiebreak.data.cells import (
+    PRINTED_MESSAGES,
+    PYTHON_LIST_NOTE,
+    Turns,
+    clean_texts,
+    decode_cell,
+    is_blank,
+    looks_like_printed_messages,
+    looks_like_python_repr,
+)
 from tiebreak.data.issues import RowReport, UnreadableError, short_repr
 from tiebreak.data.layouts.columns import SYSTEM_COLUMN
 from tiebreak.data.message_content import Message
 from tiebreak.data.messages import ToolCalls, is_messages, is_written_as_messages, parse_messages, parse_side
 from tiebreak.data.messages import system_message as system_of_messages
-from tiebreak.data.transcripts import is_transcript, parse_transcript
+from tiebreak.data.transcripts import is_transcript, parse_transcript, parse_transcript_prompt
 from tiebreak.types import join_system
 from tiebreak.unicode import clean_text
 
@@ -105,12 +114,14 @@ def _parse_messages(
     for column in ("prompt", *columns):
         with report:
             cell = decode_cell(column, cells.get(column))
+            if looks_like_printed_messages(cell):
+                raise UnreadableError(column, "not_text", PRINTED_MESSAGES)
             if looks_like_python_repr(cell):
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
             blank = is_blank(cell) and column != "prompt"
             role = "user" if column == "prompt" else "assistant"
             if isinstance(cell, str) and is_transcript(cell) and (column == "prompt" or is_blank(cells.get("prompt"))):
-                messages[column] = parse_transcript(cell)
+                messages[column] = (parse_transcript_prompt if column == "prompt" else parse_transcript)(cell)
             else:
                 messages[column] = () if blank else parse_messages(column, cell, role=role)
     return None if report.is_unreadable() else messages
