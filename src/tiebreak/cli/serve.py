@@ -190,7 +190,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _about(folder: RunFolder, judge: Judge) -> dict[str, Any]:
-    """Kind, base model, metrics and recipe of the run, for `GET /v1/model`."""
+    """Kind, base model, metrics, verdict and recipe of the run, for `GET /v1/model`."""
+    from tiebreak.workflows.verdict import find_verdict
+
+    verdict = None if folder.names_a_model else find_verdict(folder, lambda _: None)
+    if verdict is not None and not verdict.usable:
+        log(f"{verdict.headline} {verdict.remedy}")
     metrics = _read(folder.metrics, json.loads)
     recipe = _read(folder.recipe, lambda text: read_yaml(text, str(folder.recipe)))
     kind = "blend" if folder.holds_a_blend else "classical" if folder.holds_a_baseline else None
@@ -199,6 +204,7 @@ def _about(folder: RunFolder, judge: Judge) -> dict[str, Any]:
         "kind": kind or ("pointwise" if judge.gives_rewards else "pairwise"),
         "base_model": recipe.get("model", {}).get("name") if kind is None else None,
         "metrics": metrics if isinstance(metrics, dict) else None,
+        "verdict": None if verdict is None else verdict.to_dict(),
         # Clients need not know the file paths of this machine.
         "recipe": {key: value for key, value in recipe.items() if key not in ("data", "output")} or None,
     }

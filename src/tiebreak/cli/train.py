@@ -16,7 +16,7 @@ from rich.markup import escape
 from tiebreak.cli.arguments import OverridesArgument, RecipeArgument
 from tiebreak.cli.console import diagnostics, log, print_json, program, quiet_libraries, results
 from tiebreak.cli.launch import STOPPED, gpu_count, is_launched_rank, launch
-from tiebreak.errors import RecipeError, RunError
+from tiebreak.errors import RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.recipe import Recipe, load_recipe, recipe_keys
 from tiebreak.runs import RunFolder
@@ -26,7 +26,6 @@ from tiebreak.training.vote_sources import check_sources
 
 if TYPE_CHECKING:
     from tiebreak.training import TrainingResult
-    from tiebreak.workflows.verdict import RunVerdict
 
 
 def _show_keys(wanted: bool) -> None:
@@ -99,7 +98,9 @@ def command(
 
 def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) -> None:
     """Print the metrics, the verdict, and what to do with the judge unless it is no better than guessing."""
-    verdict = _verdict(result.folder)
+    from tiebreak.workflows.verdict import find_verdict
+
+    verdict = find_verdict(result.folder, log)
     if as_json:
         as_dict = None if verdict is None else verdict.to_dict()
         print_json({"run": str(result.folder), "metrics": result.metrics, "verdict": as_dict})
@@ -121,17 +122,6 @@ def _print_result(result: TrainingResult, settings: Recipe, *, as_json: bool) ->
         f"  {program()} predict {result.folder} test.csv -o submission.csv\n"
         f"  {program()} score {result.folder} CANDIDATES -o scores.parquet"
     )
-
-
-def _verdict(folder: RunFolder) -> RunVerdict | None:
-    """The verdict on a run; None, and a log line, for one whose predictions are missing."""
-    from tiebreak.workflows.verdict import judge_run
-
-    try:
-        return judge_run(folder)
-    except RunError as error:
-        log(f"The judge cannot be compared with guessing: {error}")
-        return None
 
 
 def _check_paths(settings: Recipe, *, resume: bool) -> None:

@@ -44,6 +44,8 @@ class ServedModel:
     metrics: dict[str, Any] | None
     recipe: dict[str, Any] | None
     limits: ServedLimits
+    verdict: dict[str, Any] | None = None
+    """Whether it is better than guessing and than baselines; None if that is not known, as from older servers."""
 
 
 def parse_answer(parse: Callable[[Any], T], answer: Any, url: str) -> T:
@@ -65,8 +67,8 @@ def parse_model(answer: Any) -> ServedModel:
         KeyError, TypeError: a field is missing, here and in the functions below.
     """
     limits = {name: answer["limits"][name] for name in ServedLimits.__slots__}
-    fields = {name: answer[name] for name in ServedModel.__slots__ if name != "limits"}
-    return ServedModel(**fields, limits=ServedLimits(**limits))
+    fields = {name: answer[name] for name in ServedModel.__slots__ if name not in ("limits", "verdict")}
+    return ServedModel(**fields, limits=ServedLimits(**limits), verdict=answer.get("verdict"))
 
 
 def parse_verdict(answer: Any) -> Verdict:

@@ -48,7 +48,7 @@ def create_app(
         limits: of requests and the queue.
         api_key: expected as `Authorization: Bearer KEY`; None to serve without a key.
         grace: seconds for requests in flight at shutdown.
-        about: `kind`, `base_model`, `metrics` and `recipe` of the run, for `GET /v1/model`.
+        about: `kind`, `base_model`, `metrics`, `verdict` and `recipe` of the run, for `GET /v1/model`.
         policy: parses the rendered texts of compatibility APIs; by default with all templates that are known.
     """
     limits = limits or Limits()
@@ -104,6 +104,7 @@ def _model_response(service: JudgeService, about: dict[str, Any]) -> ModelRespon
         kind=about.get("kind", "pointwise" if service.gives_rewards else "pairwise"),
         base_model=about.get("base_model"),
         metrics=about.get("metrics"),
+        verdict=about.get("verdict"),
         recipe=about.get("recipe"),
     )
 
@@ -205,7 +206,7 @@ def _validation_message(detail: dict[str, Any]) -> str:
     if detail["type"] == "json_invalid":
         return f"The body is not JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
     parts = [str(part) for part in detail["loc"] if part != "body"]
-    if len(parts) > 1 and parts[0] != parts[0].lower():  # the API on a path of several, such as vLLM: no field
+    if len(parts) > 1 and parts[0] == "Tiebreak":  # its own API, on a path that other APIs have too: no field
         del parts[0]
     where = ".".join(parts)
     return f"{where or 'the body'}: {detail['msg']}"

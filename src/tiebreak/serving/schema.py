@@ -257,6 +257,14 @@ class LimitsResponse(BaseModel):
     seconds: float = Field(description="Time limit of a request; after it the status is 504.")
 
 
+class VerdictResponse(BaseModel):
+    """How the judge compares with guesses and baselines on the run's validation rows."""
+
+    usable: bool = Field(description="Whether it is better than the shares of the votes, with 95 % confidence.")
+    headline: str
+    remedy: str = Field(description="What to do; empty if it is better than all baselines.")
+
+
 class ModelResponse(BaseModel):
     """The served judge."""
 
@@ -267,5 +275,6 @@ class ModelResponse(BaseModel):
     base_model: str | None
     calibration: str | None = Field(description="The calibration map of its probabilities.")
     metrics: dict[str, Any] | None = Field(description="Validation metrics, as in the run's metrics.json.")
+    verdict: VerdictResponse | None = Field(None, description="Whether it is better than guessing and than baselines.")
     recipe: dict[str, Any] | None = Field(description="The recipe it was trained with, without file paths.")
     limits: LimitsResponse

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from tiebreak.errors import RunError
 from tiebreak.runs import RunFolder, read_validation_rows
 from tiebreak.workflows.baselines import BASELINE_NAMES, comparable_kinds, read_baselines
 from tiebreak.workflows.comparison import SHARES, JudgeComparison, compare_judges
@@ -57,6 +58,15 @@ def judge_run(run: RunFolder) -> RunVerdict:
         None if own.weights is None else own.weights[counted],
     )
     return judge_comparisons(float(own.losses[counted].mean()), len(counted), comparisons)
+
+
+def find_verdict(run: RunFolder, log: Callable[[str], None]) -> RunVerdict | None:
+    """The verdict on a run; None, and a line for `log`, if its predictions are missing or cannot be read."""
+    try:
+        return judge_run(run)
+    except RunError as error:
+        log(f"The judge cannot be compared with guessing: {error}")
+        return None
 
 
 def judge_comparisons(loss: float, rows: int, comparisons: Sequence[JudgeComparison]) -> RunVerdict:

@@ -236,6 +236,7 @@ def test_the_served_model(client: TestClient) -> None:
     model = client.get("/v1/model").json()
     assert (model["name"], model["kind"], model["gives_rewards"]) == ("fake", "pairwise", False)
     assert model["limits"]["tokens"] == 1000
+    assert model["verdict"] is None
     described = client.get("/openapi.json").json()
     assert {"/v1/compare", "/v1/score", "/v1/rank", "/v1/model", "/healthz"} <= set(described["paths"])
     for path, methods in described["paths"].items():
