@@ -329,7 +329,7 @@ def test_vllm_score_by_a_pairwise_judge(pairs: Served) -> None:
 def test_the_servers_own_score_stays_where_it_was(rewards: Served) -> None:
     found = rewards.post("/v1/score", {"prompt": PROMPT, "answer": ANSWERS[0]})
     assert found["reward"] == close(rewards.rewards()[0])
-    assert "Tiebreak.answer: Field required" in rewards.refusal("/v1/score", {"prompt": PROMPT})
+    assert "answer: Field required" in rewards.refusal("/v1/score", {"prompt": PROMPT})
     assert "vLLM.text_2: Field required" in rewards.refusal("/v1/score", {"text_1": PROMPT})
 
 
