@@ -73,6 +73,16 @@ def looks_like_printed_messages(cell: object) -> bool:
     return isinstance(cell, str) and _PRINTED_MESSAGES.match(cell) is not None
 
 
+def check_not_printed(column: str, cell: object) -> None:
+    """Check that a cell is not a list of messages that Python printed.
+
+    Raises:
+        UnreadableError: it is.
+    """
+    if looks_like_printed_messages(cell):
+        raise UnreadableError(column, "not_text", PRINTED_MESSAGES)
+
+
 def row_holds_turns(prompt: object, *answers: object) -> bool:
     """Whether texts of this row that are written as turns are turns (see the top of this module)."""
     written_as_turns = [looks_like_turns(answer) for answer in answers if not is_blank(answer)]

@@ -60,12 +60,13 @@ def parse_side(
 
 
 def system_message(*lists: tuple[Message, ...]) -> str:
-    """The system message of the first list that has one; empty if none has.
+    """The system message of the first list that has one with text; empty if none has.
 
     `parse_side` puts it in front of the first user turn. `Conversation` and `Comparison` take it as `system`, so that
     a chat template renders it as a turn of its own.
     """
-    systems = (messages[0][1] for messages in lists if messages and messages[0][0] == "system")
+    firsts = (messages[0] for messages in lists if messages)
+    systems = (content for role, content in firsts if role == "system" and not is_blank(content))
     return unify_line_ends(next(systems, ""))
 
 
@@ -160,7 +161,7 @@ def _turns(
     if roles[0] == "assistant":
         turns.insert(0, ("user", ""))
     prompts = [content for _, content in turns[::2]]
-    if system:
+    if system is not None and not is_blank(system):
         prompts[0] = f"{system}\n\n{prompts[0]}"
     return tuple(prompts), tuple(content for _, content in turns[1::2])
 

@@ -70,15 +70,15 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         "arena",
         [
             {
-                "winner": "model_b", "turn": turn,
+                "question_id": 81, "winner": "model_b", "turn": turn,
                 "conversation_a": [USER, said(BAD), said("Sure?", "user"), said("Yes.")],
                 "conversation_b": [USER, said(GOOD), said("Sure?", "user"), said("No.")],
             }
             for turn in (1, 2)
         ],
         [
-            Comparison((Q,), (BAD,), (GOOD,), B_WINS, "0"),
-            Comparison((Q, "Sure?"), (BAD, "Yes."), (GOOD, "No."), B_WINS, "1"),
+            Comparison((Q,), (BAD,), (GOOD,), B_WINS, "81/0"),
+            Comparison((Q, "Sure?"), (BAD, "Yes."), (GOOD, "No."), B_WINS, "81/1"),
         ],
     ),
     "hh-rlhf": (
@@ -112,6 +112,16 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
             Comparison((Q,), (GOOD,), (BAD,), TIE, "1"),
             Comparison((Q,), (GOOD,), (BAD,), B_WINS, "2", margin=1.0),
         ],
+    ),
+    "helpsteer2, turns": (
+        "helpsteer2",
+        [
+            {
+                "prompt": f"Hi\n<extra_id_1>Assistant\nHello\n<extra_id_1>User\n{Q}",
+                "response_1": BAD, "response_2": GOOD, "preference_strength": 3,
+            }
+        ],
+        [Comparison(("Hi", Q), ("Hello", BAD), ("Hello", GOOD), B_WINS, "0", margin=3.0)],
     ),
     "helpsteer3": (
         "helpsteer3",
@@ -181,6 +191,16 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         "chosen-rejected-question",
         [{"system": "Be brief.", "question": Q, "chosen": GOOD, "rejected": BAD}],
         [preferred((f"Be brief.\n\n{Q}",), id="0", system="Be brief.")],
+    ),
+    "orca, whole conversations": (
+        "chosen-rejected-question",
+        [{"system": "Be brief.", "question": Q, "chosen": [USER, said(GOOD)], "rejected": [USER, said(BAD)]}],
+        [preferred((f"Be brief.\n\n{Q}",), id="0", system="Be brief.")],
+    ),
+    "a blank system message": (
+        "chosen-rejected",
+        [{"chosen": [said(" ", "system"), USER, said(GOOD)], "rejected": [said(" ", "system"), USER, said(BAD)]}],
+        [preferred(id="0")],
     ),
     "alpaca": (
         "chosen-rejected-instruction",
@@ -320,6 +340,14 @@ def test_parquet_and_data_frames_read_as_json_lines_do(tmp_path: Path, name: str
     assert from_frame(pd.read_parquet(tmp_path / "v.parquet"), votes="required") == expected
 
 
+def test_a_system_column_is_read_in_every_layout(tmp_path: Path) -> None:
+    pku = {"system": "S", "prompt": Q, "response_0": BAD, "response_1": GOOD, "better_response_id": 1}
+    scores = {"system": "S", "prompt": Q, "responses": [BAD, GOOD], "scores": [1, 2]}
+    for row in (pku, scores):
+        (comparison,) = read_votes(write_jsonl(tmp_path / "v.jsonl", [row]), votes="required").comparisons
+        assert (comparison.system, comparison.prompt) == ("S", (f"S\n\n{Q}",))
+
+
 def test_every_converter_says_what_it_reads_from_columns_that_it_has() -> None:
     for converter in CONVERTERS:
         assert {*converter.reads} >= {"prompt"} or converter.name == "arena"
@@ -357,6 +385,20 @@ def test_ultrafeedback_is_ranked_by_the_mean_of_its_ratings(tmp_path: Path) -> N
         ({"prompt": Q, "responses": [GOOD, BAD]}, "has no ranks or scores"),
         ({"prompt": Q, "responses": [GOOD, BAD], "ranks": [1]}, "has 1 numbers for 2 answers"),
         ({"prompt": Q, "answers": [{"answer": GOOD}, {"answer": BAD}]}, "a text (answer) and a rank or score"),
+        (
+            {"prompt": Q, "answers": [{"answer": GOOD, "score": 4.5}, {"answer": BAD, "rating": 8}]},
+            "a text (answer) and a score",
+        ),
+        ({"prompt": Q, "answers": ["x", "y", "z"], "ranking": [2, 0, 1]}, "rename it to ranks if it holds ranks"),
+        ({"instruction": Q, "input": "", "output": GOOD}, "is '2', one answer: expected a list of the chosen"),
+        (
+            {"prompt": Q, "response_a": "[{'role': 'a'}]", "response_b": "[{'role': 'b'}]", "winner": 1},
+            "Python printed",
+        ),
+        (
+            {"context": "[{'role': 'user'}]", "response1": GOOD, "response2": BAD, "overall_preference": 1},
+            "Python printed",
+        ),
         ({"conversation_a": "[{'role': 'user'}]", "conversation_b": [USER], "winner": "tie"}, "that Python printed"),
         ({"messages": [USER, said(GOOD)], "rejected_messages": [said("Hi", "user"), said(BAD)]}, "has another prompt"),
         (

@@ -285,3 +285,40 @@ def test_lone_surrogates_are_replaced_and_pairs_are_not(tmp_path: Path) -> None:
     ]
     (raw := tmp_path / "raw.csv").write_bytes(b"prompt,response_a,response_b,winner\n\xed\xa0\xbdx,a,b,tie\n")
     assert read_votes(raw, votes="required").comparisons[0].prompt == ("\ufffdx",)
+
+
+def test_a_winner_may_be_the_name_of_its_model(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "p", "response_a": "a", "response_b": "b", "model_a": a, "model_b": b, "winner": winner}
+        for a, b, winner in (("x", "y", "x"), ("x", "y", "y"), (100, 2, 100), ("x", "y", "tie"), ("1", "2", "2"))
+    ]
+    file = read_votes(write_jsonl(tmp_path / "v.jsonl", rows), votes="required")
+    assert [c.vote for c in file.comparisons] == [A_WINS, B_WINS, A_WINS, TIE, B_WINS]
+
+
+@pytest.mark.parametrize(
+    ("models", "winner", "reason"),
+    [
+        (("B", "A"), "A", "is 'A', another outcome and the name of a model"),
+        (("x", "x"), "x", "is 'x': expected model_a"),
+        (("x", "y"), "z", "left and right; or one of the models, 'x' and 'y'"),
+        (("x", "tie"), "tie", "is 'tie', another outcome and the name of a model"),
+    ],
+)
+def test_a_winner_that_two_readings_give_different_sides_is_refused(
+    tmp_path: Path, models: tuple[str, str], winner: str, reason: str
+) -> None:
+    row = {"prompt": "p", "response_a": "a", "response_b": "b", "winner": winner, "model_a": models[0]}
+    path = write_jsonl(tmp_path / "v.jsonl", [{**row, "model_b": models[1]}])
+    file = read_votes(path, votes="required")
+    assert file.comparisons == ()
+    assert reason in file.problems[0].message
+
+
+def test_whole_numbers_that_pandas_writes_as_floats_are_winners(tmp_path: Path) -> None:
+    path = tmp_path / "v.csv"
+    path.write_text("prompt,response_a,response_b,winner\np,a,b,1.0\np,a,b,2.0\np,a,b,\n")
+    assert [c.vote for c in read_votes(path, votes="optional").comparisons] == [A_WINS, B_WINS, None]
+    path.write_text("prompt,response_a,response_b,winner\np,a,b,1.0\np,a,b,0.0\n")
+    with pytest.raises(DataError, match="winner is 0 in a row"):
+        read_votes(path, votes="optional")

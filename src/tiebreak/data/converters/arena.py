@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
+from tiebreak.data.cells import is_blank
 from tiebreak.data.converters.converter import Cells, Converter, pick, read_list, read_number
 from tiebreak.data.issues import UnreadableError
 from tiebreak.data.message_content import read_message
 
 
-def _convert(cells: Cells, _: str) -> list[Cells]:
+def _convert(cells: Cells, row_id: str) -> list[Cells]:
     turns = read_number("turn", cells.get("turn"))
     return [
         {
-            **pick(cells, id="question_id", winner="winner", model_a="model_a", model_b="model_b"),
+            **pick(cells, winner="winner", model_a="model_a", model_b="model_b"),
+            **_id(cells, row_id),
             "prompt": None,
             "response_a": _conversation("conversation_a", cells.get("conversation_a"), turns),
             "response_b": _conversation("conversation_b", cells.get("conversation_b"), turns),
         }
     ]
+
+
+def _id(cells: Cells, row_id: str) -> Cells:
+    """The id of a vote. MT-bench numbers its questions and has many votes on each, so the row number is added."""
+    if "question_id" not in cells:
+        return {}
+    question = cells["question_id"]
+    numbered = not is_blank(question) and str(question).strip().isdecimal()
+    return {"id": f"{question}/{row_id}" if numbered else question}
 
 
 def _conversation(column: str, cell: object, turns: float | None) -> list[object]:

@@ -13,7 +13,7 @@ from tiebreak.data.readers.json_reader import parse_json
 
 Cells = dict[str, object]
 
-KEPT: Final = frozenset({"id", "language", "margin", "source", "weight"})
+KEPT: Final = frozenset({"id", "language", "margin", "source", "system", "weight"})
 """Columns that keep their meaning in every layout, if `convert` does not give them."""
 WINNERS: Final = ("model_a", "model_b")
 """The winners of the answers at positions 0 and 1."""
@@ -58,11 +58,6 @@ def reply(answer: object) -> object:
     return [answer] if isinstance(answer, Mapping) else answer
 
 
-def with_system(system: object, messages: list[object]) -> list[object]:
-    """Messages after a system message, if there is one."""
-    return messages if is_blank(system) else [{"role": "system", "content": system}, *messages]
-
-
 def pick(cells: Cells, **columns: str) -> Cells:
     """Cells under Tiebreak's names, without those that the row lacks."""
     return {name: cells[column] for name, column in columns.items() if column in cells}
@@ -92,10 +87,11 @@ def read_object(column: str, cell: object) -> dict[str, object]:
         UnreadableError: there is none.
     """
     if isinstance(cell, str):
+        printed = cell.lstrip().startswith("{'")
         try:
             cell = parse_json(cell)
         except ValueError as error:
-            message = PRINTED_MESSAGES if looks_like_python_repr(cell) else f"is not a JSON object: {error}"
+            message = PRINTED_MESSAGES if printed else f"is not a JSON object: {error}"
             raise UnreadableError(column, "broken_json", message) from None
     if not isinstance(cell, dict):
         raise UnreadableError(column, "not_text", f"is {short_repr(cell)}: expected an object")

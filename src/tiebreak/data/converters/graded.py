@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from tiebreak.data.cells import is_blank
+from tiebreak.data.cells import check_not_printed, is_blank
 from tiebreak.data.converters.converter import Cells, Converter, pick, read_number, reply, user
 from tiebreak.data.messages import parse_messages
 
 _VOTES: Final = "below 0: response_a is better; 0: a tie; above 0: response_b is better; the margin is its size"
+
+_TURN: Final = re.compile(r"\n<extra_id_1>(User|Assistant)\n")
+"""Begins each turn but the first in HelpSteer2's prompts, as in the template of Nemotron's models."""
+
+
+def _turns(prompt: object) -> list[object]:
+    """The messages of a prompt of HelpSteer2, a third of which are conversations in one text."""
+    if not isinstance(prompt, str):
+        return user(prompt)
+    first, *parts = _TURN.split(prompt)
+    roles = ("user" if name == "User" else "assistant" for name in parts[::2])
+    return [*user(first), *({"role": r, "content": t} for r, t in zip(roles, parts[1::2], strict=True))]
 
 
 def _vote(column: str, cell: object) -> Cells:
@@ -26,7 +39,7 @@ def _vote(column: str, cell: object) -> Cells:
 def _convert_helpsteer2(cells: Cells, _: str) -> list[Cells]:
     return [
         {
-            "prompt": user(cells.get("prompt")),
+            "prompt": _turns(cells.get("prompt")),
             "response_a": reply(cells.get("response_1")),
             "response_b": reply(cells.get("response_2")),
             **_vote("preference_strength", cells.get("preference_strength")),
@@ -37,6 +50,7 @@ def _convert_helpsteer2(cells: Cells, _: str) -> list[Cells]:
 def _convert_helpsteer3(cells: Cells, _: str) -> list[Cells]:
     context = cells.get("context")
     if isinstance(context, str):
+        check_not_printed("context", context)
         messages = parse_messages("context", context, role="user")
         context = [{"role": role, "content": content} for role, content in messages]
     return [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from tiebreak.data.cells import is_blank
-from tiebreak.data.converters.converter import Cells, Converter, read_list, read_object, reply, user, with_system
+from tiebreak.data.converters.converter import Cells, Converter, read_list, read_object, reply, user
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.message_content import read_message
 from tiebreak.data.transcripts import is_transcript
 
 _PAIR: Final = {"chosen": "chosen", "rejected": "rejected"}
-_ALWAYS: Final = frozenset({"system", "history"})
+_ALWAYS: Final = frozenset({"history"})
 
 
 def _convert_question(cells: Cells, _: str) -> list[Cells]:
@@ -47,7 +47,11 @@ def _convert_openai(cells: Cells, _: str) -> list[Cells]:
 
 def _convert_output(cells: Cells, _: str) -> list[Cells]:
     """Alpaca's layout in older versions of LLaMA-Factory: `output` is the chosen and the rejected answer."""
-    answers = read_list("output", cells.get("output"))
+    output = cells.get("output")
+    if isinstance(output, str) and not output.lstrip().startswith("["):
+        message = f"is {short_repr(output)}, one answer: expected a list of the chosen and the rejected one"
+        raise UnreadableError("output", "not_text", message)
+    answers = read_list("output", output)
     if len(answers) != 2:
         raise UnreadableError(
             "output", "not_text", f"is {short_repr(answers)}: expected the chosen and the rejected answer"
@@ -72,7 +76,7 @@ def _question(cells: Cells) -> list[object]:
 def _row(cells: Cells, prompt: list[object], chosen: object, rejected: object) -> Cells:
     """Cells of the layout `chosen-rejected`. Answers that are whole conversations have the prompt in them."""
     whole = all(map(_is_conversation, (chosen, rejected)))
-    messages = with_system(cells.get("system"), [*_history(cells.get("history")), *prompt])
+    messages = [*_history(cells.get("history")), *prompt]
     return {"prompt": None if whole else messages, "chosen": reply(chosen), "rejected": reply(rejected)}
 
 

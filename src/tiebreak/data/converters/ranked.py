@@ -15,6 +15,8 @@ _PROMPTS: Final = ("prompt", "instruction", "question", "query")
 _LISTS: Final = ("answers", "responses", "completions", "candidates")
 _TEXTS: Final = ("answer", "response", "text", "content", "completion", "output")
 _RANKS: Final = ("rank", "ranks", "ranking", "rankings")
+_ORDERS: Final = ("ranking", "rankings")
+"""Next to a list of answers, these may hold ranks, or the numbers of the answers from the best to the worst."""
 _SCORES: Final = (
     # UltraFeedback's overall_score is 10 in rows that mean 1; the mean of its four ratings is not.
     "fine-grained_score", "overall_score", "score", "scores", "rating", "ratings", "reward", "rewards",
@@ -57,9 +59,13 @@ def _read_answers(cells: Cells, column: str) -> list[_Answer]:
     if len(items) < 2:
         raise UnreadableError(column, "not_text", f"is {short_repr(items)}: a comparison needs two answers")
     if any(isinstance(item, dict) for item in items):
-        return [_read_item(f"{column}[{i}]", item) for i, item in enumerate(items)]
-    ranking = next((name for name in (*_RANKS, *_SCORES) if name in cells), None)
-    if ranking is None:
+        ranking = _common_ranking(items)
+        return [_read_item(f"{column}[{i}]", item, ranking) for i, item in enumerate(items)]
+    ranking = next((name for name in (*_RANKS, *_SCORES) if not is_blank(cells.get(name))), "")
+    if ranking in _ORDERS:
+        message = "may hold the rank of each answer, or the answers in order: rename it to ranks if it holds ranks"
+        raise UnreadableError(ranking, "no_vote", message)
+    if not ranking:
         raise UnreadableError(
             column,
             "no_vote",
@@ -74,14 +80,19 @@ def _read_answers(cells: Cells, column: str) -> list[_Answer]:
     ]
 
 
-def _read_item(column: str, item: object) -> _Answer:
+def _common_ranking(items: list[object]) -> str:
+    """The first rank or score that an answer has, and all need: two kinds of scores cannot be compared."""
+    objects = [item for item in items if isinstance(item, dict)]
+    return next((name for name in (*_RANKS, *_SCORES) if any(not is_blank(item.get(name)) for item in objects)), "")
+
+
+def _read_item(column: str, item: object, ranking: str) -> _Answer:
     """An answer as an object with its text, its rank or score, and the model."""
     if isinstance(item, dict):
         text = next((name for name in _TEXTS if name in item), None)
-        ranking = next((name for name in (*_RANKS, *_SCORES) if not is_blank(item.get(name))), None)
-        if text is not None and ranking is not None:
+        if text is not None and not is_blank(item.get(ranking)):
             return _text(column, item[text]), _goodness(f"{column}.{ranking}", item[ranking]), item.get("model")
-    message = f"is {short_repr(item)}: expected an object with a text ({_TEXTS[0]}) and a rank or score"
+    message = f"is {short_repr(item)}: expected an object with a text ({_TEXTS[0]}) and a {ranking or 'rank or score'}"
     raise UnreadableError(column, "not_text", message)
 
 

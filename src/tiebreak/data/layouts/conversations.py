@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tiebreak.data.cells import (
-    PRINTED_MESSAGES,
     PYTHON_LIST_NOTE,
     Turns,
+    check_not_printed,
     clean_texts,
     decode_cell,
     is_blank,
-    looks_like_printed_messages,
     looks_like_python_repr,
 )
 from tiebreak.data.issues import RowReport, UnreadableError, short_repr
@@ -114,8 +113,7 @@ def _parse_messages(
     for column in ("prompt", *columns):
         with report:
             cell = decode_cell(column, cells.get(column))
-            if looks_like_printed_messages(cell):
-                raise UnreadableError(column, "not_text", PRINTED_MESSAGES)
+            check_not_printed(column, cell)
             if looks_like_python_repr(cell):
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
             blank = is_blank(cell) and column != "prompt"

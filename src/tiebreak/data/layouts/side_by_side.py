@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from tiebreak.data.cells import (
+    PRINTED_MESSAGES,
     PYTHON_LIST_NOTE,
     Turns,
     decode_cell,
     is_blank,
+    looks_like_printed_messages,
     looks_like_python_repr,
     looks_like_turns,
     parse_turns,
@@ -61,6 +63,10 @@ def _parse_texts(cells: dict[str, object], report: RowReport) -> Sides | None:
             texts[column] = decode_cell(column, cells.get(column))
     if texts.get("prompt", "") is None:
         report.add("prompt", "missing_prompt", "is missing")
+    # A single answer may well be about Python.
+    printed = [column for column in TEXT_COLUMNS if looks_like_printed_messages(texts.get(column))]
+    if "prompt" in printed or len(printed) == 2:
+        report.add(printed[0], "not_text", PRINTED_MESSAGES)
     if report.is_unreadable():
         return None
     row_of_turns = row_holds_turns(*(texts[column] for column in TEXT_COLUMNS))
@@ -105,7 +111,7 @@ def _parse_vote(
     with report:
         if layout == "winner":
             column = "winner"
-            vote = parse_winner(decode_cell(column, cells.get(column)))
+            vote = parse_winner(decode_cell(column, cells.get(column)), (cells.get("model_a"), cells.get("model_b")))
         else:
             column = ALL_WINNER_COLUMNS
             no_tie = 0 if WINNER_COLUMNS[2] not in cells else None  # a file of votes without ties may lack the column

@@ -58,29 +58,52 @@ def parse_winner_columns(model_a: object, model_b: object, tie: object) -> Vote 
     return (values[0] / total, values[1] / total, values[2] / total)
 
 
-def parse_winner(cell: object) -> Vote | None:
+def parse_winner(cell: object, models: tuple[object, object] = (None, None)) -> Vote | None:
     """The vote in a column `winner`; None if it is empty.
 
+    Args:
+        cell: a known winner, or the name of the model whose answer is better.
+        models: the names of the models that gave response_a and response_b, if they are known.
+
     Raises:
-        UnreadableError: the cell is not a known winner.
+        UnreadableError: the cell is neither, or is both and the two differ.
         DataError: the cell is 0. Then 1 may mean the second answer, and no row of the file is understood.
     """
     if is_blank(cell):
         return None
-    if isinstance(cell, float) and cell.is_integer():  # a column of whole numbers with a gap
-        cell = int(cell)
-    name = str(cell) if isinstance(cell, int) and not isinstance(cell, bool) else cell
-    if isinstance(name, str) and name.strip() == "0":
+    name = _winner_name(cell)
+    if name == "0":
         raise DataError(
             "winner is 0 in a row: it is not clear which answers 0 and 1 stand for. Name every value: --map "
             "winner.0=model_a --map winner.1=model_b and, if there are ties, --map winner.2=tie; in a recipe with "
             "data.columns. Without that, 1 is response_a and 2 response_b."
         )
-    vote = _VOTES_BY_WINNER.get(name.strip().casefold()) if isinstance(name, str) else None
+    vote = _VOTES_BY_WINNER.get(name.casefold())
+    named = [side for side, model in zip((A_WINS, B_WINS), models, strict=True) if name and _winner_name(model) == name]
+    if vote is None and len(named) == 1:
+        return named[0]
     if vote is None:
         expected = "expected model_a, model_b or tie; A and B; 1 and 2; left and right"
+        if not any(map(is_blank, models)):
+            expected += f"; or one of the models, {short_repr(models[0])} and {short_repr(models[1])}"
         raise UnreadableError("winner", "unknown_winner", f"is {short_repr(cell)}: {expected}")
+    if named and named != [vote]:
+        message = f"is {short_repr(cell)}, another outcome and the name of a model: write model_a, model_b or tie"
+        raise UnreadableError("winner", "unknown_winner", message)
     return vote
+
+
+def _winner_name(cell: object) -> str:
+    """A winner as text; empty if it is neither text nor a whole number. Both `1.0` and 1 are 1.
+
+    A column of whole numbers with a gap is one of floats, in memory and in the CSV files that pandas writes.
+    """
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return str(cell)
+    name = cell.strip() if isinstance(cell, str) else ""
+    return name.removesuffix(".0") if name.removesuffix(".0").isdecimal() else name
 
 
 def is_both_bad(cell: object) -> bool:
