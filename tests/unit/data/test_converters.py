@@ -70,7 +70,7 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         "arena",
         [
             {
-                "question_id": 81, "winner": "model_b", "turn": turn,
+                "question_id": 81, "judge": f"expert_{turn}", "winner": "model_b", "turn": turn,
                 "conversation_a": [USER, said(BAD), said("Sure?", "user"), said("Yes.")],
                 "conversation_b": [USER, said(GOOD), said("Sure?", "user"), said("No.")],
             }

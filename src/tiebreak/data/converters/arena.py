@@ -9,6 +9,8 @@ from tiebreak.data.converters.converter import Cells, Converter, pick, read_list
 from tiebreak.data.issues import UnreadableError
 from tiebreak.data.message_content import read_message
 
+_MT_BENCH_JUDGES: Final = ("expert_", "author_", "gpt4")
+
 
 def _convert(cells: Cells, row_id: str) -> list[Cells]:
     turns = read_number("turn", cells.get("turn"))
@@ -24,12 +26,12 @@ def _convert(cells: Cells, row_id: str) -> list[Cells]:
 
 
 def _id(cells: Cells, row_id: str) -> Cells:
-    """The id of a vote. MT-bench numbers its questions and has many votes on each, so the row number is added."""
+    """The id of a vote. MT-bench has many votes on each of its questions, so the row number is added."""
     if "question_id" not in cells:
         return {}
     question = cells["question_id"]
-    numbered = not is_blank(question) and str(question).strip().isdecimal()
-    return {"id": f"{question}/{row_id}" if numbered else question}
+    of_mt_bench = str(cells.get("judge", "")).startswith(_MT_BENCH_JUDGES) and not is_blank(question)
+    return {"id": f"{question}/{row_id}" if of_mt_bench else question}
 
 
 def _conversation(column: str, cell: object, turns: float | None) -> list[object]:
@@ -55,7 +57,7 @@ ARENA: Final = Converter(
         "model_a": "model_a",
         "model_b": "model_b",
     },
-    more=frozenset({"turn"}),
+    more=frozenset({"judge", "turn"}),
     votes="winner",
     convert=_convert,
 )
