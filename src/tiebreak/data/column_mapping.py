@@ -14,7 +14,8 @@ from typing import Final
 from tiebreak.data.cells import is_blank
 from tiebreak.data.converters import Converter
 from tiebreak.data.issues import Problem, short_repr
-from tiebreak.data.layouts import KNOWN_COLUMNS
+from tiebreak.data.layouts import CHOSEN_REJECTED_COLUMNS, KNOWN_COLUMNS, TEXT_COLUMNS, WINNER_COLUMNS
+from tiebreak.data.layouts.votes import winner_name
 from tiebreak.data.readers.table import Row, Table
 from tiebreak.errors import DataError
 
@@ -61,6 +62,35 @@ def check_mapping(name: str, mapping: Mapping[str, str], columns: Collection[str
         raise DataError(f"{name}: {repeated!r} is mapped to {targets}. Map it to one of them.")
 
 
+def check_mapping_is_read(
+    name: str, mapping: Mapping[str, str], layout: str, readable: Collection[str], winner_column: str | None
+) -> None:
+    """Check that the layout of a file reads every column of a mapping, so that no part of it is ignored.
+
+    Args:
+        name: of the file, for messages of errors.
+        mapping: checked by `check_mapping`.
+        layout: that was recognised.
+        readable: the columns that a mapping may give it.
+        winner_column: where it reads its votes; None if it has none. Meanings of values are for `winner` alone.
+
+    Raises:
+        DataError: a part of the mapping would be ignored.
+    """
+    for target, column in mapping.items():
+        pair = f"{target}={column}"
+        if not target.startswith(_WINNER_VALUE):
+            if target not in readable:
+                raise DataError(f"{name}: {pair} has no effect: the layout {layout} does not use it. Leave it out.")
+        elif winner_column is None:
+            raise DataError(f"{name}: {pair} has no effect without a column of votes. Name it, as winner=COLUMN.")
+        elif winner_column != "winner":
+            raise DataError(
+                f"{name}: {pair} has no effect: the layout {layout} reads its votes from {winner_column}. Leave "
+                "it out, or map prompt, response_a, response_b and winner."
+            )
+
+
 def _unknown_target(target: str, column: str, columns: Collection[str]) -> str:
     """What to write instead of a mapping from a column that Tiebreak does not read."""
     known = f"{target} is no column that Tiebreak reads"
@@ -81,17 +111,31 @@ def map_table(table: Table, mapping: Mapping[str, str], converter: Converter | N
     read_as = {} if converter is None else converter.reads
     sources = {read_as.get(t, t): c for t, c in mapping.items() if not t.startswith(_WINNER_VALUE)}
     values = {t.removeprefix(_WINNER_VALUE): outcome for t, outcome in mapping.items() if t.startswith(_WINNER_VALUE)}
-    left = [name for name in table.columns if name not in sources.values()]
+    replaced = _replaced(sources)
+    left = [name for name in table.columns if name not in sources.values() and name not in replaced]
     names = dict.fromkeys([*left, *sources])
-    return Table(tuple(names), _rows(table, sources, values), table.unit)
+    return Table(tuple(names), _rows(table, sources, values, replaced), table.unit)
 
 
-def _rows(table: Table, sources: Mapping[str, str], values: Mapping[str, str]) -> Iterator[Row | Problem]:
+def _replaced(sources: Collection[str]) -> Collection[str]:
+    """Columns of the file that would otherwise take precedence over mapped ones (see `recognise_layout`)."""
+    if "winner" in sources and not {*WINNER_COLUMNS} & {*sources}:
+        return WINNER_COLUMNS
+    if {*CHOSEN_REJECTED_COLUMNS} <= {*sources} and not {*TEXT_COLUMNS[1:]} & {*sources}:
+        return TEXT_COLUMNS[1:]
+    return ()
+
+
+def _rows(
+    table: Table, sources: Mapping[str, str], values: Mapping[str, str], replaced: Collection[str]
+) -> Iterator[Row | Problem]:
+    values = {_value_text(value): outcome for value, outcome in values.items()}
+    dropped = {*sources.values(), *replaced}
     for row in table.rows:
         if isinstance(row, Problem):
             yield row
             continue
-        cells = {name: cell for name, cell in row.cells.items() if name not in sources.values()}
+        cells = {name: cell for name, cell in row.cells.items() if name not in dropped}
         cells |= {name: row.cells[column] for name, column in sources.items() if column in row.cells}
         text = _value_text(cells.get("winner"))
         if text in values:
@@ -105,9 +149,7 @@ def _rows(table: Table, sources: Mapping[str, str], values: Mapping[str, str]) -
 
 
 def _value_text(cell: object) -> str:
-    """A vote as it is written in a mapping: whole floats without `.0`, as in CSV; empty if there is none."""
+    """A vote as it is written in a mapping: whole floats without `.0`; empty if there is none."""
     if is_blank(cell) or (isinstance(cell, float) and math.isnan(cell)):
         return ""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return str(cell).strip()
+    return winner_name(cell) or str(cell).strip()

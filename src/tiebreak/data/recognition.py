@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tiebreak.data.column_mapping import check_mapping, map_table
-from tiebreak.data.converters import CONVERTERS, convert_table, find_converter
-from tiebreak.data.layouts import KNOWN_COLUMNS, Layout, Votes, recognise_layout, unread_columns
+from tiebreak.data.column_mapping import check_mapping, check_mapping_is_read, map_table
+from tiebreak.data.converters import CONVERTERS, Converter, convert_table, find_converter
+from tiebreak.data.layouts import KNOWN_COLUMNS, Layout, Votes, read_columns, recognise_layout, unread_columns
 from tiebreak.data.layouts.unread_columns import UnreadColumn
 from tiebreak.data.readers.table import Table
 
@@ -63,10 +63,23 @@ def recognise(
         table = map_table(table, mapping, converter)
     if converter is None:
         layout = recognise_layout(name, table.columns, votes)
+        check_mapping_is_read(name, mapping, layout, read_columns(layout), _winner_column(layout))
         return RecognisedTable(table, layout, layout, sources, "", unread_columns(table.columns, layout))
+    check_mapping_is_read(name, mapping, converter.name, converter.mappable, _votes_of(converter))
     read = {**converter.reads, **sources}
     converted = convert_table(converter, table)
     layout = recognise_layout(name, converted.columns, votes)
     unread = tuple(UnreadColumn(c, "") for c in columns if c not in converter.columns and c not in sources.values())
     present = {target: column for target, column in read.items() if column in columns}
     return RecognisedTable(converted, layout, converter.name, present, converter.votes, unread)
+
+
+def _winner_column(layout: Layout) -> str | None:
+    """Where one of Tiebreak's own layouts has its votes."""
+    return {"winner": "winner", "unlabelled": None, "chosen-rejected": "chosen and rejected"}.get(layout, "winner_*")
+
+
+def _votes_of(converter: Converter) -> str:
+    """Where a layout of another project has its votes."""
+    default = "chosen and rejected" if "chosen" in converter.reads else "ranks or scores"
+    return converter.reads.get("winner", default)

@@ -423,6 +423,7 @@ def test_rows_that_are_not_understood_are_refused_with_the_reason(
         ({"prompt": Q, "response": GOOD, "helpfulness": 4, "correctness": 4}, "HelpSteer's ratings of single answers"),
         ({"prompt": Q, "completion": GOOD, "label": True}, "single answers with a label, for KTO"),
         ({"messages": [USER, said(GOOD)], "kto_tag": True}, "single answers with a tag, for KTO"),
+        ({"message_id": "1", "parent_id": None, "text": Q, "role": "prompter", "rank": 0}, "OpenAssistant's trees"),
     ],
 )
 def test_files_without_comparisons_are_refused_by_name(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
@@ -439,6 +440,14 @@ def test_no_hint_exchanges_the_answers(tmp_path: Path, columns: tuple[str, str])
         read_votes(write_jsonl(tmp_path / "v.jsonl", [row]), votes="required")
     assert "rename" not in str(caught.value)
     assert "--map" in str(caught.value)
+
+
+def test_columns_about_answers_are_no_near_names_of_answers(tmp_path: Path) -> None:
+    row = {"instruction": Q, "chosen_response": GOOD, "rejected_response": BAD, "chosen_model": "m", "chosen_score": 5}
+    with pytest.raises(DataError) as caught:
+        read_votes(write_jsonl(tmp_path / "v.jsonl", [row]), votes="required")
+    expected = "lacks chosen (rename 'chosen_response'?), rejected (rename 'rejected_response'?)."
+    assert str(caught.value).splitlines()[0].endswith(expected)
 
 
 def test_cells_of_csv_hold_json(tmp_path: Path) -> None:

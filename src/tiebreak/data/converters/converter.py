@@ -41,11 +41,20 @@ class Converter:
     """How the votes are read, in a few words."""
     makes_ids: bool = False
     """Whether `convert` gives ids, as it must where a row makes several."""
+    computed: frozenset[str] = frozenset()
+    """Tiebreak's columns that `convert` computes from more than one column of the file, or from part of one."""
 
     @property
     def columns(self) -> frozenset[str]:
         """All columns that are read, if a file has them."""
         return self.required | self.more | frozenset(self.reads.values()) | KEPT
+
+    @property
+    def mappable(self) -> frozenset[str]:
+        """Tiebreak's columns for which another column of the file can be read."""
+        columns = [*self.reads.values()]
+        whole = frozenset(target for target, column in self.reads.items() if columns.count(column) == 1)
+        return (whole | KEPT) - self.computed
 
 
 def user(text: object) -> list[object]:

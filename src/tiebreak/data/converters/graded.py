@@ -75,6 +75,7 @@ HELPSTEER2: Final = Converter(
         "winner": "preference_strength",
     },
     votes=_VOTES,
+    computed=frozenset({"margin"}),
     convert=_convert_helpsteer2,
 )
 HELPSTEER3: Final = Converter(
@@ -89,5 +90,6 @@ HELPSTEER3: Final = Converter(
         "source": "domain",
     },
     votes=_VOTES,
+    computed=frozenset({"margin"}),
     convert=_convert_helpsteer3,
 )

@@ -145,5 +145,6 @@ WEBGPT: Final = Converter(
     required=frozenset({"question", "answer_0", "answer_1", "score_0", "score_1"}),
     reads={"prompt": "question", "response_a": "answer_0", "response_b": "answer_1", "winner": "score_0"},
     votes="the answer with the higher of score_0 and score_1 is better; equal scores tie",
+    computed=frozenset({"winner", "source"}),
     convert=_convert_webgpt,
 )

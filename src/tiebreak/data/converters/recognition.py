@@ -27,6 +27,10 @@ _REFUSED: Final = (
         "holds HelpSteer's ratings of single answers, no preferences. Use the set's preferences "
         "(preference/preference.jsonl.gz of HelpSteer2, or HelpSteer3).",
     ),
+    (
+        {"message_id", "parent_id", "text", "role"},
+        "holds OpenAssistant's trees, one message in a row. Use a set of chosen and rejected answers made from them.",
+    ),
     ({"kto_tag"}, "holds single answers with a tag, for KTO. A judge learns from two answers to a prompt."),
     (
         {"prompt", "completion", "label"},

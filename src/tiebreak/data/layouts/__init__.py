@@ -18,7 +18,7 @@ from tiebreak.data.layouts.columns import (
     recognise_layout,
 )
 from tiebreak.data.layouts.side_by_side import parse_side_by_side
-from tiebreak.data.layouts.unread_columns import UnreadColumn, unread_columns
+from tiebreak.data.layouts.unread_columns import UnreadColumn, read_columns, unread_columns
 
 __all__ = [
     "CHOSEN_REJECTED_COLUMNS",
@@ -38,6 +38,7 @@ __all__ = [
     "parse_chosen_rejected",
     "parse_side_by_side",
     "places_second",
+    "read_columns",
     "recognise_layout",
     "unread_columns",
 ]

@@ -49,6 +49,8 @@ _SIDE: Final = re.compile(r"(?<=_)[ab]$")
 """What tells the columns of the two sides apart."""
 _LIKE_TIE: Final = re.compile(r"(^|[_\W])(is_?)?(tie|ties|draw|both)s?($|[_\W])", re.IGNORECASE)
 """A name that a column of ties might have."""
+_ABOUT_TEXT: Final = re.compile(r"(^|[_\W])(model|score|rating|reward|id|tokens?|len|length)s?($|[_\W])", re.IGNORECASE)
+"""A name of a column that says something about a text, such as chosen_model."""
 
 
 _PROMPT_ALIASES: Final = {"conversations", "messages", "instruction", "question", "query", "input"}
@@ -114,8 +116,13 @@ def _nearest(expected: str, columns: Sequence[str]) -> str:
     side = _SIDE.search(expected)
     if side is not None:
         columns = [column for column in columns if column.casefold().endswith(side.group())]
+    if expected in (*TEXT_COLUMNS, *CHOSEN_REJECTED_COLUMNS):
+        columns = [column for column in columns if not _ABOUT_TEXT.search(column)]
     folded = {column.casefold(): column for column in columns}
-    return next((folded[match] for match in get_close_matches(expected, folded, n=1)), "")
+    near = get_close_matches(expected, folded, n=1)
+    if expected in CHOSEN_REJECTED_COLUMNS:
+        near += [column for column in folded if column.startswith(f"{expected}_")]
+    return folded[near[0]] if near else ""
 
 
 def _missing_columns(name: str, columns: Sequence[str], expected: Sequence[str]) -> DataError:

@@ -54,7 +54,7 @@ def unread_columns(columns: Sequence[str], layout: Layout) -> tuple[UnreadColumn
         columns: all columns of the file.
         layout: as `recognise_layout` found it.
     """
-    read = _read_columns(layout)
+    read = read_columns(layout)
     return tuple(
         UnreadColumn(name, _hint(name, layout, sorted(read.difference(columns))))
         for name in columns
@@ -62,7 +62,7 @@ def unread_columns(columns: Sequence[str], layout: Layout) -> tuple[UnreadColumn
     )
 
 
-def _read_columns(layout: Layout) -> set[str]:
+def read_columns(layout: Layout) -> set[str]:
     """All columns that a layout reads, if a file has them."""
     read = set(KNOWN_COLUMNS)
     if layout == "chosen-rejected":

@@ -71,7 +71,7 @@ def parse_winner(cell: object, models: tuple[object, object] = (None, None)) -> 
     """
     if is_blank(cell):
         return None
-    name = _winner_name(cell)
+    name = winner_name(cell)
     if name == "0":
         raise DataError(
             "winner is 0 in a row: it is not clear which answers 0 and 1 stand for. Name every value: --map "
@@ -79,7 +79,7 @@ def parse_winner(cell: object, models: tuple[object, object] = (None, None)) -> 
             "data.columns. Without that, 1 is response_a and 2 response_b."
         )
     vote = _VOTES_BY_WINNER.get(name.casefold())
-    named = [side for side, model in zip((A_WINS, B_WINS), models, strict=True) if name and _winner_name(model) == name]
+    named = [side for side, model in zip((A_WINS, B_WINS), models, strict=True) if name and winner_name(model) == name]
     if vote is None and len(named) == 1:
         return named[0]
     if vote is None:
@@ -93,7 +93,7 @@ def parse_winner(cell: object, models: tuple[object, object] = (None, None)) -> 
     return vote
 
 
-def _winner_name(cell: object) -> str:
+def winner_name(cell: object) -> str:
     """A winner as text; empty if it is neither text nor a whole number. Both `1.0` and 1 are 1.
 
     A column of whole numbers with a gap is one of floats, in memory and in the CSV files that pandas writes.
