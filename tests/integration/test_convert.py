@@ -32,6 +32,17 @@ def test_a_known_layout_is_converted_and_its_columns_are_shown(tmp_path: Path) -
     assert as_json["problems"] == {"not_a_number": 1, "empty_answer": 1}
 
 
+def test_a_file_without_a_column_of_votes_is_told(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "v.jsonl", [{"prompt": "p", "response_a": "a", "response_b": "b", "label": 0}])
+    shown = " ".join(tiebreak("convert", path, "-o", tmp_path / "votes.csv").stdout.split())
+    assert "1 comparison (no vote 1) No row has a vote. Name a column of votes with --map winner=COLUMN" in shown
+    named = ("--map", "winner=label", "winner.0=model_b")
+    assert "1 comparison (B 1)" in tiebreak("convert", path, "-o", tmp_path / "votes.csv", *named).stdout
+    ignored = tiebreak("convert", path, "-o", tmp_path / "votes.csv", "--map", "winner.0=model_b")
+    assert ignored.returncode == 1
+    assert "has no effect without a column of votes" in " ".join(ignored.stderr.split())
+
+
 def test_a_mapping_names_the_columns_of_any_table(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text("q\tfirst\tsecond\tlabel\n1+1?\t2\t3\t0\n2+2?\t5\t4\t1\n")

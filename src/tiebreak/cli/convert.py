@@ -66,6 +66,8 @@ def command(
     counts = _votes(kept)
     votes = f" ({', '.join(f'{name} {count:,}' for name, count in counts.items())})" if counts else ""
     results.print(f"Written to {escape(str(output))}: {pluralize(len(kept.comparisons), 'comparison')}{votes}")
+    if set(counts) == {"no vote"}:
+        results.print("No row has a vote. Name a column of votes with --map winner=COLUMN winner.VALUE=model_a ...")
     left_out = whole.rows - len(kept.comparisons)
     if left_out:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in _problems(whole).items())

@@ -101,6 +101,20 @@ LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[Comparison]]] = {
         [{"prompt": f"\n\nHuman: {Q}\n\nAssistant:", "chosen": GOOD, "rejected": BAD, "response": GOOD}],
         [preferred(id="0")],
     ),
+    "hh-rlhf, whole conversations next to a prompt": (
+        "chosen-rejected",
+        [
+            {
+                "prompt": f"\n\nHuman: {Q}\n\nAssistant:", "chosen": f"\n\nHuman: {Q}\n\nAssistant: {GOOD}",
+                "rejected": f"\n\nHuman: {Q}\n\nAssistant: {BAD}",
+            },
+            {
+                "prompt": f"\n\nHuman: {Q}\n\nAssistant:", "chosen": f"\n\nAssistant: {GOOD}",
+                "rejected": f"\n\nAssistant: {BAD}",
+            },
+        ],
+        [preferred(id="0"), preferred(id="1")],
+    ),
     "helpsteer2": (
         "helpsteer2",
         [

@@ -33,7 +33,7 @@ WINNERS = ("winner_model_a", "winner_model_b", "winner_tie")
         ((*TEXTS, "winner", "system", "system_prompt", "history"), "winner",
           {"system_prompt": "rename it to system", "history": "put earlier turns into prompt"}),
         ((*TEXTS, "margin", "preference", "weight"), "unlabelled",
-         {"margin": "no votes does not", "preference": "winner", "weight": "no votes does not"}),
+         {"margin": "no votes does not", "preference": "--map winner=preference", "weight": "no votes does not"}),
         ((*TEXTS, "winner", "timestamp", "user"), "winner", {"timestamp": "", "user": ""}),
         (("id", *TEXTS, *WINNERS, "margin", "weight", "source", "language", "model_a", "model_b"), "soft", {}),
     ],

@@ -58,6 +58,6 @@ ARENA: Final = Converter(
         "model_b": "model_b",
     },
     more=frozenset({"judge", "turn"}),
-    votes="winner",
+    votes="model_a, model_b or tie; where both answers are bad, a tie with the tag tie_kind",
     convert=_convert,
 )

@@ -110,6 +110,9 @@ def _parse_messages(
 ) -> dict[str, tuple[Message, ...]] | None:
     """The messages of each column; None if one cannot be read."""
     messages: dict[str, tuple[Message, ...]] = {}
+    # A single answer that begins like a transcript is one in which a model made up the next turn of the user.
+    answers = [cells.get(column) for column in columns if not is_blank(cells.get(column))]
+    transcripts = is_blank(cells.get("prompt")) or all(map(is_transcript, answers))
     for column in ("prompt", *columns):
         with report:
             cell = decode_cell(column, cells.get(column))
@@ -118,7 +121,7 @@ def _parse_messages(
                 report.add(column, "lists_as_text", PYTHON_LIST_NOTE)
             blank = is_blank(cell) and column != "prompt"
             role = "user" if column == "prompt" else "assistant"
-            if isinstance(cell, str) and is_transcript(cell) and (column == "prompt" or is_blank(cells.get("prompt"))):
+            if isinstance(cell, str) and is_transcript(cell) and (column == "prompt" or transcripts):
                 messages[column] = (parse_transcript_prompt if column == "prompt" else parse_transcript)(cell)
             else:
                 messages[column] = () if blank else parse_messages(column, cell, role=role)

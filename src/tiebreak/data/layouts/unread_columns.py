@@ -86,6 +86,7 @@ def _hint(name: str, layout: Layout, missing: Sequence[str]) -> str:
     folded = re.sub(r"[\s.-]+", "_", name.strip()).casefold()
     for pattern, hint in _HINTS:
         if re.fullmatch(pattern, folded):
-            return hint
+            mapped = f". To read this one, give --map winner={name} and for each value winner.VALUE=model_a"
+            return hint + mapped if hint is _VOTES and layout == "unlabelled" else hint
     nearest = get_close_matches(folded, [column for column in missing if column not in TEXT_COLUMNS], 1, _CLOSE)
     return f"rename it to {nearest[0]}, if it is meant" if nearest else ""
