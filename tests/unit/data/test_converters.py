@@ -383,6 +383,33 @@ def test_ranked_lists_give_every_pair_with_sides_by_hash(tmp_path: Path) -> None
     assert 70 <= votes.count(A_WINS) <= 130  # half of them, within 4 standard deviations
 
 
+def test_sides_of_ranked_lists_are_the_same_in_every_format(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": [USER, {**said("Hm."), "name": "n"}, said(f"{i}?", "user")], "answers": ["x", "y"], "scores": [1, 2]}
+        for i in range(20)
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "v.parquet")
+    expected = read_votes(write_jsonl(tmp_path / "v.jsonl", rows), votes="required").comparisons
+    assert {c.vote for c in expected} == {A_WINS, B_WINS}
+    assert read_votes(tmp_path / "v.parquet", votes="required").comparisons == expected
+
+
+@pytest.mark.parametrize("prompt", [[USER], json.dumps([USER]), Q])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": None, "chosen": GOOD, "rejected": BAD},
+        {"instruction": None, "output": [GOOD, BAD]},
+        {"prompt": None, "response_0": GOOD, "response_1": BAD, "better_response_id": 0},
+        {"query": None, "responses": [GOOD, BAD], "scores": [2, 1]},
+    ],
+)
+def test_prompts_may_be_messages(tmp_path: Path, row: dict[str, Any], prompt: object) -> None:
+    [column] = [name for name, cell in row.items() if cell is None]
+    file = read_votes(write_jsonl(tmp_path / "v.jsonl", [{**row, column: prompt}]), votes="required")
+    assert [c.prompt for c in file.comparisons] == [(Q,)]
+
+
 def test_ultrafeedback_is_ranked_by_the_mean_of_its_ratings(tmp_path: Path) -> None:
     (comparison,) = read_votes(
         write_jsonl(tmp_path / "v.jsonl", LAYOUTS["ultrafeedback"][1]), votes="required"
@@ -409,6 +436,8 @@ def test_ultrafeedback_is_ranked_by_the_mean_of_its_ratings(tmp_path: Path) -> N
             {"prompt": Q, "response_a": "[{'role': 'a'}]", "response_b": "[{'role': 'b'}]", "winner": 1},
             "Python printed",
         ),
+        ({"question": "[{'role': 'user'}]", "chosen": GOOD, "rejected": BAD}, "Python printed"),
+        ({"instruction": "Add.", "input": [1, 1], "chosen": GOOD, "rejected": BAD}, "is [1, 1]: expected text that"),
         (
             {"context": "[{'role': 'user'}]", "response1": GOOD, "response2": BAD, "overall_preference": 1},
             "Python printed",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tiebreak.data.cells import PRINTED_MESSAGES, is_blank, looks_like_python_repr
+from tiebreak.data.cells import PRINTED_MESSAGES, check_not_printed, is_blank, looks_like_python_repr
 from tiebreak.data.issues import UnreadableError, short_repr
+from tiebreak.data.messages import is_messages, is_written_as_messages
 from tiebreak.data.readers.json_reader import parse_json
 
 Cells = dict[str, object]
@@ -57,9 +58,18 @@ class Converter:
         return (whole | KEPT) - self.computed
 
 
-def user(text: object) -> list[object]:
-    """A prompt of one message."""
-    return [{"role": "user", "content": text}]
+def user(prompt: object) -> list[object]:
+    """The messages of a prompt: a list of them, also as JSON text; anything else is one message.
+
+    Raises:
+        UnreadableError: the prompt is a list of messages that Python printed.
+    """
+    check_not_printed("prompt", prompt)
+    if is_written_as_messages(prompt):
+        return read_list("prompt", prompt)
+    if isinstance(prompt, list) and is_messages(prompt):
+        return prompt
+    return [{"role": "user", "content": prompt}]
 
 
 def reply(answer: object) -> object:

@@ -67,10 +67,14 @@ def _question(cells: Cells) -> list[object]:
     """The prompt in one of several columns. `input` continues an `instruction`, as in Alpaca's layout."""
     if "instruction" in cells:
         parts = [cells[name] for name in ("instruction", "input") if not is_blank(cells.get(name))]
-        texts = [str(part) for part in parts]
-        return user("\n".join(texts) if all(isinstance(part, str) for part in parts) else parts[0])
+        if len(parts) < 2:
+            return user(parts[0] if parts else None)
+        if not all(isinstance(part, str) for part in parts):
+            message = f"is {short_repr(cells['input'])}: expected text that continues the text of instruction"
+            raise UnreadableError("input", "not_text", message)
+        return user("\n".join(map(str, parts)))
     cell = next((cells[name] for name in ("question", "query", "input") if name in cells), None)
-    return cell if isinstance(cell, list) else user(cell)
+    return user(cell)
 
 
 def _row(cells: Cells, prompt: list[object], chosen: object, rejected: object) -> Cells:

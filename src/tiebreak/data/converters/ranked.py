@@ -9,6 +9,7 @@ from tiebreak.data.cells import is_blank
 from tiebreak.data.converters.converter import Cells, Converter, read_list, read_number, reply, user
 from tiebreak.data.issues import UnreadableError, short_repr
 from tiebreak.data.layouts import places_second
+from tiebreak.data.message_content import read_message
 from tiebreak.data.transcripts import is_transcript, parse_transcript_prompt
 
 _PROMPTS: Final = ("prompt", "instruction", "question", "query")
@@ -34,11 +35,18 @@ def _convert(cells: Cells, row_id: str) -> list[Cells]:
     if isinstance(prompt, str) and is_transcript(prompt):
         prompt = [{"role": role, "content": content} for role, content in parse_transcript_prompt(prompt)]
     given = str(cells["id"]) if not is_blank(cells.get("id")) else row_id
-    messages = prompt if isinstance(prompt, list) else user(prompt)
+    messages = user(prompt)
+    text = prompt if isinstance(prompt, str) else _canonical(messages)
     return [
-        {"id": f"{given}/{i + 1}-{j + 1}", "prompt": messages, **_pair(str(prompt), answers[i], answers[j])}
+        {"id": f"{given}/{i + 1}-{j + 1}", "prompt": messages, **_pair(text, answers[i], answers[j])}
         for i, j in combinations(range(len(answers)), 2)
     ]
+
+
+def _canonical(messages: list[object]) -> str:
+    """A text that is the same in JSON and in Parquet, which orders the fields of objects and adds missing ones."""
+    read = (read_message("prompt", number, message) for number, message in enumerate(messages, start=1))
+    return str([{"role": role, "content": content} for role, content in read])
 
 
 def _pair(prompt: str, first: _Answer, second: _Answer) -> Cells:
