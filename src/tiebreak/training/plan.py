@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
-from tiebreak.data import load_comparisons
 from tiebreak.errors import DataError, RecipeError
 from tiebreak.models import check_base, load_text_config
 from tiebreak.recipe import DataSection, Recipe
@@ -27,7 +26,7 @@ from tiebreak.training.cost_model import (
     uses_fused_layers,
 )
 from tiebreak.training.tokenised_votes import base_tokenizer
-from tiebreak.training.vote_sources import load_train_rows
+from tiebreak.training.vote_sources import load_rows, load_train_rows
 
 _SAMPLE_SIZE: Final = 2000
 """Comparisons that are tokenised to estimate the lengths of all."""
@@ -200,19 +199,13 @@ def _assumed_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], No
 def _measured_lengths(recipe: Recipe, rng: random.Random, log: Callable[[str], None]) -> _Lengths:
     """Lengths of a sample of the recipe's votes."""
     data = recipe.data
-    votes, _ = load_train_rows(data.model_copy(update={"problem_rows": "skip"}), log)
+    lenient = data.model_copy(update={"problem_rows": "skip"})
+    votes, _ = load_train_rows(lenient, log)
     if data.validation is None:
         validation = _rows_split_off(len(votes), data)
         rows = len(votes) - validation
     else:
-        held_out = load_comparisons(
-            data.validation,
-            votes="required",
-            problem_rows="skip",
-            columns=data.columns,
-            tool_calls=data.tool_calls,
-            on_note=log,
-        )
+        held_out = load_rows(data.validation, lenient, log)
         validation = data.validation_rows or len(held_out)
         rows = len(votes)
     counted = [row for row in votes if row.weight]  # training leaves the others out

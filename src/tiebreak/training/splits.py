@@ -5,16 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from tiebreak.calibration import check_calibration_votes
-from tiebreak.data import load_comparisons, split_by_prompt
+from tiebreak.data import split_by_prompt
 from tiebreak.errors import DataError, RecipeError
 from tiebreak.formatting import pluralize
 from tiebreak.prompt_folding import CURRENT_FOLD, FOLDS
 from tiebreak.recipe import DataSection, ModelSection
-from tiebreak.training.vote_sources import SourceRows, load_train_rows, train_name, train_source
+from tiebreak.training.vote_sources import SourceRows, load_rows, load_train_rows, train_name, train_source
 from tiebreak.types import Comparison
 from tiebreak.weights import row_weights, summarise_weights
 
@@ -66,7 +65,7 @@ def split_votes(
         on_files(files)
     rows_in_file = len(votes)
     if settings.validation is not None:
-        validation = _read(settings.validation, settings, log)
+        validation = load_rows(settings.validation, settings, log)
         validation = _sample(validation, settings.validation_rows, settings.seed, "data.validation_rows")
     else:
         rows, share = settings.validation_rows, settings.validation_share
@@ -96,18 +95,6 @@ def calibration_source(settings: DataSection) -> str:
     return f"{train_name(settings.train)} that were set aside"
 
 
-def _read(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
-    votes = load_comparisons(
-        path,
-        votes="required",
-        problem_rows=settings.problem_rows,
-        columns=settings.columns,
-        tool_calls=settings.tool_calls,
-        on_note=log,
-    )
-    return list(votes)
-
-
 def _split_off_calibration(
     votes: list[Comparison],
     rows_in_file: int,
@@ -122,7 +109,7 @@ def _split_off_calibration(
     """
     rows, share = settings.calibration_rows, settings.calibration_share
     if settings.calibration is not None:
-        calibration = _read(settings.calibration, settings, log)
+        calibration = load_rows(settings.calibration, settings, log)
         calibration = _sample(calibration, rows, settings.seed, "data.calibration_rows")
         source, remedy = f"data.calibration={settings.calibration}", "Give more votes, or leave it out."
     elif rows is not None or share is not None:

@@ -63,12 +63,12 @@ def load_train_rows(
     """
     assert settings.train is not None
     if isinstance(settings.train, Path) and not _is_glob(settings.train):
-        return _load(settings.train, settings, log), ()
+        return load_rows(settings.train, settings, log), ()
     rows: list[Comparison] = []
     files: list[SourceRows] = []
     sources = expand_sources(settings.train)
     for source, name in zip(sources, unique_names([source.path for source in sources]), strict=True):
-        loaded = _load(source.path, settings, log)
+        loaded = load_rows(source.path, settings, log)
         try:
             used = sample_by_prompt(loaded, share=source.share, seed=settings.seed, fold=FOLDS[fold])
         except DataError as error:
@@ -200,7 +200,8 @@ def _matches(pattern: Path) -> list[Path]:
     return found
 
 
-def _load(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
+def load_rows(path: Path, settings: DataSection, log: Callable[[str], None]) -> list[Comparison]:
+    """The votes of one file or data set, read as the recipe says; raises DataError as `load_comparisons` does."""
     votes = load_comparisons(
         path,
         votes="required",
